@@ -1,0 +1,1 @@
+"""The daemon that turns a meeting room's microphones into speaker-attributed minutes."""

@@ -1,0 +1,242 @@
+"""What goes into the merge and what comes out of it, as plain data. Behaviour belongs elsewhere.
+
+Events are in the past tense, commands imperative. Positions are samples on the session's clock unless said otherwise.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import NewType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minuted_daemon.core.samples import Sample
+
+Epoch = NewType("Epoch", int)
+"""One connection to a diarizer. Labels mean nothing in another epoch."""
+
+TurnNumber = NewType("TurnNumber", int)
+"""A turn within its session, in order of creation. The service gives it its public id."""
+
+UtteranceId = NewType("UtteranceId", int)
+"""One attempt to have one stretch of audio transcribed: a generation. Strictly rising in a session."""
+
+SpeakerNumber = NewType("SpeakerNumber", int)
+"""A speaker within a session, 1 for S1, in order of their first turn."""
+
+
+class Attribution(Enum):
+    """How a turn came by its speaker."""
+
+    DIARIZED = "diarized"
+    INFERRED = "inferred"
+    UNKNOWN = "unknown"
+
+
+class TextSource(Enum):
+    """How a turn came by its text."""
+
+    COMPLETED = "completed"
+    PROVISIONAL = "provisional"
+    NONE = "none"
+
+
+# --- from the diarizer: positions are samples since the start of the epoch's stream -----------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerStarted:
+    """A label began to speak."""
+
+    label: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerEnded:
+    """A label stopped speaking."""
+
+    label: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerRelabelled:
+    """The diarizer changed its mind: what `old` said in [start, end) was said by `new`."""
+
+    old: str
+    new: str
+    start: int
+    end: int
+
+
+DiarizerEvent = SpeakerStarted | SpeakerEnded | SpeakerRelabelled
+
+
+# --- about the diarizer's connection: positions on the session's clock ------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EpochOpened:
+    """A new connection hears everything from `base` on; `base` is sample 0 of its stream."""
+
+    epoch: Epoch
+    base: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class EpochClosed:
+    """A connection is gone; the last sample it heard lies before `heard_to`."""
+
+    epoch: Epoch
+    heard_to: Sample
+
+
+# --- from the transcriber ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TextGrew:
+    """More text of an utterance, to be put behind what came before (`text` holds only what is new).
+
+    `replaces` is true when `text` is the whole partial text so far (a transcriber that decodes again each time).
+    """
+
+    utterance: UtteranceId
+    text: str
+    replaces: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextCompleted:
+    """The transcriber's last word on a committed utterance. May be empty."""
+
+    utterance: UtteranceId
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextFailed:
+    """The transcriber gave up on a committed utterance; the connection goes on. `reason` is UPPER_SNAKE."""
+
+    utterance: UtteranceId
+    reason: str
+
+
+TranscriberEvent = TextGrew | TextCompleted | TextFailed
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberReady:
+    """A fresh connection accepts audio; nothing is in its buffer and it owes no answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberLost:
+    """The connection is gone, and with it all it was sent and has not answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberRefused:
+    """There will be no transcriber any more in this session; texts settle with what is there."""
+
+
+# --- from capture -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceObserved:
+    """The voice activity of the audio behind the last observation: one entry for each 10 ms frame.
+
+    voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale.
+    """
+
+    start: Sample
+    voiced: NDArray[np.bool_]
+    level_db: NDArray[np.float32]
+
+
+# --- commands to the transcriber --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Send the retained audio of [start, end) as part of an utterance. Ranges of one utterance rise."""
+
+    utterance: UtteranceId
+    start: Sample
+    end: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The utterance is complete: put `pad` samples (at 16 kHz) of digital silence behind it and ask for its text."""
+
+    utterance: UtteranceId
+    pad: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Forget what was sent of an utterance that has not been committed."""
+
+    utterance: UtteranceId
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Somebody else who spoke during a turn, and for how many samples."""
+
+    speaker: SpeakerNumber
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnState:
+    """A turn as it is now. `speaker` is None where attribution is UNKNOWN."""
+
+    number: TurnNumber
+    start: Sample
+    end: Sample
+    speaker: SpeakerNumber | None
+    attribution: Attribution
+    text: str
+    text_source: TextSource
+    overlapping: tuple[Overlap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TurnGrew:
+    """A partial changed; show it in place of the one before."""
+
+    turn: TurnState
+
+
+@dataclass(frozen=True, slots=True)
+class TurnSettled:
+    """A turn is final for the first time. `generation` is the utterance whose text counts, None without one."""
+
+    turn: TurnState
+    generation: UtteranceId | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRevised:
+    """A final turn changed."""
+
+    turn: TurnState
+    generation: UtteranceId | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRetracted:
+    """A turn no longer exists. `was_final` tells whether it had been settled."""
+
+    number: TurnNumber
+    was_final: bool
+
+
+MergeOutput = Append | Commit | Clear | TurnGrew | TurnSettled | TurnRevised | TurnRetracted
