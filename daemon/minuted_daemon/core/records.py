@@ -95,7 +95,7 @@ class SessionRecord:
     state: SessionState
     created_s: float
     ended_s: float | None = None
-    heard: Sample = Sample(0)
+    heard: Sample = Sample(0)  # noqa: RUF009  a NewType
     reason: str = ""
     detail: str = ""
     seq: Seq = Seq(0)

@@ -1,15 +1,94 @@
-"""Voice activity from audio energy alone."""
+"""Voice activity from audio energy alone, and what the merge asks of it. No model, no state beyond a minute."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.core.events import VoiceObserved
-from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.samples import FRAME, Sample
+
+_FLOOR_START_DB = -60.0
+_FLOOR_LEAST_DB = -75.0
+_FLOOR_RISE_DB = 0.03  # a frame: 3 dB a second, so that a fan that starts is room noise soon
+_FLOOR_RISE_VOICED_DB = 0.003
+_ABOVE_FLOOR_DB = 9.0
+_SILENCE_DB = -100.0
 
 
 class VoiceDetector:
     """Tells voice from room noise by energy over a tracked noise floor."""
 
+    def __init__(self) -> None:
+        self._floor_db = _FLOOR_START_DB
+
     def observe(self, start: Sample, pcm: NDArray[np.int16]) -> VoiceObserved:
         """Judge the next block: int16, shape (n * 160,), 16 kHz."""
-        raise NotImplementedError
+        frames = pcm.reshape(-1, FRAME).astype(np.float32)
+        frames -= frames.mean(axis=1, keepdims=True)
+        power = np.einsum("ij,ij->i", frames, frames) / (FRAME * 32768.0**2)
+        level_db = (10.0 * np.log10(power + 1e-10)).astype(np.float32)
+        voiced = np.zeros(len(level_db), dtype=np.bool_)
+        for index, level in enumerate(level_db.tolist()):
+            is_voiced = level > self._floor_db + _ABOVE_FLOOR_DB
+            voiced[index] = is_voiced
+            if level < self._floor_db:
+                # Digital silence says nothing about the room.
+                if level > _SILENCE_DB + 1:
+                    self._floor_db = max(_FLOOR_LEAST_DB, self._floor_db + 0.2 * (level - self._floor_db))
+            else:
+                rise = _FLOOR_RISE_VOICED_DB if is_voiced else _FLOOR_RISE_DB
+                self._floor_db = min(level, self._floor_db + rise)
+        return VoiceObserved(start, voiced, level_db)
+
+
+class VoiceTrack:
+    """The voice activity of the last minute, by 10 ms frame."""
+
+    _CAPACITY = 6_000
+
+    def __init__(self) -> None:
+        self._voiced = np.zeros(2 * self._CAPACITY, dtype=np.bool_)
+        self._level = np.zeros(2 * self._CAPACITY, dtype=np.float32)
+        self._used = 0
+        self._first = 0  # number of the frame at index 0
+        self.end = 0
+        self.last_voiced = 0
+
+    def append(self, observed: VoiceObserved) -> None:
+        """Take the next frames; they follow directly on those before."""
+        count = len(observed.voiced)
+        if self._used + count > len(self._voiced):
+            keep = self._CAPACITY
+            self._voiced[:keep] = self._voiced[self._used - keep : self._used].copy()
+            self._level[:keep] = self._level[self._used - keep : self._used].copy()
+            self._first += self._used - keep
+            self._used = keep
+        self._voiced[self._used : self._used + count] = observed.voiced
+        self._level[self._used : self._used + count] = observed.level_db
+        self._used += count
+        self.end = (self._first + self._used) * FRAME
+        if observed.voiced.any():
+            behind = count - 1 - int(np.flatnonzero(observed.voiced)[-1])
+            self.last_voiced = self.end - behind * FRAME
+
+    def runs(self, start: int, end: int, voiced: bool, at_least: int = 0) -> list[tuple[int, int]]:
+        """Give the runs of voiced (or unvoiced) frames inside [start, end), of at least so many samples."""
+        low, high = self._index(start), self._index(end)
+        if high <= low:
+            return []
+        wanted = self._voiced[low:high] if voiced else ~self._voiced[low:high]
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], wanted, [False])).astype(np.int8)))
+        base = self._first + low
+        pairs = [((base + int(a)) * FRAME, (base + int(b)) * FRAME) for a, b in edges.reshape(-1, 2)]
+        return [(a, b) for a, b in pairs if b - a >= at_least]
+
+    def quietest(self, start: int, end: int) -> int:
+        """Give the middle of the quietest 50 ms inside [start, end)."""
+        low, high = self._index(start), self._index(end)
+        width = 5
+        if high - low < width:
+            return (start + end) // 2
+        smooth = np.convolve(self._level[low:high], np.ones(width), "valid")
+        return (self._first + low + int(smooth.argmin())) * FRAME + width * FRAME // 2
+
+    def _index(self, position: int) -> int:
+        return min(max(position // FRAME - self._first, 0), self._used)

@@ -1,0 +1,220 @@
+"""The way to the transcriber: turns wait here, are sent one after another, and get the text that answers them.
+
+The lane knows utterances and answers; where turns begin and end is decided in cutter.py, and what becomes of a turn
+with its text in merger.py.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from minuted_daemon.core.events import Append, Clear, Commit, TextSource, UtteranceId
+from minuted_daemon.core.samples import RATE_HZ, Sample, samples
+from minuted_daemon.core.turn import Turn
+
+_CATCH_UP = 4  # at most so many times as fast as real time
+_SHORTEST_COMMIT = samples(0.3)
+_ANSWER_WAIT = 8 * RATE_HZ
+_MAX_MISSES = 2
+_LATE_ANSWER = 60 * RATE_HZ
+_MAX_BACKLOG = 300 * RATE_HZ
+
+
+@dataclass(slots=True)
+class _Asked:
+    turn: Turn
+    utterance: UtteranceId
+    due: int
+
+
+class Lane:
+    """Sends turns as utterances and matches answers to them.
+
+    `answered` collects turns that got their text (or will never get one); the owner takes them out.
+    """
+
+    def __init__(self) -> None:
+        self.answered: list[Turn] = []
+        self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
+        self.commands: list[Append | Commit | Clear] = []
+        self._queue: deque[Turn] = deque()
+        self._asked: dict[UtteranceId, _Asked] = {}
+        self._late: dict[UtteranceId, _Asked] = {}
+        self._superseded: dict[UtteranceId, Turn] = {}
+        self._ready = False
+        self._refused = False
+        self._next_utterance = 1
+        self._now = 0
+        self._quota = 0
+
+    # --- turns ---
+
+    def submit(self, turn: Turn) -> None:
+        """Put a turn, open or closed, behind the others."""
+        self._queue.append(turn)
+        if self._refused:
+            self._give_up()
+
+    def withdraw(self, turn: Turn) -> None:
+        """The turn no longer exists."""
+        self.restart(turn)
+        if turn in self._queue:
+            self._queue.remove(turn)
+
+    def restart(self, turn: Turn) -> None:
+        """Forget what was sent of a turn that has not been committed; it is sent anew."""
+        if turn.utterance is not None:
+            self.commands.append(Clear(turn.utterance))
+        turn.forget_sent()
+
+    def first(self, turn: Turn) -> None:
+        """Send this waiting turn before an open one of which nothing was sent."""
+        self._queue.remove(turn)
+        place = next((i for i, other in enumerate(self._queue) if not other.closed), len(self._queue))
+        if place < len(self._queue) and self._queue[place].sent_to is not None:
+            place += 1
+        self._queue.insert(place, turn)
+
+    # --- the connection ---
+
+    def ready(self) -> None:
+        """A fresh connection takes audio."""
+        self._requeue()
+        self._ready = True
+
+    def lost(self) -> None:
+        """The connection is gone with all it owed."""
+        self._ready = False
+        self._requeue()
+
+    def refuse(self) -> None:
+        """There will be no transcriber any more."""
+        self._ready = False
+        self._refused = True
+        self._requeue()
+        self._give_up()
+
+    def abandon(self) -> None:
+        """No more time: settle every closed turn with what is there."""
+        self._requeue()
+        self._give_up()
+
+    # --- answers ---
+
+    def grew(self, utterance: UtteranceId, text: str, replaces: bool) -> Turn | None:
+        """Take partial text; give the turn that shows it."""
+        turn = self._turn_of(utterance)
+        if turn is not None:
+            turn.partial = text if replaces else turn.partial + text
+        return turn
+
+    def completed(self, utterance: UtteranceId, text: str) -> None:
+        """Take the final text of an utterance; the first one counts."""
+        asked = self._asked.pop(utterance, None)
+        if asked is not None:
+            self._answer(asked.turn, text, TextSource.COMPLETED)
+        elif utterance in self._superseded:
+            self._superseded.pop(utterance).fallback = text
+        elif utterance in self._late:
+            late = self._late.pop(utterance).turn
+            if text and text != late.text:
+                late.text, late.text_source = text, TextSource.COMPLETED
+                self.corrected.append(late)
+
+    def failed(self, utterance: UtteranceId) -> None:
+        """The transcriber gave up on an utterance."""
+        asked = self._asked.pop(utterance, None)
+        if asked is not None:
+            self._missed(asked)
+
+    # --- time ---
+
+    def advance(self, now: int, horizon: int) -> None:
+        """Send what may be sent: audio before `horizon`, at a bounded pace; ask again where no answer came."""
+        elapsed, self._now = now - self._now, now
+        self._quota = min(self._quota + _CATCH_UP * elapsed, _CATCH_UP * RATE_HZ // 2)
+        for asked in [asked for asked in self._asked.values() if asked.due <= now]:
+            del self._asked[asked.utterance]
+            self._missed(asked)
+        for asked in [asked for asked in self._late.values() if asked.due <= now]:
+            del self._late[asked.utterance]
+        while self._queue and self._queue[0].closed and self._queue[0].start < now - _MAX_BACKLOG:
+            turn = self._queue.popleft()
+            self.restart(turn)
+            self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)
+        while self._ready and self._queue and self._send(self._queue[0], horizon):
+            self._queue.popleft()
+
+    def deadline(self) -> int | None:
+        """When an answer is missed next."""
+        return min((asked.due for asked in self._asked.values()), default=None)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing waits to be sent or answered."""
+        return not self._queue and not self._asked
+
+    def needed_from(self) -> int | None:
+        """The oldest audio that may still be sent."""
+        starts = [turn.start for turn in self._queue] + [asked.turn.start for asked in self._asked.values()]
+        return min(starts, default=None)
+
+    def _send(self, turn: Turn, horizon: int) -> bool:
+        """Send more of a turn; tell whether it is all sent and committed."""
+        until = max(horizon, turn.end) if turn.closed else horizon
+        for start, stop in turn.content(turn.sent_to or 0, until):
+            if self._quota <= 0:
+                return False
+            end = min(stop, start + self._quota)
+            if turn.utterance is None:
+                turn.utterance = UtteranceId(self._next_utterance)
+                turn.sent_from = start
+                self._next_utterance += 1
+            self.commands.append(Append(turn.utterance, Sample(start), Sample(end)))
+            self._quota -= end - start
+            turn.sent += end - start
+            turn.sent_to = end
+        if not turn.closed or turn.content(turn.sent_to or 0, until):
+            return False
+        if turn.utterance is None:  # all of its audio is in other commits
+            self._answer(turn, "", TextSource.NONE)
+            return True
+        self.commands.append(Commit(turn.utterance, max(0, _SHORTEST_COMMIT - turn.sent)))
+        self._asked[turn.utterance] = _Asked(turn, turn.utterance, self._now + _ANSWER_WAIT)
+        return True
+
+    def _missed(self, asked: _Asked) -> None:
+        turn = asked.turn
+        turn.misses += 1
+        turn.fallback = turn.partial or turn.fallback
+        if turn.misses < _MAX_MISSES and not self._refused:
+            self._superseded[asked.utterance] = turn
+            turn.forget_sent()
+            self._queue.append(turn)
+            self.first(turn)
+            return
+        # The newest attempt may still be answered.
+        self._late[asked.utterance] = _Asked(turn, asked.utterance, self._now + _LATE_ANSWER)
+        self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)
+
+    def _answer(self, turn: Turn, text: str, source: TextSource) -> None:
+        turn.text, turn.text_source = text.strip(), source
+        self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
+        self.answered.append(turn)
+
+    def _requeue(self) -> None:
+        unanswered = [asked.turn for asked in self._asked.values()]
+        self._asked.clear()
+        for turn in [*unanswered, *self._queue]:
+            turn.fallback = turn.partial or turn.fallback
+            turn.forget_sent()
+        self._queue.extendleft(reversed(unanswered))
+
+    def _give_up(self) -> None:
+        for turn in [turn for turn in self._queue if turn.closed]:
+            self._queue.remove(turn)
+            self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)
+
+    def _turn_of(self, utterance: UtteranceId) -> Turn | None:
+        if utterance in self._asked:
+            return self._asked[utterance].turn
+        return next((turn for turn in self._queue if turn.utterance == utterance), None)

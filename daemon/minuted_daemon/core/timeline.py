@@ -1,0 +1,189 @@
+"""Who was active when, put together from a diarizer's starts and ends in whatever order and shape they arrive.
+
+Arrival order decides nothing here but ties: each voice keeps its marks sorted by position and its spans are read off
+them, so a late, doubled or missing event costs no more than itself. Who holds the floor is decided in floor.py.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NewType
+
+from minuted_daemon.core.samples import samples
+
+Voice = NewType("Voice", int)
+"""One label of one epoch, numbered by the merger."""
+
+UNHEARD = Voice(0)
+"""The voice of speech that no diarizer claims."""
+
+_NEGATIVE_PAIR = samples(0.1)
+_END, _START = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A voice was active in [start, end); `end` is None while it is. `order` tells equal starts apart."""
+
+    voice: Voice
+    start: int
+    end: int | None
+    order: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Mark:
+    # At equal positions ends come before starts, and starts in order of arrival.
+    at: int
+    kind: int
+    order: int
+    provisional: bool = field(default=False, compare=False)
+
+
+class _Voice:
+    """The marks of one voice and the spans that follow from them."""
+
+    __slots__ = ("marks", "spans", "voice")
+
+    def __init__(self, voice: Voice) -> None:
+        self.voice = voice
+        self.marks: list[_Mark] = []
+        self.spans: list[Span] = []
+
+    def add_start(self, at: int, order: int) -> bool:
+        # An end that arrived before its own start, at the same position: a pair of no length.
+        insort(self.marks, _Mark(at, _START, order))
+        return self._read()
+
+    def add_end(self, at: int, order: int) -> bool:
+        if any(mark.kind == _END and mark.at == at and not mark.provisional for mark in self.marks):
+            return False  # told twice
+        if not any(span.start < at and (span.end is None or at <= span.end) for span in self.spans):
+            # An end with nothing to end. Directly before an open start it is that start's, from a pair of no length.
+            opened = self.spans[-1] if self.spans and self.spans[-1].end is None else None
+            if opened is not None and 0 <= opened.start - at <= _NEGATIVE_PAIR:
+                self.marks = [mark for mark in self.marks if not (mark.kind == _START and mark.at == opened.start)]
+                return self._read()
+        insort(self.marks, _Mark(at, _END, order))
+        self._drop_replaced(at)
+        return self._read()
+
+    def add_provisional_end(self, at: int, order: int) -> bool:
+        insort(self.marks, _Mark(at, _END, order, provisional=True))
+        return self._read()
+
+    def _drop_replaced(self, at: int) -> None:
+        # A true end replaces the provisional one of the same span: no start lies between the two.
+        started = max((mark.at for mark in self.marks if mark.kind == _START and mark.at < at), default=0)
+        self.marks = [mark for mark in self.marks if not (mark.provisional and started <= mark.at < at)]
+
+    def _read(self) -> bool:
+        spans: list[Span] = []
+        since: _Mark | None = None
+        for mark in self.marks:
+            if mark.kind == _START:
+                since = since or mark
+            elif since is not None:
+                if mark.at > since.at:
+                    spans.append(Span(self.voice, since.at, mark.at, since.order))
+                since = None
+        if since is not None:
+            spans.append(Span(self.voice, since.at, None, since.order))
+        changed = spans != self.spans
+        self.spans = spans
+        return changed
+
+    def forget(self, before: int) -> None:
+        keep = 0
+        for span in self.spans:
+            if span.end is None or span.end > before:
+                break
+            keep = span.end
+        if keep:
+            # Provisional ends stay with their span; all that lies behind the last forgotten end goes.
+            self.marks = [mark for mark in self.marks if mark.at > keep or (mark.at == keep and mark.kind == _START)]
+            self._read()
+        elif not self.spans:
+            self.marks = [mark for mark in self.marks if mark.at > before]
+
+
+class Timeline:
+    """The activity of all voices over the recent past."""
+
+    def __init__(self) -> None:
+        self._voices: dict[Voice, _Voice] = {}
+        self._order = 0
+
+    def start(self, voice: Voice, at: int) -> bool:
+        """Take a start; tell whether any span changed."""
+        return self._of(voice).add_start(at, self._next())
+
+    def end(self, voice: Voice, at: int) -> bool:
+        """Take an end; tell whether any span changed."""
+        return self._of(voice).add_end(at, self._next())
+
+    def cut_off(self, voice: Voice, at: int) -> bool:
+        """The voice's epoch is gone: whatever is open ends at `at`."""
+        entry = self._of(voice)
+        return any(span.end is None for span in entry.spans) and entry.add_end(at, self._next())
+
+    def fall_silent(self, since: int) -> bool:
+        """Nobody was heard since `since`, for longer than a speaker may pause: end what is open, provisionally."""
+        changed = False
+        for entry in self._voices.values():
+            if entry.spans and entry.spans[-1].end is None and entry.spans[-1].start < since:
+                changed |= entry.add_provisional_end(since, self._next())
+        return changed
+
+    def relabel(self, old: Voice, new: Voice, start: int, end: int) -> bool:
+        """Give the spans of `old` that lie mostly in [start, end) to `new`."""
+        source, target = self._of(old), self._of(new)
+        moved = [
+            span
+            for span in source.spans
+            if 2 * (min(span.end or end, end) - max(span.start, start)) > (span.end or end) - span.start
+        ]
+        for span in moved:
+            until = span.end if span.end is not None else span.start
+            source.marks = [mark for mark in source.marks if not span.start <= mark.at <= until]
+            insort(target.marks, _Mark(span.start, _START, span.order))
+            if span.end is not None:
+                insort(target.marks, _Mark(span.end, _END, self._next()))
+        if moved:
+            source._read()  # noqa: SLF001  one module, one thing
+            target._read()  # noqa: SLF001
+        return bool(moved)
+
+    def spans(self, since: int) -> list[Span]:
+        """All spans that reach beyond `since`, by start, equal starts in order of arrival."""
+        found = [
+            span for entry in self._voices.values() for span in entry.spans if span.end is None or span.end > since
+        ]
+        found.sort(key=lambda span: (span.start, span.order))
+        return found
+
+    def active_time(self, start: int, end: int) -> Iterator[tuple[Voice, int]]:
+        """For each voice active in [start, end): for how many samples."""
+        for entry in self._voices.values():
+            total = 0
+            for span in entry.spans:
+                total += max(0, min(end, end if span.end is None else span.end) - max(start, span.start))
+            if total:
+                yield entry.voice, total
+
+    def forget(self, before: int) -> None:
+        """Drop what ended before this position."""
+        for voice in list(self._voices):
+            entry = self._voices[voice]
+            entry.forget(before)
+            if not entry.marks:
+                del self._voices[voice]
+
+    def _of(self, voice: Voice) -> _Voice:
+        if voice not in self._voices:
+            self._voices[voice] = _Voice(voice)
+        return self._voices[voice]
+
+    def _next(self) -> int:
+        self._order += 1
+        return self._order

@@ -1,0 +1,93 @@
+"""Speech that no diarized speaker claims: nothing that was said is dropped because nobody was told to have said it."""
+
+from collections.abc import Sequence
+
+from minuted_daemon.core.samples import samples
+from minuted_daemon.core.timeline import UNHEARD, Span
+from minuted_daemon.core.voice import VoiceTrack
+
+_CLAIM_WAIT = samples(1.0)
+_MARGIN = samples(0.25)  # diarizers and energies do not agree on edges to the frame
+_SHORTEST = samples(0.2)
+_HANG = samples(0.3)
+
+
+class UnheardSpeech:
+    """Watches voice activity and gives what stays unclaimed as spans of the voice UNHEARD.
+
+    Where no diarizer listens ("blind") speech is unclaimed at once; elsewhere after hold-back + 1 s.
+    """
+
+    def __init__(self, track: VoiceTrack) -> None:
+        self._track = track
+        self._blind: list[tuple[int, int | None]] = [(0, None)]
+        self._claimed_to = 0
+        self._runs: list[list[int]] = []
+
+    def diarizer_came(self, base: int) -> None:
+        """From `base` on a diarizer listens."""
+        start, end = self._blind[-1]
+        if end is None:
+            self._blind[-1] = (start, max(start, base))
+
+    def diarizer_went(self, heard_to: int) -> None:
+        """From `heard_to` on nobody listens."""
+        if self._blind[-1][1] is not None:
+            self._blind.append((heard_to, None))
+
+    def advance(self, horizon: int, diarized: Sequence[Span], final: bool) -> bool:
+        """Claim what can be claimed by now; tell whether any span changed.
+
+        diarized: the spans of real voices that reach into the stretch since the last call.
+        """
+        until = horizon if final else self._claimable(horizon)
+        if until <= self._claimed_to:
+            return False
+        since, self._claimed_to = self._claimed_to, until
+        changed = False
+        for start, end in self._track.runs(since, until, voiced=True):
+            for piece in _outside(start, end, diarized):
+                changed |= self._extend(*piece)
+        return changed
+
+    @property
+    def claimed_to(self) -> int:
+        """Voice activity before this has been judged."""
+        return self._claimed_to
+
+    def spans(self, since: int) -> list[Span]:
+        """The unclaimed speech that reaches beyond `since`."""
+        return [Span(UNHEARD, start, end, 0) for start, end in self._runs if end > since and end - start >= _SHORTEST]
+
+    def forget(self, before: int) -> None:
+        """Drop what ended before this position."""
+        self._runs = [run for run in self._runs if run[1] > before]
+        while len(self._blind) > 1 and (self._blind[0][1] or 0) <= before:
+            del self._blind[0]
+
+    def _claimable(self, horizon: int) -> int:
+        until = horizon - _CLAIM_WAIT
+        for start, end in self._blind:
+            if start <= max(until, self._claimed_to) and (end is None or end > until):
+                until = horizon if end is None else min(end, horizon)
+        return until
+
+    def _extend(self, start: int, end: int) -> bool:
+        if self._runs and start - self._runs[-1][1] <= _HANG:
+            self._runs[-1][1] = end
+        else:
+            self._runs.append([start, end])
+        return self._runs[-1][1] - self._runs[-1][0] >= _SHORTEST
+
+
+def _outside(start: int, end: int, spans: Sequence[Span]) -> list[tuple[int, int]]:
+    pieces = [(start, end)]
+    for span in spans:
+        low = span.start - _MARGIN
+        high = end if span.end is None else span.end + _MARGIN
+        pieces = (
+            [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
+            if low < end and high > start
+            else pieces
+        )
+    return pieces
