@@ -14,7 +14,7 @@ from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, s
 from minuted_daemon.core.samples import samples
 from minuted_daemon.core.timeline import UNHEARD, Span, Timeline, Voice
 from minuted_daemon.core.turn import TAIL, Turn
-from minuted_daemon.core.unheard import UnheardSpeech
+from minuted_daemon.core.unheard import HANG, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of another voice in a turn's audio
@@ -41,6 +41,7 @@ class Cutter:
     ) -> None:
         self.open: Turn | None = None
         self.done_to = 0
+        self.late = False  # there is, or may be, speech before done_to that no turn covers
         self._timeline, self._unheard, self._lane = timeline, unheard, lane
         self._monologue = MonologueCutter(track, max_turn)
         self._join_gap = join_gap
@@ -54,7 +55,7 @@ class Cutter:
         """Bring the turns up to what is known now. horizon: events before it are known."""
         spans = self._spans(self.done_to)
         stretches = hold_floor(spans, self.done_to, horizon, self._holder, final)
-        segments = join(stretches, horizon, self._join_gap, final)
+        segments = join(stretches, horizon, self._unheard.claimed_to, self._join_gap, final)
         steps = self._reconcile(segments)
         for index, (segment, turn) in enumerate(steps):
             following = steps[index + 1][0].start if index + 1 < len(steps) else None
@@ -63,11 +64,13 @@ class Cutter:
 
     def catch_late(self, horizon: int, final: bool) -> None:
         """Make turns of speech before `done_to` that no turn covers: news that came too late for the plan."""
+        self.late = False
         since = self.done_to - _LATE_WINDOW
         for span in self._spans(since):
             if span.start >= self.done_to:
                 break
-            if span.end is None and not final and span.start > horizon - _LATE_WAIT:
+            if not final and self._may_grow(span, horizon):
+                self.late = True
                 continue
             end = self.done_to if span.end is None else min(span.end, self.done_to)
             for start, until in self._uncovered(max(span.start, since), end):
@@ -75,6 +78,11 @@ class Cutter:
                     self._late(
                         Segment(span.voice, start, until, [(start, until)], True), self._gap_around(start, until)
                     )
+
+    def _may_grow(self, span: Span, horizon: int) -> bool:
+        if span.voice == UNHEARD:
+            return span.end is not None and self._unheard.claimed_to < min(span.end + HANG, self.done_to)
+        return span.end is None and span.start > horizon - _LATE_WAIT
 
     def forget(self, before: int) -> None:
         """Drop what ended before this position."""
@@ -141,6 +149,10 @@ class Cutter:
         self, segment: Segment, turn: Turn | None, spans: list[Span], following: int | None, hold_back: int
     ) -> bool:
         """Make a turn of a segment; tell whether the plan goes on behind it."""
+        superseded = turn is None and following is not None and segment.voice == UNHEARD
+        if superseded and self._unheard.claimed_to < min(segment.end + HANG, following or 0):
+            self.late = True  # its end is not known yet, and others must not wait for it
+            return True
         if turn is None and self.open is not None and segment.start < self.open.start:
             self._late(segment, (self._barrier_before(segment.start), self.open.start))
             return True
@@ -198,7 +210,7 @@ class Cutter:
         self._covered.append((turn.start, turn.end))
         self._lane.submit(turn)
         self._lane.first(turn)
-        self.done_to = max(self.done_to, turn.end) if self.open is None else self.done_to
+        self.done_to = max(self.done_to, turn.end)
         self._closed(turn)
 
     def _uncovered(self, start: int, end: int) -> list[tuple[int, int]]:

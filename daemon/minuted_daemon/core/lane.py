@@ -51,8 +51,6 @@ class Lane:
     def submit(self, turn: Turn) -> None:
         """Put a turn, open or closed, behind the others."""
         self._queue.append(turn)
-        if self._refused:
-            self._give_up()
 
     def withdraw(self, turn: Turn) -> None:
         """The turn no longer exists."""
@@ -78,6 +76,8 @@ class Lane:
 
     def ready(self) -> None:
         """A fresh connection takes audio."""
+        if self._refused:
+            return
         self._requeue()
         self._ready = True
 
@@ -91,12 +91,6 @@ class Lane:
         self._ready = False
         self._refused = True
         self._requeue()
-        self._give_up()
-
-    def abandon(self) -> None:
-        """No more time: settle every closed turn with what is there."""
-        self._requeue()
-        self._give_up()
 
     # --- answers ---
 
@@ -141,6 +135,8 @@ class Lane:
             turn = self._queue.popleft()
             self.restart(turn)
             self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)
+        if self._refused:
+            self._give_up()
         while self._ready and self._queue and self._send(self._queue[0], horizon):
             self._queue.popleft()
 

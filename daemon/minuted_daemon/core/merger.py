@@ -107,7 +107,7 @@ class Merger:
         self._horizon = 0
         self._closing = self._final = False
         self._transcribes = settings.transcribes
-        self._changed = self._late = False
+        self._changed = False
         self._waiting: list[Turn] = []  # closed, and without their text
         self._finals: deque[Turn] = deque()
         self._changed_finals: list[Turn] = []
@@ -230,7 +230,7 @@ class Merger:
 
     def _news(self, changed: bool, at: int) -> None:
         self._changed |= changed
-        self._late |= changed and at < self._cutter.done_to
+        self._cutter.late |= changed and at < self._cutter.done_to
 
     def _close_epoch(self, event: EpochClosed) -> None:
         if self._bases.pop(event.epoch, None) is None:
@@ -258,13 +258,13 @@ class Merger:
         before = self._unheard.claimed_to
         spans = self._timeline.spans(before - _LATE_NEWS)
         if self._unheard.advance(self._horizon, spans, self._final):
-            self._late |= before < self._cutter.done_to
+            self._cutter.late |= before < self._cutter.done_to
         self._cutter.plan(self._horizon, self._hold_back.length, self._final)
-        if self._late:
-            self._late = False
+        if self._cutter.late:
             self._cutter.catch_late(self._horizon, self._final)
 
     def _turn_closed(self, turn: Turn) -> None:
+        self._speaker_of(turn)  # a label is a speaker from its first turn
         turn.overlapping = self._overlaps(turn)
         self._waiting.append(turn)
 
@@ -330,8 +330,7 @@ class Merger:
         self._lane.corrected.clear()
 
     def _relabel(self, old: Voice, new: Voice, start: int, end: int) -> None:
-        self._news(self._timeline.relabel(old, new, start, end), start)
-        self._late = False if start >= self._cutter.done_to else self._late
+        self._changed |= self._timeline.relabel(old, new, start, end)
         for turn in [*self._waiting, *self._finals]:
             if turn.voice == old and 2 * (min(end, turn.end) - max(start, turn.start)) > turn.end - turn.start:
                 turn.voice = new

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from minuted_daemon.core.floor import Stretch
 from minuted_daemon.core.samples import samples
-from minuted_daemon.core.timeline import Span, Voice
+from minuted_daemon.core.timeline import UNHEARD, Span, Voice
 from minuted_daemon.core.voice import VoiceTrack
 
 SHORTEST = samples(0.1)
@@ -21,7 +21,8 @@ _PAUSE_FROM = 0.6  # of the longest turn
 class Segment:
     """One holder's speech from `start` to `end` with its pauses: `parts` are the stretches inside.
 
-    `closed`: no more of it will come. `paused`: the holder is known to be silent behind it. `resume`: where the same holder goes on after a cut in a pause.
+    `closed`: no more of it will come. `paused`: the holder is known to be silent behind it. `resume`: where the same
+    holder goes on after a cut in a pause.
     """
 
     voice: Voice
@@ -33,8 +34,11 @@ class Segment:
     resume: int | None = None
 
 
-def join(stretches: Sequence[Stretch], horizon: int, join_gap: int, final: bool) -> list[Segment]:
-    """Join stretches of one holder with nobody between; let those go that are too short to be cut out."""
+def join(stretches: Sequence[Stretch], horizon: int, claimed_to: int, join_gap: int, final: bool) -> list[Segment]:
+    """Join stretches of one holder with nobody between; let those go that are too short to be cut out.
+
+    horizon: speaker events before it are known. claimed_to: unclaimed speech before it is known.
+    """
     segments: list[Segment] = []
     stretches = _without_blips(stretches, final)
     for stretch in stretches:
@@ -48,8 +52,10 @@ def join(stretches: Sequence[Stretch], horizon: int, join_gap: int, final: bool)
         segments.append(Segment(stretch.voice, stretch.start, stretch.end, [(stretch.start, stretch.end)]))
     if segments:
         goes_on = bool(stretches) and stretches[-1].open
-        segments[-1].paused = not goes_on
-        segments[-1].closed = final or (not goes_on and horizon >= segments[-1].end + join_gap)
+        last = segments[-1]
+        known_to = claimed_to if last.voice == UNHEARD else horizon
+        last.paused = not goes_on
+        last.closed = final or (not goes_on and known_to >= last.end + join_gap)
     return segments
 
 
@@ -90,8 +96,9 @@ class MonologueCutter:
         since = segment.start + int(self._longest * _PAUSE_FROM)
         if segment.end <= since:
             return None
-        for start, end in self._track.runs(since, min(segment.end, longest), voiced=False, at_least=PAUSE):
-            if start + PAUSE > sent_to - PAUSE and not _spoken(spans, segment.voice, start, end):
+        for start, end in self._track.runs(since, min(self._track.end, longest), voiced=False, at_least=PAUSE):
+            known = sent_to <= end < self._track.end and end <= segment.end
+            if known and not _spoken(spans, segment.voice, start, end):
                 segment.resume = end
                 return start
         if self._track.end < longest:

@@ -9,7 +9,8 @@ from minuted_daemon.core.voice import VoiceTrack
 _CLAIM_WAIT = samples(1.0)
 _MARGIN = samples(0.25)  # diarizers and energies do not agree on edges to the frame
 _SHORTEST = samples(0.2)
-_HANG = samples(0.3)
+HANG = samples(0.3)
+"""Unclaimed speech with shorter pauses is one piece."""
 
 
 class UnheardSpeech:
@@ -46,8 +47,9 @@ class UnheardSpeech:
         since, self._claimed_to = self._claimed_to, until
         changed = False
         for start, end in self._track.runs(since, until, voiced=True):
-            for piece in _outside(start, end, diarized):
-                changed |= self._extend(*piece)
+            for low, high, margin in self._by_margin(start, end):
+                for piece in _outside(low, high, diarized, margin):
+                    changed |= self._extend(*piece)
         return changed
 
     @property
@@ -72,22 +74,34 @@ class UnheardSpeech:
                 until = horizon if end is None else min(end, horizon)
         return until
 
+    def _by_margin(self, start: int, end: int) -> list[tuple[int, int, int]]:
+        """Split [start, end) where a diarizer came or went; where none listens its edges are exact."""
+        pieces: list[tuple[int, int, int]] = []
+        at = start
+        for low, until in self._blind:
+            high = end if until is None else until
+            if low < end and high > at:
+                if low > at:
+                    pieces.append((at, low, _MARGIN))
+                pieces.append((max(at, low), min(end, high), 0))
+                at = min(end, high)
+        if at < end:
+            pieces.append((at, end, _MARGIN))
+        return pieces
+
     def _extend(self, start: int, end: int) -> bool:
-        if self._runs and start - self._runs[-1][1] <= _HANG:
+        if self._runs and start - self._runs[-1][1] <= HANG:
             self._runs[-1][1] = end
         else:
             self._runs.append([start, end])
         return self._runs[-1][1] - self._runs[-1][0] >= _SHORTEST
 
 
-def _outside(start: int, end: int, spans: Sequence[Span]) -> list[tuple[int, int]]:
+def _outside(start: int, end: int, spans: Sequence[Span], margin: int) -> list[tuple[int, int]]:
     pieces = [(start, end)]
     for span in spans:
-        low = span.start - _MARGIN
-        high = end if span.end is None else span.end + _MARGIN
-        pieces = (
-            [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
-            if low < end and high > start
-            else pieces
-        )
+        low = span.start - margin
+        high = end if span.end is None else span.end + margin
+        if low < end and high > start:
+            pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
     return pieces
