@@ -13,13 +13,14 @@ from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
 from minuted_daemon.core.samples import samples
 from minuted_daemon.core.timeline import UNHEARD, Span, Timeline, Voice
-from minuted_daemon.core.turn import TAIL, Turn
-from minuted_daemon.core.unheard import HANG, UnheardSpeech
+from minuted_daemon.core.turn import LEAD, TAIL, Turn
+from minuted_daemon.core.unheard import HANG, MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of another voice in a turn's audio
-_LATE_WINDOW = samples(20.0)
 _LATE_WAIT = samples(1.5)
+LATE_NEWS = samples(10.0)
+"""Speech that is told of later than this behind the horizon makes no turn any more."""
 
 
 class Cutter:
@@ -43,12 +44,12 @@ class Cutter:
         self.done_to = 0
         self.late = False  # there is, or may be, speech before done_to that no turn covers
         self._timeline, self._unheard, self._lane = timeline, unheard, lane
+        self._track = track
         self._monologue = MonologueCutter(track, max_turn)
         self._join_gap = join_gap
         self._closed, self._vanished = closed, vanished
         self._holder: Voice | None = None
-        self._barrier = 0  # audio before it is in a commit, or will be
-        self._covered: deque[tuple[int, int]] = deque()
+        self._reserved: deque[tuple[int, int]] = deque()  # audio that is in a closed turn's commit, or will be
         self._next_number = 1
 
     def plan(self, horizon: int, hold_back: int, final: bool) -> None:
@@ -61,11 +62,13 @@ class Cutter:
             following = steps[index + 1][0].start if index + 1 < len(steps) else None
             if not self._take(segment, turn, spans, following, hold_back):
                 break
+        if self.open is None:
+            self.done_to = max(self.done_to, horizon - LATE_NEWS)
 
     def catch_late(self, horizon: int, final: bool) -> None:
         """Make turns of speech before `done_to` that no turn covers: news that came too late for the plan."""
         self.late = False
-        since = self.done_to - _LATE_WINDOW
+        since = horizon - LATE_NEWS
         for span in self._spans(since):
             if span.start >= self.done_to:
                 break
@@ -75,9 +78,7 @@ class Cutter:
             end = self.done_to if span.end is None else min(span.end, self.done_to)
             for start, until in self._uncovered(max(span.start, since), end):
                 if until - start >= SHORTEST:
-                    self._late(
-                        Segment(span.voice, start, until, [(start, until)], True), self._gap_around(start, until)
-                    )
+                    self._late(Segment(span.voice, start, until, [(start, until)], closed=True))
 
     def _may_grow(self, span: Span, horizon: int) -> bool:
         if span.voice == UNHEARD:
@@ -86,8 +87,8 @@ class Cutter:
 
     def forget(self, before: int) -> None:
         """Drop what ended before this position."""
-        while self._covered and self._covered[0][1] < before:
-            self._covered.popleft()
+        while self._reserved and self._reserved[0][1] < before:
+            self._reserved.popleft()
 
     # --- planning ---
 
@@ -116,8 +117,8 @@ class Cutter:
         )
         if foreign > _TOLERANCE and not turn.repaired:
             turn.repaired = True
-            self._lane.restart(turn)
-            self._barrier = turn.not_before
+            self._lane.withdraw(turn)
+            self.open = None
             return [(segment, turn if segment is main else None) for segment in segments]
         return self._accept(segments, main, turn, low, high)
 
@@ -154,22 +155,21 @@ class Cutter:
             self.late = True  # its end is not known yet, and others must not wait for it
             return True
         if turn is None and self.open is not None and segment.start < self.open.start:
-            self._late(segment, (self._barrier_before(segment.start), self.open.start))
+            self._late(segment)
             return True
-        fresh = turn is None
         if turn is None:
-            turn = self._new_turn(segment, self._barrier)
-        turn.voice, turn.start, turn.end, turn.parts = segment.voice, segment.start, segment.end, segment.parts
-        turn.paused = segment.paused
+            turn = self._new_turn(segment, 0)
+        if turn.sent_to is None:
+            turn.not_before = max((high for _, high in self._reserved), default=0)
+        self._place(turn, segment)
         sent_to = turn.sent_to or turn.start
         cut = self._monologue.cut(segment, spans, sent_to, hold_back)
         rest: Segment | None = None
         if cut is not None:
             segment, rest = split(segment, max(cut, sent_to) if segment.resume is None else cut)
-            turn.end, turn.parts = segment.end, segment.parts
+            self._place(turn, segment)
             following = rest.start if rest is not None else segment.resume
-        if fresh:
-            self.open = turn
+        if not self._lane.holds(turn):
             self._lane.submit(turn)
         if not segment.closed:
             self.open = turn
@@ -182,14 +182,21 @@ class Cutter:
     def _new_turn(self, segment: Segment, not_before: int) -> Turn:
         number = TurnNumber(self._next_number)
         self._next_number += 1
-        return Turn(number, segment.voice, segment.start, segment.end, segment.parts, not_before)
+        turn = Turn(number, segment.voice, segment.start, segment.end, segment.start, segment.end, not_before)
+        self._place(turn, segment)
+        return turn
+
+    def _place(self, turn: Turn, segment: Segment) -> None:
+        turn.voice, turn.start, turn.end, turn.paused = segment.voice, segment.start, segment.end, segment.paused
+        first, last = self._track.ragged(segment.start, segment.end, MARGIN)
+        turn.first, turn.last = min(first, segment.start - LEAD), max(last, segment.end + TAIL)
 
     def _close(self, turn: Turn, following: int | None, resume: int | None) -> None:
         turn.closed = True
         if following is not None:
-            turn.not_after = max(following, turn.end)
-        self._barrier = max(self._barrier, turn.sent_to or 0, min(turn.end + TAIL, turn.not_after))
-        self._covered.append((turn.start, self._barrier))
+            turn.not_after = max(following, turn.end, turn.sent_to or 0)
+        until = max(turn.sent_to or 0, min(turn.last, turn.not_after))
+        self._reserved.append((self._audio_start(turn), until))
         self.done_to = max(self.done_to, turn.end if resume is None else resume)
         self._holder = turn.voice
         self.open = None
@@ -203,11 +210,20 @@ class Cutter:
 
     # --- late news ---
 
-    def _late(self, segment: Segment, around: tuple[int, int]) -> None:
-        turn = self._new_turn(segment, around[0])
-        turn.not_after = max(around[1], turn.end)
+    def _late(self, segment: Segment) -> None:
+        """Make a closed turn of speech in a gap between turns; its audio stays within the gap."""
+        taken = list(self._reserved)
+        if self.open is not None:
+            taken.append((self._audio_start(self.open), segment.end + MARGIN))
+        turn = self._new_turn(
+            segment, max((min(high, segment.end) for low, high in taken if low <= segment.start), default=0)
+        )
+        turn.not_after = min((low for low, _ in taken if low > segment.start), default=turn.not_after)
         turn.closed = True
-        self._covered.append((turn.start, turn.end))
+        until = min(turn.last, turn.not_after)
+        self._reserved.append((self._audio_start(turn), until))
+        if self.open is not None and self.open.sent_to is None:
+            self.open.not_before = max(self.open.not_before, until)
         self._lane.submit(turn)
         self._lane.first(turn)
         self.done_to = max(self.done_to, turn.end)
@@ -215,20 +231,10 @@ class Cutter:
 
     def _uncovered(self, start: int, end: int) -> list[tuple[int, int]]:
         pieces = [(start, end)]
-        taken = [*self._covered, (self.open.start, self.done_to)] if self.open else list(self._covered)
+        taken = [*self._reserved, (self._audio_start(self.open), end)] if self.open else list(self._reserved)
         for low, high in taken:
             pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
         return pieces
 
-    def _gap_around(self, start: int, end: int) -> tuple[int, int]:
-        before = self._barrier_before(start)
-        after = min((low for low, _ in self._covered if low >= end), default=end)
-        return before, after
-
-    def _barrier_before(self, start: int) -> int:
-        return max((min(high, start) for low, high in self._covered if low <= start), default=0)
-
-
-def is_unheard(turn: Turn) -> bool:
-    """Tell whether nobody was told to have said this."""
-    return turn.voice == UNHEARD
+    def _audio_start(self, turn: Turn) -> int:
+        return turn.sent_from if turn.sent_from is not None else max(turn.not_before, turn.first)

@@ -144,6 +144,10 @@ class Lane:
         """When an answer is missed next."""
         return min((asked.due for asked in self._asked.values()), default=None)
 
+    def holds(self, turn: Turn) -> bool:
+        """Tell whether the turn waits to be sent."""
+        return turn in self._queue
+
     @property
     def idle(self) -> bool:
         """Nothing waits to be sent or answered."""
@@ -156,18 +160,16 @@ class Lane:
 
     def _send(self, turn: Turn, horizon: int) -> bool:
         """Send more of a turn; tell whether it is all sent and committed."""
-        until = max(horizon, turn.end) if turn.closed else horizon
-        for start, stop in turn.content(turn.sent_to or 0, until):
-            if self._quota <= 0:
-                return False
-            end = min(stop, start + self._quota)
+        until = max(horizon, turn.last) if turn.closed else horizon
+        piece = turn.content(turn.sent_to or 0, until)
+        if piece is not None and self._quota > 0:
+            start, end = piece[0], min(piece[1], piece[0] + self._quota)
             if turn.utterance is None:
                 turn.utterance = UtteranceId(self._next_utterance)
                 turn.sent_from = start
                 self._next_utterance += 1
             self.commands.append(Append(turn.utterance, Sample(start), Sample(end)))
             self._quota -= end - start
-            turn.sent += end - start
             turn.sent_to = end
         if not turn.closed or turn.content(turn.sent_to or 0, until):
             return False

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minuted_daemon.core.cutter import Cutter
+from minuted_daemon.core.cutter import LATE_NEWS, Cutter
 from minuted_daemon.core.events import (
     Attribution,
     DiarizerEvent,
@@ -41,13 +41,12 @@ from minuted_daemon.core.holdback import HoldBack
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples, seconds
 from minuted_daemon.core.timeline import UNHEARD, Timeline, Voice
-from minuted_daemon.core.turn import LEAD, Turn
-from minuted_daemon.core.unheard import UnheardSpeech
+from minuted_daemon.core.turn import Turn
+from minuted_daemon.core.unheard import MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
 
 _SILENCE_ENDS = samples(1.5)
 _MEMORY = samples(60.0)
-_LATE_NEWS = samples(5.0)
 _REVISE_EVERY = 10 * RATE_HZ
 _OVERLAP_LEAST = samples(0.1)
 
@@ -105,6 +104,7 @@ class Merger:
         self._relabels: list[tuple[Voice, Voice, int, int]] = []
         self._now = 0
         self._horizon = 0
+        self._retained = 0
         self._closing = self._final = False
         self._transcribes = settings.transcribes
         self._changed = False
@@ -203,12 +203,13 @@ class Merger:
     def retain_from(self) -> Sample:
         """Audio from here on may still be asked for by an Append; older audio will not."""
         needed = self._lane.needed_from()
-        oldest = min(self._cutter.done_to, self._horizon - _LATE_NEWS)
+        oldest = min(self._cutter.done_to, self._horizon - LATE_NEWS)
         if needed is not None:
             oldest = min(oldest, needed)
         if self._cutter.open is not None:
             oldest = min(oldest, self._cutter.open.start)
-        return Sample(max(0, oldest - LEAD))
+        self._retained = max(self._retained, oldest - MARGIN)
+        return Sample(self._retained)
 
     def next_deadline(self) -> Sample | None:
         """When `advance` must be called at the latest even if nothing is fed; None if nothing is due."""
@@ -256,7 +257,7 @@ class Merger:
     def _cut(self) -> None:
         self._changed = False
         before = self._unheard.claimed_to
-        spans = self._timeline.spans(before - _LATE_NEWS)
+        spans = self._timeline.spans(before - LATE_NEWS)
         if self._unheard.advance(self._horizon, spans, self._final):
             self._cutter.late |= before < self._cutter.done_to
         self._cutter.plan(self._horizon, self._hold_back.length, self._final)

@@ -8,6 +8,7 @@ from minuted_daemon.core.timeline import Voice
 
 LEAD = samples(0.1)
 TAIL = samples(0.15)
+"""The silence sent around a turn where nobody else speaks."""
 _ENDLESS = 1 << 62
 
 
@@ -19,9 +20,10 @@ class Turn:
     voice: Voice
     start: int
     end: int
-    parts: list[tuple[int, int]]
+    first: int  # where its audio begins: some silence before its start, and voice that begins a little earlier
+    last: int  # where its audio ends, likewise
     not_before: int  # audio before this is in another turn's commit
-    not_after: int = _ENDLESS  # where the next voice begins
+    not_after: int = _ENDLESS  # audio from here on is in another turn's commit
     closed: bool = False
     paused: bool = False  # the holder is known to be silent behind the last part
     repaired: bool = False
@@ -29,7 +31,6 @@ class Turn:
     utterance: UtteranceId | None = None  # the attempt under way
     sent_from: int | None = None
     sent_to: int | None = None
-    sent: int = 0  # samples of this attempt
     misses: int = 0  # attempts without an answer
 
     partial: str = ""
@@ -42,23 +43,22 @@ class Turn:
     shown: TurnState | None = None
     revised_at: int = field(default=-_ENDLESS)
 
-    def content(self, since: int, until: int) -> list[tuple[int, int]]:
-        """The audio of this turn from `since` on, as far as it may be sent by now: rising ranges before `until`."""
-        ranges: list[tuple[int, int]] = []
-        for number, (start, end) in enumerate(self.parts, 1):
-            tail = TAIL if self.closed or self.paused or number < len(self.parts) else 0
-            low = max(start - LEAD, self.not_before, since, ranges[-1][1] if ranges else 0)
-            high = min(end + tail, max(end, self.not_after), until)
-            if high > low:
-                if ranges and ranges[-1][1] == low:
-                    ranges[-1] = (ranges[-1][0], high)
-                else:
-                    ranges.append((low, high))
-        return ranges
+    def content(self, since: int, until: int) -> tuple[int, int] | None:
+        """The audio of this turn from `since` on, as far as it may be sent by now: a range before `until`.
+
+        Pauses inside are sent too: they are short, and who knows what was said in them.
+        """
+        low = max(self.first, self.not_before, since)
+        high = min(self.last if self.closed or self.paused else self.end, self.not_after, until)
+        return (low, high) if high > low else None
+
+    @property
+    def sent(self) -> int:
+        """Samples sent in this attempt."""
+        return 0 if self.sent_from is None or self.sent_to is None else self.sent_to - self.sent_from
 
     def forget_sent(self) -> None:
         """What was sent no longer counts."""
         self.utterance = None
         self.sent_from = self.sent_to = None
-        self.sent = 0
         self.partial = ""

@@ -7,8 +7,9 @@ from minuted_daemon.core.timeline import UNHEARD, Span
 from minuted_daemon.core.voice import VoiceTrack
 
 _CLAIM_WAIT = samples(1.0)
-_MARGIN = samples(0.25)  # diarizers and energies do not agree on edges to the frame
-_SHORTEST = samples(0.2)
+MARGIN = samples(0.35)
+"""Diarizers and energies do not agree on edges to the frame: voice this near to a turn is sent with it."""
+_SHORTEST = samples(0.1)
 HANG = samples(0.3)
 """Unclaimed speech with shorter pauses is one piece."""
 
@@ -82,11 +83,11 @@ class UnheardSpeech:
             high = end if until is None else until
             if low < end and high > at:
                 if low > at:
-                    pieces.append((at, low, _MARGIN))
+                    pieces.append((at, low, MARGIN))
                 pieces.append((max(at, low), min(end, high), 0))
                 at = min(end, high)
         if at < end:
-            pieces.append((at, end, _MARGIN))
+            pieces.append((at, end, MARGIN))
         return pieces
 
     def _extend(self, start: int, end: int) -> bool:

@@ -81,6 +81,11 @@ class VoiceTrack:
         pairs = [((base + int(a)) * FRAME, (base + int(b)) * FRAME) for a, b in edges.reshape(-1, 2)]
         return [(a, b) for a, b in pairs if b - a >= at_least]
 
+    def ragged(self, start: int, end: int, reach: int) -> tuple[int, int]:
+        """Give where voice begins within `reach` before start, and ends within `reach` behind end; else those two."""
+        before, behind = self.runs(start - reach, start, voiced=True), self.runs(end, end + reach, voiced=True)
+        return (before[0][0] if before else start), (behind[-1][1] if behind else end)
+
     def quietest(self, start: int, end: int) -> int:
         """Give the middle of the quietest 50 ms inside [start, end)."""
         low, high = self._index(start), self._index(end)

@@ -1,1 +1,1 @@
-
+"""OpenAI's realtime transcription as a transcriber."""

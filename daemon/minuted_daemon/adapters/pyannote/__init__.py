@@ -1,1 +1,1 @@
-
+"""pyannoteAI's live diarization as a diarizer."""

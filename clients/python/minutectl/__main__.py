@@ -1,0 +1,7 @@
+"""`python -m minutectl`."""
+
+import sys
+
+from minutectl.cli import main
+
+sys.exit(main())

@@ -1,0 +1,215 @@
+"""The command line's grammar. Every mistake in a line is told at once, so nothing here stops at the first one."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+FORMATS = ("srt", "vtt", "txt", "md", "json", "rttm", "stm", "seglst")
+_HIGHEST_SEQ = 2**63 - 1
+
+
+class UsageError(Exception):
+    """The command line is wrong. `problems` names everything that is."""
+
+    def __init__(self, usage: str, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.usage = usage
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A subcommand: the arguments it cannot do without, and those it can."""
+
+    help: str
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "start": Command("start a session", ("NAME",)),
+    "stop": Command("stop a session and wait until its minutes are final", ("NAME",)),
+    "pause": Command("stop capturing, without ending the session", ("NAME",)),
+    "resume": Command("capture again", ("NAME",)),
+    "sessions": Command("list sessions, live and past, newest first"),
+    "devices": Command("list the inputs of the daemon's machine"),
+    "levels": Command("show the level of an input"),
+    "watch": Command("follow the minutes of one session, or of all", (), ("NAME",)),
+    "turns": Command("print a session's turns, oldest first", ("NAME",)),
+    "search": Command("find turns by their words", ("QUERY",)),
+    "export": Command("write a session's transcript as a file to standard output", ("NAME",)),
+    "speakers": Command("list a session's speakers", ("NAME",)),
+    "rename": Command("give a speaker a name", ("NAME", "LABEL", "DISPLAY_NAME")),
+    "merge": Command("make two speakers one; INTO stays", ("NAME", "FROM", "INTO")),
+    "info": Command("tell what daemon this is"),
+}
+
+
+_OPTION_USAGE = {
+    "start": " [--device D] [--diarizer X] [--transcriber X]",
+    "watch": " [--after SEQ] [--finals]",
+    "export": f" --format {{{','.join(FORMATS)}}}",
+    "levels": " [--device D]",
+}
+_OPTIONS = {
+    "start": ("--device", "--diarizer", "--transcriber"),
+    "watch": ("--after", "--finals"),
+    "export": ("--format",),
+    "levels": ("--device",),
+}
+_OPTIONS_ANYWHERE = ("--address", "--json", "--help", "-h", "--version")
+_NO_VALUE = "\0"  # what an option gets whose value is missing; no argument can be this
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(self.format_usage(), [message])
+
+
+def parse(arguments: Sequence[str], version: str) -> argparse.Namespace:
+    """Read a command line. The fields are named like the arguments, in small letters; `command` is the subcommand.
+
+    Raises UsageError; leaves with SystemExit for --help and --version.
+    """
+    # Positional arguments are picked by hand: argparse loses them behind options, and stops at the first mistake.
+    end = list(arguments).index("--") if "--" in arguments else len(arguments)
+    head, tail = arguments[:end], list(arguments[end + 1 :])
+    top = _top(version)
+    found, rest = _anywhere().parse_known_args(head, argparse.Namespace(json=False, address=None))
+    command = next((word for word in rest if not _is_option(word)), None)
+    if command is None:
+        _, unknown = top.parse_known_args(rest)  # answers --help and --version
+        problems = [f"a command is missing: one of {', '.join(COMMANDS)}", *_unknown(unknown, ())]
+        raise UsageError(top.format_usage(), problems)
+    if command not in COMMANDS:
+        near = get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        known = _OPTIONS_ANYWHERE + sum(_OPTIONS.values(), ())
+        options = [word for word in rest if _is_option(word) and word.partition("=")[0] not in known]
+        raise UsageError(top.format_usage(), [f'there is no command "{command}"; {hint}', *_unknown(options, ())])
+    rest.remove(command)
+    found.command = command
+    child = _child(command)
+    _, unknown = child.parse_known_args(rest, found)
+    words = [word for word in unknown if not _is_option(word)] + tail
+    problems = [*_placed(found, words), *_wrong(found)]
+    problems += _unknown([word for word in unknown if _is_option(word)], _OPTIONS.get(command, ()))
+    if problems:
+        raise UsageError(child.format_usage(), problems)
+    return found
+
+
+def _is_option(word: str) -> bool:
+    return len(word) > 1 and word.startswith("-") and " " not in word
+
+
+def _anywhere(*, with_help: bool = False, **settings: Any) -> _Parser:
+    """Make a parser of the options that are taken before and after the subcommand."""
+    parser = _Parser(add_help=with_help, allow_abbrev=False, **settings)
+    where = "where minuted is: unix:PATH or HOST:PORT (else MINUTED_ADDRESS, else unix:/run/minuted/minuted.sock)"
+    _valued(parser, "--address", "A", argparse.SUPPRESS, where)
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, one object a line")
+    return parser
+
+
+def _valued(parser: _Parser, option: str, metavar: str, default: str | None, text: str) -> None:
+    """Add an option that takes a value, without argparse stopping where the value is missing."""
+    parser.add_argument(option, metavar=metavar, nargs="?", const=_NO_VALUE, default=default, help=text)
+
+
+def _top(version: str) -> _Parser:
+    commands = "\n".join(f"  {name:<10} {command.help}" for name, command in COMMANDS.items())
+    parser = _anywhere(
+        with_help=True,
+        prog="minutectl",
+        usage="minutectl [--json] [--address A] COMMAND ...",
+        description="Minutes of the room, from minuted.",
+        epilog=f"commands:\n{commands}\n\n`minutectl COMMAND --help` tells more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"minutectl {version}")
+    return parser
+
+
+def _child(name: str) -> _Parser:
+    command = COMMANDS[name]
+    arguments = "".join(f" {argument}" for argument in command.required)
+    arguments += "".join(f" [{argument}]" for argument in command.optional)
+    usage = f"minutectl {name}{arguments}{_OPTION_USAGE.get(name, '')} [--json] [--address A]"
+    child = _anywhere(with_help=True, prog=f"minutectl {name}", usage=usage, description=f"{command.help}.")
+    match name:
+        case "start":
+            child.add_argument(
+                "--device",
+                metavar="D",
+                nargs="?",
+                const=_NO_VALUE,
+                default="",
+                help="an input's name, default, or file:PATH",
+            )
+            child.add_argument(
+                "--diarizer", metavar="X", nargs="?", const=_NO_VALUE, default="", help="auto, pyannote, local or none"
+            )
+            child.add_argument(
+                "--transcriber", metavar="X", nargs="?", const=_NO_VALUE, default="", help="auto, openai, local or none"
+            )
+        case "watch":
+            child.add_argument(
+                "--after",
+                metavar="SEQ",
+                nargs="?",
+                const=_NO_VALUE,
+                help="begin behind this change; 0 for everything there is",
+            )
+            child.add_argument("--finals", action="store_true", help="leave out turns that are still growing")
+        case "levels":
+            _valued(child, "--device", "D", "", "an input's name")
+        case "export":
+            _valued(child, "--format", "F", None, ", ".join(FORMATS))
+        case _:
+            pass
+    return child
+
+
+def _placed(found: argparse.Namespace, words: Sequence[str]) -> list[str]:
+    """Give each word its name in `found`; say what is missing, empty or too much."""
+    command = COMMANDS[found.command]
+    names = (*command.required, *command.optional)
+    for index, name in enumerate(names):
+        setattr(found, name.lower(), words[index] if index < len(words) else None)
+    problems = [f"{name} is missing" for name in command.required[len(words) :]]
+    # A speaker's name is taken away by giving an empty one.
+    problems += [
+        f"{name} is empty"
+        for name, word in zip(names, words, strict=False)
+        if not word and (name in command.required) and name != "DISPLAY_NAME"
+    ]
+    return problems + [f'"{word}" is one argument too many' for word in words[len(names) :]]
+
+
+def _wrong(found: argparse.Namespace) -> list[str]:
+    problems = [f"--{name} needs a value" for name, value in sorted(vars(found).items()) if value == _NO_VALUE]
+    if problems:
+        return problems
+    if found.command == "watch" and found.after is not None:
+        digits = found.after if found.after.isascii() and found.after.isdecimal() else ""
+        if digits and int(digits) <= _HIGHEST_SEQ:
+            found.after = int(digits)
+        else:
+            problems.append(f'--after takes a number from 0 on, not "{found.after}"')
+    if found.command == "export":
+        if found.format is None:
+            problems.append(f"--format is missing: one of {', '.join(FORMATS)}")
+        elif found.format not in FORMATS:
+            problems.append(f'--format "{found.format}" is unknown: one of {", ".join(FORMATS)}')
+    return problems
+
+
+def _unknown(options: Sequence[str], known: Sequence[str]) -> list[str]:
+    problems: list[str] = []
+    for option in options:
+        near = get_close_matches(option.partition("=")[0], (*known, *_OPTIONS_ANYWHERE), n=1)
+        problems.append(f"unknown option {option}" + (f"; did you mean {near[0]}?" if near else ""))
+    return problems

@@ -1,0 +1,91 @@
+"""The command `minutectl`: reads the command line, and turns what happens into one clear line and an exit code."""
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from minutectl.arguments import UsageError, parse
+
+REFUSED = 1
+USAGE = 2
+UNREACHABLE = 69
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give the exit code: 0 done, 1 refused, 2 usage, 69 no daemon, 130 interrupted."""
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
+    try:
+        args = parse(sys.argv[1:] if arguments is None else arguments, _version())
+    except UsageError as error:
+        sys.stderr.write(error.usage)
+        for problem in error.problems:
+            sys.stderr.write(f"minutectl: {problem}\n")
+        return USAGE
+    try:
+        return _run(args)
+    except KeyboardInterrupt:
+        # Watching ends in no other way.
+        return 0 if args.command in ("watch", "levels") else INTERRUPTED
+    except BrokenPipeError:
+        _forget_output()  # who read it has seen enough
+        return 0
+    except OSError as error:
+        _forget_output()
+        return _say(f"cannot write: {error.strerror or error}", REFUSED)
+
+
+def _forget_output() -> None:
+    """Let go of what is still buffered, which would raise once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(args: Namespace) -> int:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own remarks would stand between ours
+    # Here, because --help and a wrong command line need none of it.
+    import grpc
+
+    from minutectl.commands import COMMANDS
+    from minutectl.lines import plain
+    from minuted import Error, Unreachable, connect
+
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        with connect(args.address) as room:
+            COMMANDS[args.command](room, args)
+        sys.stdout.flush()
+    except Unreachable as error:
+        return _say(plain(f"{error.message}{_cause(error.facts.get('detail', ''))}"), UNREACHABLE)
+    except Error as error:
+        unanswered = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
+        return _say(plain(error.message), UNREACHABLE if unanswered else REFUSED)
+    return 0
+
+
+def _say(line: str, code: int) -> int:
+    sys.stderr.write(f"minutectl: {line}\n")
+    return code
+
+
+def _cause(detail: str) -> str:
+    """Give what the system said in the end, out of gRPC's long account of it."""
+    if "Permission denied" in detail:
+        return " (permission denied: join the group of its socket)"
+    return " (is it running?)" if detail else ""
+
+
+def _version() -> str:
+    try:
+        return version("minuted")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""Messages as lines: JSON for programs, plain text for people and pipes. Pure; nothing here writes or asks."""
+
+import json
+import re
+import unicodedata
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from minuted import (
+    Attribution,
+    Device,
+    GetInfoResponse,
+    Interval,
+    IntervalKind,
+    LinkHealth,
+    Session,
+    SessionState,
+    Speaker,
+    StreamLevelsResponse,
+    StreamTurnsResponse,
+    Turn,
+    TurnState,
+)
+
+# What JSON allows inside a text, but would end a line for some readers, or drive a terminal.
+_ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def as_json(message: Message) -> str:
+    """Give a message as one line of proto3 JSON, fields named as in the .proto files."""
+    line = json.dumps(MessageToDict(message, preserving_proto_field_name=True), ensure_ascii=False)
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
+
+
+def plain(text: str) -> str:
+    """Give a text that came from outside without anything that could drive a terminal or break a line."""
+    if text.isprintable() and text.isascii():
+        return text
+    return "".join(" " if char.isspace() else char for char in text if char.isspace() or _is_harmless(char))
+
+
+def _is_harmless(char: str) -> bool:
+    return unicodedata.category(char) not in ("Cc", "Cs") and char not in _DIRECTIONS
+
+
+def clock(offset: Duration) -> str:
+    """Give a place on the sample clock as `12:34.5`, with hours in front from the first one on."""
+    tenths = (offset.seconds * 1_000_000_000 + offset.nanos) // 100_000_000
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    return f"{f'{hours}:' if hours else ''}{minutes:02}:{rest // 10:02}.{rest % 10}"
+
+
+def who(speaker: Speaker) -> str:
+    """Give what to call a speaker: the display name, else the label."""
+    return plain(speaker.display_name or speaker.label or speaker.id)
+
+
+def holder(turn: Turn) -> str:
+    """Give what to call the one who holds a turn; `?` where nobody knows."""
+    known = turn.HasField("speaker") and turn.attribution != Attribution.ATTRIBUTION_UNKNOWN
+    return who(turn.speaker) if known else "?"
+
+
+def turn_line(turn: Turn, *, with_session: bool = False) -> str:
+    """Give a turn as `00:12.3  S1  Shall we begin?`, with a mark if it was changed or taken back."""
+    mark = ""
+    if turn.state == TurnState.TURN_STATE_RETRACTED:
+        mark = "  [withdrawn]"
+    elif turn.revision:
+        mark = "  [corrected]"
+    elif turn.state == TurnState.TURN_STATE_PARTIAL:
+        mark = " ..."
+    prefix = f"{plain(turn.session_name)}  " if with_session else ""
+    return f"{prefix}{clock(turn.start_offset)}  {holder(turn)}  {plain(turn.text)}{mark}"
+
+
+def interval_line(interval: Interval, *, with_session: bool = False) -> str:
+    """Give a stretch without attributable speech as `00:12.3  --  muted until 00:30.0`."""
+    kind = IntervalKind.Name(interval.kind).removeprefix("INTERVAL_KIND_").lower()
+    reason = f" ({plain(interval.reason)})" if interval.reason else ""
+    prefix = f"{plain(interval.session_name)}  " if with_session else ""
+    return f"{prefix}{clock(interval.start_offset)}  --  {kind} until {clock(interval.end_offset)}{reason}"
+
+
+def event_line(event: StreamTurnsResponse, *, with_session: bool = False) -> str | None:
+    """Give a streamed event as a line for a person, None for what concerns only programs."""
+    match event.WhichOneof("event"):
+        case "turn":
+            return turn_line(event.turn, with_session=with_session)
+        case "interval":
+            return interval_line(event.interval, with_session=with_session)
+        case "session":
+            return f"--  {session_state(event.session)}"
+        case "speaker":
+            change = event.speaker
+            if not change.speaker.display_name:
+                return None
+            prefix = f"{plain(change.session_name)}  " if with_session else ""
+            return f"{prefix}--  {plain(change.speaker.label)} is {plain(change.speaker.display_name)}"
+        case _:
+            return None
+
+
+def state(session: Session) -> str:
+    """Give a session's state as a word."""
+    return SessionState.Name(session.state).removeprefix("SESSION_STATE_").lower()
+
+
+def session_state(session: Session) -> str:
+    """Give what a session is doing, and what is wrong with it, as one line."""
+    line = f"{plain(session.name)}: {state(session)}"
+    if session.HasField("failure"):
+        return f"{line} ({plain(session.failure.detail or session.failure.reason)})"
+    faults = [
+        f"{name} {LinkHealth.Name(link.health).removeprefix('LINK_HEALTH_').lower()}"
+        + (f": {plain(link.detail or link.reason)}" if link.detail or link.reason else "")
+        for name, link in (
+            ("capture", session.capture_link),
+            ("diarizer", session.diarizer_link),
+            ("transcriber", session.transcriber_link),
+        )
+        if link.health in (LinkHealth.LINK_HEALTH_DOWN, LinkHealth.LINK_HEALTH_REFUSED)
+    ]
+    return f"{line}, degraded ({'; '.join(faults)})" if faults else line
+
+
+def session_line(session: Session) -> str:
+    """Give a session as one line of a list."""
+    began = session.start_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")
+    engines = f"{plain(session.diarizer)}+{plain(session.transcriber)}"
+    return (
+        f"{session.id}  {began}  {clock(session.duration):>10}  {session_state(session)}  "
+        f"{plain(session.device)}  {engines}"
+    )
+
+
+def device_line(device: Device) -> str:
+    """Give an input as one line; `*` stands before the default one."""
+    mark = "*" if device.is_default else " "
+    details = f"{plain(device.host_api)}, {device.channels} channels, {device.rate_hz} Hz"
+    return f"{mark} {plain(device.name)}  {plain(device.description)}  ({details})"
+
+
+def level_line(level: StreamLevelsResponse) -> str:
+    """Give a measured level as a bar of 60 dB with its figures."""
+    filled = max(0, min(30, round((level.rms_dbfs + 60) / 2)))
+    return f"{'#' * filled:<30}  {level.rms_dbfs:6.1f} dBFS  peak {level.peak_dbfs:6.1f} dBFS"
+
+
+def speaker_line(speaker: Speaker) -> str:
+    """Give a speaker as one line."""
+    return f"{plain(speaker.label)}  {plain(speaker.display_name) or '-'}  {speaker.id}"
+
+
+def info_lines(info: GetInfoResponse) -> list[str]:
+    """Give what daemon this is as lines."""
+    engines = [
+        f"{engine.role} {engine.name}: {'available' if engine.available else f'not available ({engine.reason})'}"
+        for engine in info.engines
+    ]
+    return [
+        f"minuted {plain(info.version)}, up {clock(info.uptime)}, since {info.start_time.ToJsonString()}",
+        f"store {info.store_id}, highest seq {info.highest_seq}",
+        f"{info.live_sessions} live session{'' if info.live_sessions == 1 else 's'}",
+        f"auto means diarizer {info.auto_diarizer}, transcriber {info.auto_transcriber}",
+        *(plain(line) for line in engines),
+    ]

@@ -1,0 +1,201 @@
+"""The client for asyncio. Holds no knowledge of the contract: calls.py does."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from minuted import calls
+from minuted.address import OPTIONS, choose, target
+from minuted.calls import Call, ListPage
+from minuted.errors import Error, from_call
+from minuted.following import Following, Interrupted
+from minuted.messages import (
+    Device,
+    ExportFormat,
+    GetInfoResponse,
+    Session,
+    Speaker,
+    StreamLevelsResponse,
+    StreamTurnsResponse,
+    Turn,
+)
+
+R = TypeVar("R", bound=Message)
+T = TypeVar("T")
+
+
+def connect(address: str | None = None) -> "AsyncClient":
+    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call."""
+    return AsyncClient(choose(address))
+
+
+class AsyncClient:
+    """A connection to one daemon. `session` is an id, or a name, which means the newest session of that name.
+
+    Every method raises Error, or Unreachable. Iterators that are left early are best closed (`aclosing`).
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.aio.insecure_channel(target(address), options=OPTIONS)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every call and the connection."""
+        await self._channel.close()
+
+    # --- sessions ---
+
+    async def start(
+        self,
+        name: str,
+        *,
+        device: str = "",
+        diarizer: str = "",
+        transcriber: str = "",
+        languages: Sequence[str] = (),
+    ) -> Session:
+        """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session."""
+        return await self._ask(calls.start(name, device, diarizer, transcriber, languages))
+
+    async def stop(self, session: str) -> Session:
+        """Stop a session and wait until every turn is final."""
+        return await self._ask(calls.stop(session))
+
+    async def pause(self, session: str) -> Session:
+        """Stop capturing without ending the session."""
+        return await self._ask(calls.pause(session))
+
+    async def resume(self, session: str) -> Session:
+        """Capture again after a pause."""
+        return await self._ask(calls.resume(session))
+
+    async def session(self, session: str) -> Session:
+        """Give one session, live or past."""
+        return await self._ask(calls.session(session))
+
+    def sessions(self, *, page_size: int = 100) -> AsyncIterator[Session]:
+        """All sessions, live and past, newest first."""
+        return self._pages(lambda token: calls.sessions(page_size, token))
+
+    async def delete(self, session: str) -> None:
+        """Remove an ended session with everything that belongs to it."""
+        await self._ask(calls.delete(session))
+
+    def watch_sessions(self) -> AsyncGenerator[Session, None]:
+        """Every live session, then sessions as they change. Ends with an Error; does not reconnect."""
+        return self._stream(calls.watch_sessions())
+
+    # --- turns ---
+
+    def turns(self, session: str, *, page_size: int = 500) -> AsyncIterator[Turn]:
+        """All final turns of a session, oldest first."""
+        return self._pages(lambda token: calls.turns(session, page_size, token))
+
+    def search(self, query: str, *, session: str = "", page_size: int = 100) -> AsyncIterator[Turn]:
+        """Find turns by their words, best match first."""
+        return self._pages(lambda token: calls.search(query, session, page_size, token))
+
+    def export(self, session: str, file_format: ExportFormat) -> AsyncIterator[bytes]:
+        """Give a session's transcript as the parts of a file."""
+        return self._stream(calls.export(session, file_format))
+
+    async def watch(
+        self, session: str = "", *, after: int | None = None, partials: bool = True
+    ) -> AsyncGenerator[StreamTurnsResponse | Interrupted, None]:
+        """Follow one session, or all, without end; reconnect at the cursor when the stream breaks.
+
+        after: the last seq known, 0 for everything, None for what comes from now on. Every stored change comes once.
+        Raises Error when the daemon cannot be reached at first, or refuses.
+        """
+        following = Following(session, after, partials)
+        while True:
+            try:
+                async with aclosing(self._stream(calls.watch(following.request()))) as stream:
+                    async for response in stream:
+                        following.received(response)
+                        yield response
+                error = Error(grpc.StatusCode.UNAVAILABLE, "STREAM_ENDED", "the daemon ended the stream", {})
+            except Error as failed:
+                error = failed
+            interrupted = following.broke(error)
+            if interrupted:
+                yield interrupted
+            await asyncio.sleep(following.pause_s())
+
+    # --- speakers, devices, daemon ---
+
+    async def speakers(self, session: str) -> Sequence[Speaker]:
+        """A session's speakers, by label."""
+        return await self._ask(calls.speakers(session))
+
+    async def rename(self, session: str, speaker: str, display_name: str) -> Speaker:
+        """Give a speaker (label or id) a display name; empty takes it away."""
+        return await self._ask(calls.rename(session, speaker, display_name))
+
+    async def merge(self, session: str, source: str, into: str) -> Speaker:
+        """Make two speakers (labels or ids) one; `into` stays."""
+        return await self._ask(calls.merge(session, source, into))
+
+    async def devices(self) -> Sequence[Device]:
+        """The inputs of the daemon's machine."""
+        return await self._ask(calls.devices())
+
+    def levels(self, device: str = "") -> AsyncGenerator[StreamLevelsResponse, None]:
+        """The input level of a device, ten times a second."""
+        return self._stream(calls.levels(device))
+
+    async def info(self) -> GetInfoResponse:
+        """What daemon this is."""
+        return await self._ask(calls.info())
+
+    # --- carrying ---
+
+    async def _ask(self, call: Call[R, T]) -> T:
+        ask = self._channel.unary_unary(
+            call.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.response.FromString,
+        )
+        try:
+            return call.result(await ask(call.request, timeout=call.deadline_s))
+        except grpc.aio.AioRpcError as error:
+            raise from_call(error, self.address) from error
+
+    async def _stream(self, call: Call[R, T]) -> AsyncGenerator[T, None]:
+        ask = self._channel.unary_stream(
+            call.path,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.response.FromString,
+        )
+        running = ask(call.request, timeout=call.deadline_s)
+        try:
+            async for response in running:
+                yield call.result(response)
+        except grpc.aio.AioRpcError as error:
+            raise from_call(error, self.address) from error
+        finally:
+            running.cancel()
+
+    async def _pages(self, page: Callable[[str], Call[R, ListPage[T]]]) -> AsyncIterator[T]:
+        token = ""
+        while True:
+            got = await self._ask(page(token))
+            for item in got.items:
+                yield item
+            if not got.next_token:
+                return
+            token = got.next_token

@@ -1,0 +1,44 @@
+"""The contract's messages under short names. They are the generated types; nothing is wrapped."""
+
+from minuted.v1.daemon_pb2 import Engine, GetInfoResponse
+from minuted.v1.devices_pb2 import Device, StreamLevelsResponse
+from minuted.v1.sessions_pb2 import Failure, Link, LinkHealth, Session, SessionState
+from minuted.v1.speakers_pb2 import Speaker, SpeakerChange
+from minuted.v1.turns_pb2 import (
+    Attribution,
+    CaughtUp,
+    ExportFormat,
+    Heartbeat,
+    Interval,
+    IntervalKind,
+    OverlappingSpeaker,
+    StreamTurnsResponse,
+    TextSource,
+    Turn,
+    TurnState,
+)
+
+__all__ = [
+    "Attribution",
+    "CaughtUp",
+    "Device",
+    "Engine",
+    "ExportFormat",
+    "Failure",
+    "GetInfoResponse",
+    "Heartbeat",
+    "Interval",
+    "IntervalKind",
+    "Link",
+    "LinkHealth",
+    "OverlappingSpeaker",
+    "Session",
+    "SessionState",
+    "Speaker",
+    "SpeakerChange",
+    "StreamLevelsResponse",
+    "StreamTurnsResponse",
+    "TextSource",
+    "Turn",
+    "TurnState",
+]

@@ -1,0 +1,86 @@
+"""The daemon's side of listing: run the listing process under a deadline and name what it found."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from minuted_daemon.adapters.capture.listing import NO_PORTAUDIO
+from minuted_daemon.adapters.capture.naming import ListedInput, NamedInput, name_inputs
+from minuted_daemon.errors import DeviceError, NotFound
+from minuted_daemon.ports import DeviceInfo
+
+_LISTING_S = 5.0
+_SECRET_MARKS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+def child_environment() -> Mapping[str, str]:
+    """The daemon's environment without what no audio process needs to know."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("MINUTED_") and not any(mark in name.upper() for mark in _SECRET_MARKS)
+    }
+
+
+def child_command(module: str, *arguments: str) -> list[str]:
+    """The command line that runs a module of this package with this Python, whatever the working directory holds."""
+    return [sys.executable, "-P", "-m", f"minuted_daemon.adapters.capture.{module}", *arguments]
+
+
+async def list_inputs() -> list[NamedInput]:
+    """List the inputs there are now, within 5 s.
+
+    Raises DeviceError (AUDIO_UNAVAILABLE).
+    """
+    process = await asyncio.create_subprocess_exec(
+        *child_command("listing"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=child_environment(),
+    )
+    try:
+        async with asyncio.timeout(_LISTING_S):
+            output, _ = await process.communicate()
+    except TimeoutError as error:
+        raise DeviceError(
+            "AUDIO_UNAVAILABLE", f"the audio system did not list its devices within {_LISTING_S:.0f} s; is it hanging?"
+        ) from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return name_inputs(_parse(output))
+
+
+def _parse(output: bytes) -> list[ListedInput]:
+    try:
+        answer = json.loads(output)
+        problem = answer.get("error")
+        if problem is None:
+            return [ListedInput(**item) for item in answer["inputs"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DeviceError("AUDIO_UNAVAILABLE", "the process that lists audio devices crashed") from error
+    if problem == NO_PORTAUDIO:
+        raise DeviceError(
+            "AUDIO_UNAVAILABLE",
+            "PortAudio is not installed: install the Debian package libportaudio2",
+            package="libportaudio2",
+        )
+    raise DeviceError("AUDIO_UNAVAILABLE", f"PortAudio cannot list its devices: {problem}")
+
+
+def device_not_found(wanted: str, inputs: Sequence[NamedInput]) -> NotFound:
+    """The refusal that names what there is instead."""
+    names = ", ".join(item.name for item in inputs)
+    there_are = f"there are: {names}" if names else "there are no inputs at all"
+    what = "there is no default input" if wanted == "default" else f"there is no input {wanted!r}"
+    return NotFound("DEVICE_NOT_FOUND", f"{what}; {there_are}", device=wanted, devices=names)
+
+
+def device_info(item: NamedInput) -> DeviceInfo:
+    """The input as clients see it; channels and rate are those it is captured with."""
+    listed = item.listed
+    return DeviceInfo(item.name, listed.label, listed.host_api, item.channels, item.rate_hz, listed.is_default)

@@ -1,0 +1,180 @@
+"""The process that holds one device's stream: `python -m minuted_daemon.adapters.capture.worker PARENT NAME PORT`.
+
+PortAudio hangs, spins and crashes when devices go away; here it can be killed. Blocks go to stdout (see wire.py);
+the end of stdin, or of the parent process, means stop. It never retries: whatever goes wrong, it says so and leaves.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from minuted_daemon.adapters.capture.callbacks import Callback
+from minuted_daemon.adapters.capture.faults import Fault, pack_fault
+from minuted_daemon.adapters.capture.listing import scan
+from minuted_daemon.adapters.capture.naming import NamedInput, find_input, name_inputs
+
+_BLOCK_S = 0.1
+_LATENCY_S = 0.5
+_RING = 100
+"""Callbacks that wait, 10 s of audio. When more come, the oldest go, which shows as a gap."""
+_CLOSING_S = 2.0
+_PR_SET_PDEATHSIG = 1
+
+
+class _WorkerFault(Exception):
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def main() -> None:
+    """Capture until told to stop."""
+    parent, wanted, port = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    _die_with(parent)
+    pipe = os.dup(1)
+    os.dup2(2, 1)  # whatever a sound library prints, the pipe carries frames only
+    stopped = threading.Event()
+    try:
+        _capture(wanted, port, pipe, stopped)
+    except _WorkerFault as fault:
+        _leave(pipe, fault.reason, fault.detail)
+    except BrokenPipeError:
+        os._exit(1)
+    except Exception as error:  # noqa: BLE001 - a process boundary: the daemon must hear of it and stderr is nowhere
+        _leave(pipe, "WORKER_FAILED", f"{type(error).__name__}: {error}")
+
+
+def _die_with(parent: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _leave(pipe: int, reason: str, detail: str) -> NoReturn:
+    with contextlib.suppress(OSError):
+        _write(pipe, pack_fault(Fault(reason, detail)))
+    os._exit(1)
+
+
+def _write(pipe: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(pipe, view) :]
+
+
+def _watch_stdin(stop: Callable[[], None]) -> None:
+    while os.read(0, 1):
+        pass
+    stop()
+
+
+def _capture(wanted: str, port: str, pipe: int, stopped: threading.Event) -> None:
+    try:
+        import sounddevice  # importing it is what may fail
+    except OSError as error:
+        raise _WorkerFault("AUDIO_UNAVAILABLE", "PortAudio is not installed") from error
+    try:
+        device = find_input(name_inputs(scan(sounddevice)), wanted, port)
+    except sounddevice.PortAudioError as error:
+        raise _WorkerFault("AUDIO_UNAVAILABLE", str(error)) from error
+    if device is None:
+        raise _WorkerFault("DEVICE_NOT_FOUND", f"there is no input {wanted!r}")
+    # numpy and soxr come last: a worker whose device is absent is started every 2 s, for ever, and should cost little.
+    from minuted_daemon.adapters.capture.pump import Pump
+
+    ring = _Ring(stopped)
+    stream, channels, rate_hz = _open(sounddevice, device, ring)
+    threading.Thread(target=_watch_stdin, args=(ring.stop,), daemon=True).start()
+    pump = Pump(rate_hz, channels, knows_age=not device.is_server)
+    while not stopped.is_set():
+        for callback in ring.wait():
+            for frame in pump.feed(callback):
+                _write(pipe, frame)
+        if pump.fault:
+            raise _WorkerFault(*pump.fault)
+        if ring.finished:
+            raise _WorkerFault("DEVICE_ENDED", "the audio system ended the stream")
+    _close(stream)
+
+
+class _Ring:
+    """Between PortAudio's thread and this one."""
+
+    def __init__(self, stopped: threading.Event) -> None:
+        self._items: deque[Callback] = deque(maxlen=_RING)
+        self._filled = threading.Event()
+        self._stopped = stopped
+        self.finished = False
+
+    def on_audio(self, data: Any, frames: int, times: Any, _status: Any) -> None:
+        self._items.append(Callback(bytes(data), frames, times.inputBufferAdcTime, times.currentTime, time.monotonic()))
+        self._filled.set()
+
+    def on_finished(self) -> None:
+        self.finished = True
+        self._filled.set()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._filled.set()
+
+    def wait(self) -> list[Callback]:
+        self._filled.wait()
+        self._filled.clear()
+        items = []
+        while self._items:
+            items.append(self._items.popleft())
+        return items
+
+
+def _open(sounddevice: Any, device: NamedInput, ring: _Ring) -> tuple[Any, int, int]:
+    """Open with the device's own settings, then with what PortAudio claims, then as mono."""
+    listed = device.listed
+    settings = dict.fromkeys(
+        ((device.channels, device.rate_hz), (listed.channels, listed.rate_hz), (1, listed.rate_hz))
+    )
+    problem: Exception | None = None
+    for channels, rate_hz in settings:
+        stream = None
+        try:
+            stream = sounddevice.RawInputStream(
+                device=listed.index,
+                samplerate=rate_hz,
+                channels=channels,
+                dtype="int16",
+                blocksize=round(rate_hz * _BLOCK_S),
+                latency=_LATENCY_S,
+                callback=ring.on_audio,
+                finished_callback=ring.on_finished,
+            )
+            stream.start()
+        except sounddevice.PortAudioError as error:
+            problem = error
+            if stream is not None:
+                stream.close()
+        else:
+            return stream, channels, rate_hz
+    raise _WorkerFault("DEVICE_FAILED", str(problem)) from problem
+
+
+def _close(stream: Any) -> NoReturn:
+    # stop() hangs on a device that is gone, and so may these two: the timer then ends the process.
+    watchdog = threading.Timer(_CLOSING_S, os._exit, (1,))
+    watchdog.daemon = True
+    watchdog.start()
+    stream.abort()
+    stream.close()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

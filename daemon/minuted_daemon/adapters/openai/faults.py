@@ -1,0 +1,142 @@
+"""What OpenAI's refusals, errors and closes mean, as errors of errors.py. Pure; third-party types stay out.
+
+No message of the vendor's goes into an error: they quote part of the key, and may quote what was said.
+"""
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from minuted_daemon.adapters.openai.codec import Refused
+from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
+
+_LONGEST_WAIT_S = 3600.0
+_LONGEST_SESSION_S = 3660.0
+_USUAL_SESSION_S = 3300.0  # the vendor's limit is 60 min
+_PROTOCOL_CODES = frozenset({1002, 1003, 1007, 1009})
+
+_KEY = "OpenAI refuses the key; check the credential openai_api_key."
+_QUOTA = "The OpenAI account has used up its quota or has no billing."
+_ACCESS = "OpenAI denies this account, project or country access."
+_CONFIG = "OpenAI refuses the session's settings; check openai.model and its options."
+
+_FATAL: dict[str, tuple[type[Rejected] | type[Unavailable], str, str]] = {
+    "invalid_api_key": (Rejected, "KEY_REJECTED", _KEY),
+    "insufficient_quota": (Rejected, "QUOTA_EXHAUSTED", _QUOTA),
+    "billing_hard_limit_reached": (Rejected, "QUOTA_EXHAUSTED", _QUOTA),
+    "unsupported_country_region_territory": (Rejected, "ACCESS_DENIED", _ACCESS),
+    "missing_model": (Rejected, "CONFIG_REJECTED", _CONFIG),
+    "invalid_model": (Rejected, "CONFIG_REJECTED", _CONFIG),
+    "model_not_found": (Rejected, "CONFIG_REJECTED", _CONFIG),
+    "beta_api_shape_disabled": (Rejected, "CONFIG_REJECTED", _CONFIG),
+    "session_expired": (Unavailable, "SESSION_EXPIRED", "The session with OpenAI has reached its age limit."),
+    "rate_limit_exceeded": (Unavailable, "RATE_LIMITED", "OpenAI has had too much in too short a time."),
+}
+_PER_ITEM = frozenset({"rate_limit_exceeded"})
+_FATAL_KINDS = {"authentication_error": "invalid_api_key", "insufficient_quota": "insufficient_quota"}
+
+
+def fatal(error: Refused) -> VendorError | None:
+    """Give the error that ends the connection, None where it goes on.
+
+    A rate limit that names an item or one of our messages costs only that one.
+    """
+    code = error.code if error.code in _FATAL else _FATAL_KINDS.get(error.kind, "")
+    if code not in _FATAL or (code in _PER_ITEM and (error.item or error.event_id)):
+        return None
+    kind, reason, message = _FATAL[code]
+    return kind(reason, message, code=code)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
+    """Give the error for a refused upgrade. Header names are lower case."""
+    code = str(status)
+    if status == 401:
+        return Rejected("KEY_REJECTED", _KEY, status=code)
+    if status == 403:
+        return Rejected("ACCESS_DENIED", _ACCESS, status=code)
+    if status == 429:
+        if _error_code(body) in ("insufficient_quota", "billing_hard_limit_reached"):
+            return Rejected("QUOTA_EXHAUSTED", _QUOTA, status=code)
+        return Unavailable("RATE_LIMITED", "OpenAI has had too many requests.", _wait_s(headers), status=code)
+    if status == 408:
+        return Unavailable("VENDOR_TIMEOUT", "OpenAI took too long (HTTP 408).", status=code)
+    if status >= 500:
+        return Unavailable("VENDOR_DOWN", f"OpenAI is failing (HTTP {status}).", _wait_s(headers), status=code)
+    if status < 400:
+        return Garbled("BAD_ANSWER", f"OpenAI answered with HTTP {status}.", status=code)
+    return Rejected("CONFIG_REJECTED", f"OpenAI refuses the connection (HTTP {status}).", status=code)
+
+
+def closure(received: int | None, sent: int | None, ours_first: bool, text: str = "") -> VendorError:
+    """Give the error for a connection that closed.
+
+    `received` and `sent` are the close codes, None where no close frame went that way; `text` is the vendor's reason;
+    `ours_first`: the closing began on this side.
+    """
+    if ours_first and sent in _PROTOCOL_CODES:
+        return Garbled("BAD_ANSWER", f"OpenAI broke the WebSocket protocol ({sent}).", close_code=str(sent))
+    if received is None and sent == 1011:
+        return Unavailable("PING_TIMEOUT", "OpenAI no longer answers.")
+    code = 1006 if received is None else received
+    if code >= 3000 and (known := fatal(Refused(code=text.rpartition(".")[2]))):
+        return known
+    if code == 3000:
+        return Rejected("KEY_REJECTED", _KEY, close_code="3000")
+    if code in (4000, 4004):
+        return Rejected("CONFIG_REJECTED", _CONFIG, close_code=str(code))
+    if code == 1001 and any(word in text.lower() for word in ("expired", "maximum", "duration")):
+        return Unavailable("SESSION_EXPIRED", "The session with OpenAI has reached its age limit.", close_code="1001")
+    lost = "The connection to OpenAI was lost." if code == 1006 else "OpenAI closed the connection."
+    return Unavailable(f"CLOSED_{code}", lost, close_code=str(code))
+
+
+def lifetime_s(expires_at: float | None, now_s: float) -> float:
+    """Give how long a session just opened will live; what the vendor usually grants where its answer makes no sense.
+
+    Both times in seconds since 1970, `now_s` by the vendor's clock where it showed it.
+    """
+    left_s = -1.0 if expires_at is None else expires_at - now_s
+    return left_s if 0 < left_s <= _LONGEST_SESSION_S else _USUAL_SESSION_S
+
+
+def is_private(url: str) -> bool:
+    """Tell whether what goes to this URL cannot be read on the way: https://, or http:// on loopback."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host or "")))
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name is this machine's."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def usable_key(key: str) -> bool:
+    """Tell whether a key can be sent in a header at all."""
+    return bool(key) and key.isascii() and key.isprintable() and " " not in key
+
+
+def _error_code(body: bytes) -> str:
+    try:
+        error = json.loads(body)["error"]
+        return str(error.get("code") or error.get("type"))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return ""
+
+
+def _wait_s(headers: Mapping[str, str]) -> float | None:
+    try:
+        wait_s = float(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return wait_s if 0 <= wait_s <= _LONGEST_WAIT_S else None

@@ -1,0 +1,256 @@
+"""One socket of OpenAI's as a transcriber's stream. Moves bytes and reports faults; never retries, never reconnects.
+
+What messages mean is decided in codec.py, routing.py, settings.py and faults.py.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from minuted_daemon.adapters.openai import faults
+from minuted_daemon.adapters.openai.codec import (
+    OpenAICodec,
+    Refused,
+    ServerEvent,
+    SessionCreated,
+    SessionUpdated,
+    append_messages,
+    clear_message,
+    commit_message,
+)
+from minuted_daemon.adapters.openai.routing import Routing, reason
+from minuted_daemon.adapters.openai.settings import Fields, session_update, without_refused
+from minuted_daemon.core.events import TranscriberEvent, UtteranceId
+from minuted_daemon.core.samples import WIDE_RATE_HZ
+from minuted_daemon.errors import Rejected, Unavailable, VendorError
+
+if TYPE_CHECKING:
+    from openai.resources.realtime.realtime import AsyncRealtimeConnection
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things may take, in seconds. A silent peer is found in 19 s."""
+
+    open_s: float = 19.5
+    connect_s: float = 8.0
+    configure_s: float = 5.0
+    send_s: float = 5.0
+    committed_s: float = 5.0
+    close_s: float = 1.5
+    tick_s: float = 0.5
+    ping_every_s: float = 8.0
+    ping_wait_s: float = 10.0
+
+
+LIMITS = Limits()
+
+
+class OpenAIStream:
+    """One configured connection. See ports.TranscriberStream."""
+
+    def __init__(self, connection: "AsyncRealtimeConnection", socket: ClientConnection, limits: Limits) -> None:
+        self._connection = connection
+        self._socket = socket
+        self._limits = limits
+        self._codec = OpenAICodec()
+        self._routing = Routing(limits.committed_s)
+        self._fault: VendorError | None = None
+        self._closed = False
+        self._asked = 0
+        self._samples_sent = 0
+        self._expires_s: float | None = None
+
+    @property
+    def expires_in_s(self) -> float | None:
+        """Seconds until the vendor ends this connection."""
+        return None if self._expires_s is None else self._expires_s - asyncio.get_running_loop().time()
+
+    @property
+    def seconds_sent(self) -> float:
+        """Seconds of audio sent so far."""
+        return self._samples_sent / WIDE_RATE_HZ
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many messages were left out or could not be placed, by why."""
+        return self._codec.counts + self._routing.counts
+
+    async def configure(self, model: str, fields: Fields) -> None:
+        """Put the settings in force before any audio; an option the vendor refuses is dropped, once.
+
+        Raises VendorError.
+        """
+        while not isinstance(event := await self._receive(), SessionCreated):
+            self._check_fatal(event)
+        expires_at = event.expires_at
+        answer = await self._update(model, fields)
+        if isinstance(answer, Refused) and (rest := without_refused(fields, answer.param, answer.message)) != fields:
+            dropped = sorted(set(fields) - set(rest))
+            _log.warning("transcriber_options_dropped", vendor="openai", options=dropped, reason=reason(answer))
+            answer = await self._update(model, rest)
+        if isinstance(answer, Refused):
+            raise Rejected(
+                "CONFIG_REJECTED",
+                "OpenAI refuses the session's settings; check openai.model and its options.",
+                code=reason(answer),
+            )
+        if answer.cuts_itself:
+            raise Rejected("CONFIG_REJECTED", "OpenAI insists on detecting turns by itself.")
+        age = faults.lifetime_s(answer.expires_at or expires_at, self._vendor_now_s())
+        self._expires_s = asyncio.get_running_loop().time() + age
+
+    async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
+        """Send audio of the utterance, in messages of 200 ms at most.
+
+        Raises Unavailable (SEND_TIMEOUT after 5 s, CLOSED_*, SESSION_EXPIRED, ...), Rejected or Garbled; ValueError
+        while another utterance is open.
+        """
+        self._check_usable()
+        if len(pcm) == 0:
+            return
+        event_id = self._event_id("clean")
+        if self._routing.cleaning(event_id):
+            await self._send(clear_message(event_id))
+        self._routing.appending(utterance)
+        for message in append_messages(pcm):
+            await self._send(message)
+        self._samples_sent += len(pcm)
+
+    async def commit(self, utterance: UtteranceId) -> None:
+        """Ask for the utterance's text. Raises as `append` does."""
+        self._check_usable()
+        event_id = self._event_id("commit")
+        self._routing.committing(utterance, event_id, asyncio.get_running_loop().time())
+        await self._send(commit_message(event_id))
+
+    async def clear(self, utterance: UtteranceId) -> None:
+        """Forget the utterance. Raises as `append` does."""
+        self._check_usable()
+        event_id = self._event_id("clear")
+        if self._routing.clearing(utterance, event_id):
+            await self._send(clear_message(event_id))
+
+    async def events(self) -> AsyncIterator[TranscriberEvent]:
+        """Give texts as they arrive; one reader only. Ends after `close`.
+
+        Raises Unavailable (CLOSED_*, SESSION_EXPIRED, COMMIT_LOST, PING_TIMEOUT), Rejected or Garbled.
+        """
+        while not self._closed:
+            try:
+                async with asyncio.timeout(self._limits.tick_s):
+                    event = await self._receive()
+            except TimeoutError:
+                # Only here has everything that came been read, so that a slow reader is not taken for a slow vendor.
+                if self._routing.overdue(asyncio.get_running_loop().time()):
+                    raise self._broken(
+                        Unavailable("COMMIT_LOST", "OpenAI does not answer the end of an utterance.")
+                    ) from None
+                continue
+            except VendorError:
+                if self._closed:
+                    return
+                raise
+            self._check_fatal(event)
+            if event is None:
+                continue
+            if isinstance(event, Refused) and event.item is None:
+                _log.debug("vendor_refused_event", vendor="openai", reason=reason(event))
+            for told in self._routing.feed(event):
+                yield told
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        if self._closed:
+            return
+        self._closed = True
+        _log.debug("transcriber_stream_closed", vendor="openai", seconds_sent=self.seconds_sent, **self.counts)
+        try:
+            async with asyncio.timeout(self._limits.close_s):
+                await self._connection.close()
+        except (TimeoutError, OSError, WebSocketException):
+            pass
+        finally:
+            self._socket.transport.abort()
+
+    async def _update(self, model: str, fields: Fields) -> SessionUpdated | Refused:
+        await self._send(session_update(model, fields, self._event_id("config")))
+        try:
+            async with asyncio.timeout(self._limits.configure_s):
+                while not isinstance(event := await self._receive(), SessionUpdated | Refused):
+                    pass
+        except TimeoutError:
+            raise Unavailable("CONFIG_TIMEOUT", "OpenAI does not confirm the session's settings.") from None
+        self._check_fatal(event)
+        return event
+
+    def _event_id(self, purpose: str) -> str:
+        self._asked += 1
+        return f"{purpose}_{self._asked}"
+
+    def _vendor_now_s(self) -> float:
+        """Give the vendor's wall clock, which is what `expires_at` is by; this machine's may be wrong."""
+        response = self._socket.response
+        dates = response.headers.get_all("Date") if response is not None else []
+        try:
+            return parsedate_to_datetime(dates[0]).timestamp()
+        except (IndexError, ValueError):
+            return time.time()
+
+    def _check_usable(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        if self._closed:
+            raise Unavailable("STREAM_CLOSED", "The stream to OpenAI has been closed.")
+
+    def _check_fatal(self, event: ServerEvent | None) -> None:
+        if isinstance(event, Refused) and (fault := faults.fatal(event)) is not None:
+            raise self._broken(fault)
+
+    async def _receive(self) -> ServerEvent | None:
+        try:
+            message = await self._connection.recv_bytes()
+        except ConnectionClosed as exc:
+            # A close reason is the vendor's text, which may quote the key: not chained.
+            raise self._broken(closed(exc)) from None
+        try:
+            return self._codec.decode(message)
+        except VendorError as exc:
+            raise self._broken(exc) from None
+
+    async def _send(self, message: str) -> None:
+        try:
+            async with asyncio.timeout(self._limits.send_s):
+                await self._connection.send_raw(message)
+        except TimeoutError:
+            raise self._broken(Unavailable("SEND_TIMEOUT", "OpenAI has stopped taking audio.")) from None
+        except ConnectionClosed as exc:
+            if self._closed:
+                raise Unavailable("STREAM_CLOSED", "The stream to OpenAI has been closed.") from None
+            raise self._broken(closed(exc)) from None
+
+    def _broken(self, fault: VendorError) -> VendorError:
+        """Keep the first fault, whoever met it, and make sure that the other direction ends as well."""
+        if self._fault is None:
+            self._fault = fault
+            self._socket.transport.abort()
+        return self._fault
+
+
+def closed(exc: ConnectionClosed) -> VendorError:
+    """Give the error for a connection that closed."""
+    received = exc.rcvd.code if exc.rcvd is not None else None
+    sent = exc.sent.code if exc.sent is not None else None
+    text = exc.rcvd.reason if exc.rcvd is not None else ""
+    return faults.closure(received, sent, ours_first=not exc.rcvd_then_sent, text=text)

@@ -1,0 +1,290 @@
+"""pyannote as a diarizer: one HTTP request and one socket a stream. Moves bytes and reports faults; never retries.
+
+What messages, refusals and closes mean is decided in codec.py and faults.py.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
+
+from minuted_daemon.adapters.pyannote import faults
+from minuted_daemon.adapters.pyannote.codec import END_OF_STREAM, LeadGuard, PyannoteCodec
+from minuted_daemon.core.events import DiarizerEvent
+from minuted_daemon.core.samples import seconds
+from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
+from minuted_daemon.ports import DiarizerCapabilities
+
+_ANSWER_BYTES = 65_536
+_MESSAGE_BYTES = 65_536
+_QUEUED_MESSAGES = 256  # beyond them the socket is not read until events() catches up: TCP slows the vendor down
+
+_log = structlog.get_logger()
+
+# websockets logs request lines, and with them the token, at DEBUG; nothing it says may go anywhere.
+_SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
+_SILENT.addHandler(logging.NullHandler())
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long things may take, in seconds, and how far audio may run ahead. A silent peer is found in 19 s."""
+
+    create_s: float = 12.0
+    open_s: float = 26.0
+    send_s: float = 5.0
+    finish_s: float = 5.0
+    close_s: float = 1.5
+    ping_every_s: float = 8.0
+    ping_wait_s: float = 10.0
+    lead_s: float = 3.5
+
+
+LIMITS = Limits()
+
+
+class _Connect(connect):
+    """Redirects are not followed: the token is for one place only."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
+
+
+class PyannoteStream:
+    """One epoch on one socket. See ports.DiarizerStream."""
+
+    def __init__(self, socket: ClientConnection, limits: Limits) -> None:
+        self._socket = socket
+        self._limits = limits
+        self._codec = PyannoteCodec()
+        self._lead = LeadGuard(limits.lead_s)
+        self._fault: VendorError | None = None
+        self._finished = False
+        self._closed = False
+        self._drain_until_s: float | None = None
+        self._drain_timer: asyncio.Timeout | None = None
+
+    @property
+    def seconds_sent(self) -> float:
+        """Seconds of audio sent so far."""
+        return seconds(self._codec.samples_sent)
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many messages were left out, by why."""
+        return self._codec.counts
+
+    async def send(self, pcm: NDArray[np.int16]) -> None:
+        """Send the next 100 ms; waits where that would be too far ahead of real time.
+
+        Raises Unavailable (SEND_TIMEOUT after 5 s, CLOSED_*, PING_TIMEOUT, STREAM_CLOSED) or Garbled.
+        """
+        self._check_usable()
+        frame = self._codec.encode(pcm)
+        loop = asyncio.get_running_loop()
+        if (wait_s := self._lead.wait_s(loop.time())) > 0:
+            await asyncio.sleep(wait_s)
+            self._check_usable()
+        await self._send(frame)
+        self._lead.sent(loop.time())
+        self._codec.sent()
+
+    async def events(self) -> AsyncIterator[DiarizerEvent]:
+        """Give events as they arrive; one reader only. Ends after `finish` (at most 5 s later) and after `close`.
+
+        Raises Unavailable or Garbled.
+        """
+        while not self._closed:
+            try:
+                message = await self._receive()
+            except TimeoutError:
+                _log.debug("diarizer_flush_cut_short", vendor="pyannote")
+                await self.close()
+                return
+            except ConnectionClosed as exc:
+                if self._closed or (self._finished and exc.rcvd is not None and exc.rcvd.code == 1000):
+                    return
+                # A close reason is the vendor's text, which may repeat the token: not chained.
+                raise self._broken(_closure(exc)) from None
+            try:
+                event = self._codec.decode(message)
+            except VendorError as exc:
+                raise self._broken(exc) from None
+            if event is not None:
+                yield event
+
+    async def finish(self) -> None:
+        """Say that no more audio comes. Never raises: a broken connection shows in `events`."""
+        if self._finished or self._closed or self._fault is not None:
+            return
+        self._finished = True
+        self._drain_until_s = asyncio.get_running_loop().time() + self._limits.finish_s
+        if self._drain_timer is not None:
+            self._drain_timer.reschedule(self._drain_until_s)
+        try:
+            await self._send(END_OF_STREAM)
+        except VendorError:
+            return
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        if self._closed:
+            return
+        self._closed = True
+        _log.debug("diarizer_stream_closed", vendor="pyannote", seconds_sent=self.seconds_sent, **self._codec.counts)
+        try:
+            async with asyncio.timeout(self._limits.close_s):
+                await self._socket.close()
+        except (TimeoutError, OSError, WebSocketException):
+            pass
+        finally:
+            self._socket.transport.abort()
+
+    def _check_usable(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+        if self._closed or self._finished:
+            raise Unavailable("STREAM_CLOSED", "The stream to pyannote has been closed.")
+
+    async def _send(self, message: str | bytes) -> None:
+        try:
+            async with asyncio.timeout(self._limits.send_s):
+                await self._socket.send(message)
+        except TimeoutError:
+            raise self._broken(Unavailable("SEND_TIMEOUT", "pyannote has stopped taking audio.")) from None
+        except ConnectionClosed as exc:
+            if self._closed:
+                raise Unavailable("STREAM_CLOSED", "The stream to pyannote has been closed.") from None
+            raise self._broken(_closure(exc)) from None
+
+    async def _receive(self) -> bytes:
+        """Wait for a message, after `finish` until its deadline at most (TimeoutError)."""
+        if self._drain_until_s is not None and self._drain_until_s <= asyncio.get_running_loop().time():
+            raise TimeoutError  # also where messages never stop: then receiving does not wait, and nothing would fire
+        try:
+            async with asyncio.timeout_at(self._drain_until_s) as self._drain_timer:
+                return await self._socket.recv(decode=False)
+        finally:
+            self._drain_timer = None
+
+    def _broken(self, fault: VendorError) -> VendorError:
+        """Keep the first fault, whoever met it, and make sure that the other direction ends as well."""
+        if self._fault is None:
+            self._fault = fault
+            self._socket.transport.abort()
+        return self._fault
+
+
+class PyannoteDiarizer:
+    """pyannoteAI's live diarization. See ports.Diarizer. Nothing is opened before `open`."""
+
+    def __init__(self, base_url: str, api_key: str, max_stream_s: float, limits: Limits = LIMITS) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key.strip()
+        self._limits = limits
+        self._capabilities = DiarizerCapabilities("pyannote", lag_s=0.5, max_stream_s=max_stream_s)
+        self._tls: ssl.SSLContext | None = None
+        self._http: httpx.AsyncClient | None = None
+
+    @property
+    def capabilities(self) -> DiarizerCapabilities:
+        """What this engine can do."""
+        return self._capabilities
+
+    async def open(self) -> PyannoteStream:
+        """Create a stream and connect to it, once; takes at most 40 s.
+
+        Raises Rejected (KEY_REJECTED, PAYMENT_REQUIRED, ACCESS_DENIED, REQUEST_REFUSED, INSECURE_URL), Unavailable
+        (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, OPEN_REFUSED) or Garbled (BAD_ANSWER).
+        """
+        if not faults.usable_key(self._api_key):
+            raise Rejected("KEY_REJECTED", "The credential pyannoteai_api_key is empty or no key.")
+        if not faults.is_private(self._base_url, "https", "http"):
+            raise Rejected("INSECURE_URL", "pyannote.base_url must be https://, or http:// on this machine.")
+        if self._tls is None:
+            # Reading the certificates takes tens of milliseconds.
+            self._tls = await asyncio.to_thread(httpx.create_ssl_context)
+        created = await self._create(self._tls)
+        socket = await self._connect(created.url, self._tls)
+        _log.debug("diarizer_stream_opened", vendor="pyannote")
+        return PyannoteStream(socket, self._limits)
+
+    async def close(self) -> None:
+        """Release what the streams share."""
+        client, self._http = self._http, None
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(self._limits.close_s):
+                await client.aclose()
+        except (TimeoutError, OSError, httpx.HTTPError):
+            return
+
+    async def _create(self, tls: ssl.SSLContext) -> faults.Created:
+        if self._http is None:
+            local = faults.is_loopback(urlsplit(self._base_url).hostname or "")
+            self._http = httpx.AsyncClient(verify=tls, timeout=self._limits.create_s, trust_env=not local)
+        headers = {"Authorization": f"Bearer {self._api_key}"}
+        try:
+            async with (
+                asyncio.timeout(self._limits.create_s),
+                self._http.stream("POST", f"{self._base_url}/v1/live", json={}, headers=headers) as answer,
+            ):
+                if answer.status_code != 200:
+                    raise faults.refusal(answer.status_code, dict(answer.headers))
+                body = b""
+                async for part in answer.aiter_bytes():
+                    body += part
+                    if len(body) > _ANSWER_BYTES:
+                        raise Garbled("BAD_ANSWER", "pyannote's answer to the request for a stream is too long.")
+        except (TimeoutError, httpx.TimeoutException) as exc:
+            raise Unavailable("VENDOR_TIMEOUT", "pyannote did not answer in time.") from exc
+        except (httpx.DecodingError, httpx.InvalidURL) as exc:
+            raise Garbled("BAD_ANSWER", "pyannote does not speak HTTP as it should.") from exc
+        except httpx.HTTPError as exc:
+            raise Unavailable("VENDOR_DOWN", "pyannote cannot be reached.", error=type(exc).__name__) from exc
+        return faults.created(body)
+
+    async def _connect(self, url: str, tls: ssl.SSLContext) -> ClientConnection:
+        parts = urlsplit(url)
+        fault: VendorError
+        try:
+            return await _Connect(
+                url,
+                ssl=tls if parts.scheme == "wss" else None,
+                proxy=None if faults.is_loopback(parts.hostname or "") else True,
+                compression=None,
+                open_timeout=self._limits.open_s,
+                ping_interval=self._limits.ping_every_s,
+                ping_timeout=self._limits.ping_wait_s,
+                close_timeout=1.0,
+                max_size=_MESSAGE_BYTES,
+                max_queue=_QUEUED_MESSAGES,
+                logger=_SILENT,
+            )
+        except InvalidStatus as exc:
+            headers = {name.lower(): value for name, value in exc.response.headers.raw_items()}
+            fault = faults.upgrade_refusal(exc.response.status_code, headers)
+        except TimeoutError:
+            fault = Unavailable("VENDOR_TIMEOUT", "pyannote did not open the new stream in time.")
+        except (OSError, EOFError, InvalidMessage) as exc:
+            fault = Unavailable("VENDOR_DOWN", "pyannote's new stream cannot be reached.", error=type(exc).__name__)
+        except (WebSocketException, ValueError) as exc:
+            fault = Garbled("BAD_ANSWER", "pyannote's new stream is no WebSocket.", error=type(exc).__name__)
+        # Raised out here, with nothing chained: what was caught may show the URL, which holds the token.
+        raise fault
+
+
+def _closure(exc: ConnectionClosed) -> VendorError:
+    received = exc.rcvd.code if exc.rcvd is not None else None
+    sent = exc.sent.code if exc.sent is not None else None
+    return faults.closure(received, sent, ours_first=not exc.rcvd_then_sent)

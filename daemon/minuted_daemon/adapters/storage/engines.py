@@ -1,0 +1,63 @@
+"""How minuted opens a SQLite file: one engine to write with, one that can only read. Each holds one connection.
+
+Statements carry transcript text, so no engine may put a statement's values into an error (`hide_parameters`).
+"""
+
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.pool import QueuePool
+
+BUSY_MS = 5_000
+"""How long to wait for another program's lock. Our own writer has no rival."""
+
+
+def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
+    """Give an engine whose transactions hold the write lock from their first statement on.
+
+    A commit is on the disk when it returns. `foreign_keys` is off for migrations alone, which rebuild tables.
+    """
+    pragmas = (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        f"foreign_keys = {int(foreign_keys)}",
+        "journal_size_limit = 67108864",
+    )
+    return _engine(path, "rw", "BEGIN IMMEDIATE", pragmas)
+
+
+def read_engine(path: Path) -> Engine:
+    """Give an engine that cannot write; each of its transactions sees one state of the database."""
+    return _engine(path, "ro", "BEGIN", ())
+
+
+def _engine(path: Path, mode: str, begin: str, pragmas: tuple[str, ...]) -> Engine:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+
+    def connect() -> sqlite3.Connection:
+        # Without an isolation level, sqlite3 begins nothing by itself: tables change within transactions, too.
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        creator=connect,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        hide_parameters=True,
+    )
+    event.listen(engine, "begin", on_begin)
+    return engine

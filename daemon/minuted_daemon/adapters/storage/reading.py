@@ -1,0 +1,190 @@
+"""Queries. Each runs in one read transaction and so sees one state of the database; none writes."""
+
+import json
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, func, select, tuple_
+
+from minuted_daemon.adapters.storage.paging import (
+    parse_sessions_token,
+    parse_turns_token,
+    sessions_token,
+    turns_token,
+)
+from minuted_daemon.adapters.storage.rows import (
+    AnyRow,
+    interval_record,
+    session_record,
+    speaker_record,
+    turn_record,
+)
+from minuted_daemon.adapters.storage.schema import intervals, sessions, speakers, store, turn_overlaps, turns
+from minuted_daemon.core.records import (
+    LIVE_STATES,
+    IntervalRecord,
+    OverlapRecord,
+    Seq,
+    SessionId,
+    SessionRecord,
+    SpeakerId,
+    SpeakerRecord,
+    StoredTurn,
+    TurnLife,
+    TurnRecord,
+)
+from minuted_daemon.errors import NotFound
+from minuted_daemon.ports import Page
+
+Change = SessionRecord | SpeakerRecord | StoredTurn | IntervalRecord
+
+
+def read_highest_seq(connection: Connection) -> Seq:
+    """Give the last seq ever given out."""
+    return Seq(connection.execute(select(store.c.highest_seq)).scalar_one())
+
+
+def read_session(connection: Connection, key: str) -> SessionRecord:
+    """Give a session by id, else the newest of that name.
+
+    Raises NotFound (SESSION_NOT_FOUND).
+    """
+    by_name = select(sessions).where(sessions.c.name == key).order_by(sessions.c.created_seq.desc()).limit(1)
+    for query in (select(sessions).where(sessions.c.id == key), by_name):
+        row = connection.execute(query).first()
+        if row is not None:
+            return session_record(row)
+    raise _no_session(key)
+
+
+def read_sessions(connection: Connection, limit: int, token: str | None) -> Page[SessionRecord]:
+    """Give a page of all sessions, newest first.
+
+    Raises Invalid (BAD_PAGE_TOKEN).
+    """
+    query = select(sessions).order_by(sessions.c.created_seq.desc()).limit(limit + 1)
+    if token is not None:
+        query = query.where(sessions.c.created_seq < parse_sessions_token(token))
+    rows = connection.execute(query).all()
+    more = sessions_token(rows[limit - 1].created_seq) if len(rows) > limit else None
+    return Page([session_record(row) for row in rows[:limit]], more)
+
+
+def read_sessions_in_progress(connection: Connection) -> Sequence[SessionRecord]:
+    """Give the sessions whose stored state is a live one, oldest first."""
+    live = sessions.c.state.in_(sorted(state.value for state in LIVE_STATES))
+    rows = connection.execute(select(sessions).where(live).order_by(sessions.c.created_seq))
+    return [session_record(row) for row in rows]
+
+
+def read_speakers(connection: Connection, session_id: SessionId) -> Sequence[SpeakerRecord]:
+    """Give a session's speakers: S2 before S10."""
+    query = select(speakers).where(speakers.c.session_id == session_id)
+    query = query.order_by(func.length(speakers.c.label), speakers.c.label)
+    return [speaker_record(row) for row in connection.execute(query)]
+
+
+def read_turns(connection: Connection, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
+    """Give a page of a session's FINAL turns, by start, then id.
+
+    Raises Invalid (BAD_PAGE_TOKEN).
+    """
+    query = select(turns).where(turns.c.session_id == session_id, turns.c.life == TurnLife.FINAL.value)
+    query = query.order_by(turns.c.start, turns.c.id).limit(limit + 1)
+    if token is not None:
+        start, turn_id = parse_turns_token(token, session_id)
+        place = tuple_(bindparam("start", start), bindparam("turn_id", turn_id))
+        query = query.where(tuple_(turns.c.start, turns.c.id) > place)
+    rows = connection.execute(query).all()
+    more = turns_token(session_id, rows[limit - 1].start, rows[limit - 1].id) if len(rows) > limit else None
+    return Page(_stored_turns(connection, rows[:limit]), more)
+
+
+def read_stored_turn(connection: Connection, turn: TurnRecord) -> StoredTurn:
+    """Join a turn, stored or not, with its session's name and its speakers as they are now.
+
+    Raises NotFound (SESSION_NOT_FOUND).
+    """
+    return _joined(connection, [turn])[0]
+
+
+def read_changes(
+    connection: Connection, after: Seq, up_to: Seq, session_id: SessionId | None, limit: int
+) -> Sequence[Change]:
+    """Give everything whose latest change has after < seq <= up_to, by seq, at most `limit` of it."""
+    found: dict[str, Sequence[AnyRow]] = {}
+    for table, owner in (
+        (sessions, sessions.c.id),
+        (speakers, speakers.c.session_id),
+        (intervals, intervals.c.session_id),
+        (turns, turns.c.session_id),
+    ):
+        query = _changed(table, owner, after, up_to, session_id)
+        found[table.name] = connection.execute(query.limit(limit)).all()
+    # Only the first `limit` of all four are wanted, so only they are worth joining.
+    wanted = sorted(row.seq for rows in found.values() for row in rows)[:limit]
+    last = wanted[-1] if wanted else 0
+    stored_turns = _stored_turns(connection, [row for row in found[turns.name] if row.seq <= last])
+    changes: list[tuple[Seq, Change]] = [(item.turn.seq, item) for item in stored_turns]
+    for name, record in (
+        (sessions.name, session_record),
+        (speakers.name, speaker_record),
+        (intervals.name, interval_record),
+    ):
+        changes += [(row.seq, record(row)) for row in found[name] if row.seq <= last]
+    changes.sort(key=lambda change: change[0])
+    return [item for _, item in changes]
+
+
+def _changed(
+    table: Table, owner: ColumnElement[str], after: Seq, up_to: Seq, session_id: SessionId | None
+) -> Select[*tuple[object, ...]]:
+    query = select(table).where(table.c.seq > after, table.c.seq <= up_to).order_by(table.c.seq)
+    return query if session_id is None else query.where(owner == session_id)
+
+
+def _listed(ids: Collection[str]) -> Select[str]:
+    """Give the ids as a subquery: one statement, and so one prepared plan, for any number of them."""
+    listed = func.json_each(json.dumps(sorted(ids))).table_valued("value")
+    return select(listed.c.value)
+
+
+def _stored_turns(connection: Connection, rows: Sequence[AnyRow]) -> Sequence[StoredTurn]:
+    """Read rows of `turns`, with all that belongs to them."""
+    overlaps: dict[str, list[OverlapRecord]] = {}
+    query = (
+        select(turn_overlaps.c.turn_id, turn_overlaps.c.speaker_id, turn_overlaps.c.duration)
+        .join(turns, (turns.c.id == turn_overlaps.c.turn_id) & (turns.c.revision == turn_overlaps.c.revision))
+        .where(turn_overlaps.c.turn_id.in_(_listed({row.id for row in rows})))
+        .order_by(turn_overlaps.c.turn_id, turn_overlaps.c.position)
+    )
+    for overlap in connection.execute(query):
+        overlaps.setdefault(overlap.turn_id, []).append(OverlapRecord(SpeakerId(overlap.speaker_id), overlap.duration))
+    return _joined(connection, [turn_record(row, tuple(overlaps.get(row.id, ()))) for row in rows])
+
+
+def _joined(connection: Connection, records: Sequence[TurnRecord]) -> Sequence[StoredTurn]:
+    """Put beside each turn its session's name and its speakers: the holder first, then who else spoke."""
+    owners = {turn.session_id for turn in records}
+    query = select(sessions.c.id, sessions.c.name).where(sessions.c.id.in_(_listed(owners)))
+    names: dict[str, str] = {row.id: row.name for row in connection.execute(query)}
+    for missing in owners - names.keys():
+        raise _no_session(missing)
+    cast = [(turn, dict.fromkeys(_speaker_ids(turn))) for turn in records]
+    everybody = {speaker for _, ids in cast for speaker in ids}
+    known: dict[str, SpeakerRecord] = {
+        row.id: speaker_record(row)
+        for row in connection.execute(select(speakers).where(speakers.c.id.in_(_listed(everybody))))
+    }
+    return [
+        StoredTurn(turn, names[turn.session_id], tuple(known[speaker] for speaker in ids if speaker in known))
+        for turn, ids in cast
+    ]
+
+
+def _speaker_ids(turn: TurnRecord) -> Sequence[SpeakerId]:
+    held = () if turn.speaker_id is None else (turn.speaker_id,)
+    return (*held, *(overlap.speaker_id for overlap in turn.overlapping))
+
+
+def _no_session(key: str) -> NotFound:
+    return NotFound("SESSION_NOT_FOUND", f"there is no session {key[:100]!r}", session=key[:100])

@@ -1,0 +1,193 @@
+"""The minutes in one SQLite file: ports.Store, by one thread that writes and one that reads.
+
+What is asked is in reading.py and writing.py; here is only who runs it, in what order and for how long.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from minuted_daemon.adapters.storage.engines import read_engine, write_engine
+from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
+from minuted_daemon.adapters.storage.opening import database_path, prepare
+from minuted_daemon.adapters.storage.reading import (
+    Change,
+    read_changes,
+    read_highest_seq,
+    read_session,
+    read_sessions,
+    read_sessions_in_progress,
+    read_speakers,
+    read_stored_turn,
+    read_turns,
+)
+from minuted_daemon.adapters.storage.worker import Worker
+from minuted_daemon.adapters.storage.writing import GroupCommit, Transaction, Write
+from minuted_daemon.core.records import (
+    Record,
+    Seq,
+    SessionId,
+    SessionRecord,
+    SpeakerRecord,
+    StoredTurn,
+    TurnLife,
+    TurnRecord,
+    WallPoint,
+)
+from minuted_daemon.errors import StoreError
+from minuted_daemon.ports import Page
+
+T = TypeVar("T")
+Read = Callable[[Connection], Any]
+
+READ_LIMIT_S = 30.0
+CLOSE_LIMIT_S = 2.0
+
+
+async def open_store(url: str) -> "SqlStore":
+    """Open the database of a `sqlite:///FILE` url, creating or upgrading it where needed. The caller closes it.
+
+    Raises ConfigError (DATABASE_UNSUPPORTED, DATABASE_UNUSABLE, DATABASE_CORRUPT, DATABASE_TOO_NEW), and StoreError
+    where the trouble may pass by itself (DISK_FULL, DATABASE_LOCKED).
+    """
+    path = database_path(url)
+    store = SqlStore(path, await asyncio.to_thread(prepare, path))
+    try:
+        await store.connect()
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+class SqlStore:
+    """A ports.Store over a database that `open_store` has made ready.
+
+    A record may refer to what was written before it, or stands before it in the same call. Writes have no deadline
+    beyond that for a lock: no caller could be told truly whether a commit it gave up on was stored.
+    """
+
+    def __init__(self, path: Path, store_id: str) -> None:
+        self._store_id = store_id
+        self._path = path
+        writer, reader = write_engine(path), read_engine(path)
+        self._reader = Worker[Read, Any]("store-reader", partial(_answer, reader, path), reader.dispose)
+        self._writer = Worker[Write, Any]("store-writer", GroupCommit(writer, path), writer.dispose)
+
+    async def connect(self) -> None:
+        """Connect now what would else connect at its first use, the writer first: a reader alone cannot tidy up.
+
+        Raises StoreError.
+        """
+        await self._writer.call(lambda _: None)
+        await self.highest_seq()
+
+    @property
+    def store_id(self) -> str:
+        """Made once with the database; a cursor is good for one store only."""
+        return self._store_id
+
+    async def highest_seq(self) -> Seq:
+        """The last seq ever given out."""
+        return await self._read(read_highest_seq)
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Insert or replace the records in one transaction, each getting the next seq, in order; give them back so.
+
+        Raises StoreError; then nothing of it was stored.
+        """
+        records = tuple(records)
+        if any(isinstance(record, TurnRecord) and record.life is TurnLife.PARTIAL for record in records):
+            raise ValueError("PARTIAL turns are never stored")
+        if not records:
+            return ()
+
+        def put(transaction: Transaction) -> Sequence[Record]:
+            return [transaction.put(record) for record in records]
+
+        stored: Sequence[Record] = await self._writer.call(put)
+        return stored
+
+    async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
+        """Add points to a session's map from samples to wall time. They carry no seq.
+
+        Raises StoreError; then nothing of it was stored.
+        """
+        points = tuple(points)
+        if points:
+            await self._writer.call(lambda transaction: transaction.put_wall_points(session_id, points))
+
+    async def session(self, key: str) -> SessionRecord:
+        """Give a session by id, else the newest of that name.
+
+        Raises NotFound (SESSION_NOT_FOUND).
+        """
+        return await self._read(lambda connection: read_session(connection, key))
+
+    async def sessions(self, limit: int, token: str | None) -> Page[SessionRecord]:
+        """All sessions, newest first: the one that was stored first last, whatever the clock said.
+
+        Raises Invalid (BAD_PAGE_TOKEN).
+        """
+        return await self._read(lambda connection: read_sessions(connection, limit, token))
+
+    async def sessions_in_progress(self) -> Sequence[SessionRecord]:
+        """Sessions whose stored state is a live one, oldest first."""
+        return await self._read(read_sessions_in_progress)
+
+    async def speakers(self, session_id: SessionId) -> Sequence[SpeakerRecord]:
+        """A session's speakers, by label number."""
+        return await self._read(lambda connection: read_speakers(connection, session_id))
+
+    async def turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
+        """A session's FINAL turns at their latest revision, by start, then id.
+
+        Raises Invalid (BAD_PAGE_TOKEN).
+        """
+        return await self._read(lambda connection: read_turns(connection, session_id, limit, token))
+
+    async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
+        """Join a turn with its session's name and its speakers as they are now.
+
+        Raises NotFound (SESSION_NOT_FOUND).
+        """
+        return await self._read(lambda connection: read_stored_turn(connection, turn))
+
+    async def changes(self, after: Seq, up_to: Seq, session_id: SessionId | None, limit: int) -> Sequence[Change]:
+        """Everything whose latest change has after < seq <= up_to, by seq, at most `limit` of them."""
+        return await self._read(lambda connection: read_changes(connection, after, up_to, session_id, limit))
+
+    async def close(self) -> None:
+        """Finish what is being written and let go of the database. Takes at most 2 s; what is not done then fails."""
+        # The writer goes last: the last connection to go puts the log into the database file, and must be able to.
+        await self._reader.close(CLOSE_LIMIT_S / 2)
+        await self._writer.close(CLOSE_LIMIT_S / 2)
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        try:
+            async with asyncio.timeout(READ_LIMIT_S):
+                result: T = await self._reader.call(query)
+        except TimeoutError as error:
+            text = f"the database {self._path} gave no answer for {READ_LIMIT_S:g} s: the disk may be failing"
+            raise StoreError("STORE_FAILED", text, path=str(self._path)) from error
+        return result
+
+
+def _answer(engine: Engine, path: Path, queries: Sequence[Read]) -> Sequence[Any]:
+    return [_answer_one(engine, path, query) for query in queries]
+
+
+def _answer_one(engine: Engine, path: Path, query: Read) -> Any:
+    try:
+        with engine.begin() as connection:
+            return query(connection)
+    except FAULTS as fault:
+        error = as_store_error(fault, path)
+        error.__cause__ = fault
+        return error
+    except Exception as refusal:  # noqa: BLE001 - NotFound and Invalid are answers; a bug belongs to its caller
+        return refusal

@@ -1,0 +1,219 @@
+"""The composition root: the only file that names concrete adapters. It builds, starts, waits for a signal, and stops.
+
+What takes long to import (a vendor's SDK, the offline engine) is imported when an engine is first used.
+"""
+
+import asyncio
+import fcntl
+import os
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import structlog
+
+from minuted_daemon.adapters.capture.machine import MachineCapture
+from minuted_daemon.adapters.memory_spool import MemorySpool
+from minuted_daemon.adapters.storage.store import open_store
+from minuted_daemon.adapters.systemd import Notifier
+from minuted_daemon.config import Config, MergeConfig
+from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.errors import ConfigError, WrongState
+from minuted_daemon.ports import Diarizer, Transcriber
+from minuted_daemon.rpc.server import start_server
+from minuted_daemon.service.engines import Diarizers, Offer, Offers, Transcribers
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.links import one_fault
+from minuted_daemon.service.names import UlidSource
+from minuted_daemon.service.parts import Surroundings
+from minuted_daemon.service.registry import Registry, Workshop
+
+STOP_LIMIT_S = 7.0
+"""How long sessions may take to settle when the daemon is told to end; with all that follows it is less than 10 s."""
+SERVER_GRACE_S = 1.0
+CLOSE_LIMIT_S = 1.5
+
+log = structlog.get_logger()
+
+
+async def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, then let every session settle and end, within 10 s.
+
+    Each step's undoing is put on a stack with it: what was started first is stopped last.
+    Raises ConfigError if the configuration cannot be used here (STATE_DIR_IN_USE, STATE_DIR_UNUSABLE, and those of the
+    store and the server), and StoreError.
+    """
+    notifier = Notifier()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_claimed(config.daemon.state_dir))
+        told_to_stop = stack.enter_context(_told_to_stop())
+        store = await open_store(config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}")
+        stack.push_async_callback(store.close)
+        hub = Hub(store)
+        journal = Journal(store, hub)
+        capture = MachineCapture()
+        diarizers, transcribers = _diarizers(config), _transcribers(config)
+        stack.push_async_callback(_close, capture.close, diarizers.close, transcribers.close)
+        group = await stack.enter_async_context(one_fault())
+        watchdog = group.create_task(_keep_watchdog_quiet(notifier))
+        stack.callback(watchdog.cancel)
+        workshop = Workshop(
+            capture=capture,
+            diarizers=diarizers,
+            transcribers=transcribers,
+            merger=lambda diarizer, transcriber: _merger(config.merge, diarizer, transcriber),
+            spool=lambda transcriber: MemorySpool(transcriber.capabilities.rate_hz),
+            freeze_s=config.merge.freeze_s,
+        )
+        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random)
+        registry = Registry(group, workshop, around, config.sessions)
+        await registry.recover()
+        server = await start_server(config.daemon.listen, sessions=registry, store=store, hub=hub, capture=capture)
+        stack.push_async_callback(server.stop, SERVER_GRACE_S)
+        stack.push_async_callback(registry.stop_all, STOP_LIMIT_S)
+        stack.push_async_callback(server.drain)
+        registry.autostart()
+        stack.callback(notifier.stopping)
+        notifier.ready()
+        log.info("daemon_ready")
+        await told_to_stop.wait()
+        log.info("daemon_stopping", live_sessions=registry.live_count())
+    log.info("daemon_stopped")
+
+
+# --- engines ----------------------------------------------------------------------------------------------------------
+
+
+def _diarizers(config: Config) -> Diarizers:
+    def pyannote() -> Diarizer:
+        from minuted_daemon.adapters.pyannote.engine import PyannoteDiarizer
+
+        settings = config.pyannote
+        return PyannoteDiarizer(settings.base_url, settings.api_key or "", settings.max_stream_s)
+
+    def local() -> Diarizer:
+        from minuted_daemon.adapters.local.diarizer import LocalDiarizer
+
+        return LocalDiarizer()
+
+    key_missing = _key_missing("pyannote", config.pyannote.api_key, "PYANNOTEAI_API_KEY", "pyannoteai_api_key")
+    return Offers("diarizer", [Offer("pyannote", lambda: key_missing, pyannote), Offer("local", _local_missing, local)])
+
+
+def _transcribers(config: Config) -> Transcribers:
+    def openai() -> Transcriber:
+        from minuted_daemon.adapters.openai.engine import OpenAITranscriber
+
+        settings = config.openai
+        return OpenAITranscriber(
+            settings.base_url,
+            settings.api_key or "",
+            settings.model,
+            settings.languages,
+            settings.keywords,
+            settings.delay,
+        )
+
+    def local() -> Transcriber:
+        from minuted_daemon.adapters.local.transcriber import LocalTranscriber
+
+        return LocalTranscriber()
+
+    key_missing = _key_missing("openai", config.openai.api_key, "OPENAI_API_KEY", "openai_api_key")
+    return Offers("transcriber", [Offer("openai", lambda: key_missing, openai), Offer("local", _local_missing, local)])
+
+
+def _key_missing(engine: str, key: str | None, variable: str, credential: str) -> WrongState | None:
+    if key:
+        return None
+    remedy = f"set {variable}, or put it into the credential file {credential}, and start the daemon again"
+    return WrongState("KEY_MISSING", f"{engine} needs a key: {remedy}", engine=engine, variable=variable)
+
+
+def _local_missing() -> WrongState | None:
+    for package in ("onnxruntime", "kaldi_native_fbank", "moonshine_voice", "scipy"):
+        if find_spec(package) is None:
+            message = "the offline engine is not installed: run pip install 'minuted[local]'"
+            return WrongState("ENGINE_MISSING", message, engine="local", package=package)
+    return None
+
+
+def _merger(config: MergeConfig, diarizer: Diarizer | None, transcriber: Transcriber | None) -> Merger:
+    settings = MergeSettings(
+        hold_back_s=config.hold_back_s,
+        join_gap_s=config.join_gap_s,
+        max_turn_s=config.max_turn_s,
+        freeze_s=config.freeze_s,
+        transcribes=transcriber is not None,
+    )
+    return Merger(settings if diarizer is None else replace(settings, diarizer_lag_s=diarizer.capabilities.lag_s))
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _claimed(state_dir: Path) -> Iterator[None]:
+    """Make the daemon's directory and keep it for this process alone.
+
+    Raises ConfigError (STATE_DIR_IN_USE, STATE_DIR_UNUSABLE).
+    """
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        message = f"daemon.state_dir: cannot write to {state_dir} ({error.strerror}); it must be the daemon's own"
+        raise ConfigError("STATE_DIR_UNUSABLE", message, state_dir=str(state_dir)) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        message = f"daemon.state_dir: another minuted uses {state_dir}; stop it, or name another directory"
+        raise ConfigError("STATE_DIR_IN_USE", message, state_dir=str(state_dir)) from error
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[asyncio.Event]:
+    """Give an event that SIGTERM and SIGINT set. Until now they end the process at once: there was nothing to save."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    try:
+        yield told
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _close(*closes: Callable[[], Awaitable[None]]) -> None:
+    """Close what sessions no longer use, all at once: together they may not take longer than one of them."""
+
+    async def closed(close: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await close()
+        except TimeoutError:
+            log.warning("close_gave_up", limit_s=CLOSE_LIMIT_S)
+
+    async with asyncio.TaskGroup() as group:
+        for close in closes:
+            group.create_task(closed(close))
+
+
+async def _keep_watchdog_quiet(notifier: Notifier) -> None:
+    """Say three times in each watchdog period that the event loop turns."""
+    if notifier.watchdog_s is not None:
+        while True:
+            notifier.alive()
+            await asyncio.sleep(notifier.watchdog_s / 3)

@@ -1,0 +1,99 @@
+"""What `minuted check` looks at beyond the settings themselves: this machine, and what is legal but odd."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from minuted_daemon.config import Config
+
+_MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper", "gpt-transcribe")
+_LONGEST_PYANNOTE_STREAM_S = 18_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """`problems` keep the daemon from running, `remarks` do not; `summary` says what it would use."""
+
+    problems: tuple[str, ...]
+    remarks: tuple[str, ...]
+    summary: tuple[str, ...]
+
+
+def inspect(config: Config) -> Checkup:
+    """Look at everything `run` would use. Creates and changes nothing."""
+    return Checkup(tuple(_problems(config)), tuple(_remarks(config)), tuple(_summary(config)))
+
+
+def store_file(config: Config) -> Path:
+    """Give the database's path."""
+    url = config.storage.url
+    return Path(url.removeprefix("sqlite:///")).absolute() if url else config.daemon.state_dir / "minuted.db"
+
+
+def _problems(config: Config) -> list[str]:
+    problems = []
+    state_dir = config.daemon.state_dir
+    if why := _not_writable(state_dir):
+        problems.append(f"daemon.state_dir: {why}; run minuted as its owner, or choose another directory")
+    store = store_file(config)
+    if store.is_dir():
+        problems.append(f"storage.url: {store} is a directory; name a file")
+    elif store.exists() and not os.access(store, os.R_OK | os.W_OK):
+        problems.append(f"storage.url: {store} cannot be read and written; run minuted as its owner")
+    elif store.parent != state_dir and (why := _not_writable(store.parent)):
+        problems.append(f"storage.url: {why}; run minuted as its owner, or choose another directory")
+    return problems
+
+
+def _not_writable(directory: Path) -> str | None:
+    """Say why a directory neither is writable nor could be created so; None if all is well."""
+    for place in (directory, *directory.parents):
+        try:
+            mode = place.stat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return f"{directory} cannot be reached ({error.strerror})"
+        if not stat.S_ISDIR(mode):
+            return f"{place} is not a directory"
+        if os.access(place, os.W_OK | os.X_OK):
+            return None
+        what = "is not writable" if place == directory else f"cannot be made, for {place} is not writable"
+        return f"{directory} {what}"
+    return f"{directory} cannot be made"
+
+
+def _remarks(config: Config) -> list[str]:
+    openai = config.openai
+    remarks = []
+    if openai.model not in _MODELS:
+        remarks.append(f"openai.model: {openai.model} is unknown to this release, which knows {', '.join(_MODELS)}")
+    if openai.keywords and openai.model == "gpt-realtime-whisper":
+        remarks.append("openai.keywords: gpt-realtime-whisper takes none; they will not be sent")
+    if config.pyannote.max_stream_s > _LONGEST_PYANNOTE_STREAM_S:
+        remarks.append("pyannote.max_stream_s: is more than the 18000 s after which pyannote ends a stream")
+    for name, session in config.sessions.items():
+        if session.diarizer == "pyannote" and not config.pyannote.api_key:
+            remarks.append(f"sessions.{name}.diarizer: pyannote cannot be used without a key (pyannoteai_api_key)")
+        if session.transcriber == "openai" and not config.openai.api_key:
+            remarks.append(f"sessions.{name}.transcriber: openai cannot be used without a key (openai_api_key)")
+        if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
+            remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
+    return remarks
+
+
+def _summary(config: Config) -> list[str]:
+    diarizer = "pyannote" if config.pyannote.api_key else "local"
+    transcriber = "openai" if config.openai.api_key else "local"
+    lines = [
+        f"ok: {config.file or 'defaults and environment, no file'}",
+        f"listen: {', '.join(config.daemon.listen)}",
+        f"state_dir: {config.daemon.state_dir}",
+        f"store: {store_file(config)}",
+        f"auto means: diarizer {diarizer}, transcriber {transcriber}",
+    ]
+    for name, session in sorted(config.sessions.items()):
+        start = "started with the daemon" if session.autostart else "started on request"
+        lines.append(f"session {name}: {session.device}, {session.diarizer}+{session.transcriber}, {start}")
+    return lines

@@ -1,0 +1,172 @@
+"""Addresses to listen at: what they mean, and who may have them. gRPC itself would take a live Unix socket silently."""
+
+import fcntl
+import ipaddress
+import os
+import socket
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from minuted_daemon.errors import ConfigError
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes; the kernel's own limit."""
+SOCKET_MODE = 0o660
+PROBE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system; its mode and group decide who may connect."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class TcpAddress:
+    """A port on the loopback interface. Port 0: any that is free."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+def parse(address: str) -> UnixAddress | TcpAddress:
+    """Read `unix:/path`, `host:port` or `tcp:host:port`.
+
+    Raises ConfigError (LISTEN_INVALID, SOCKET_PATH_TOO_LONG, TLS_REQUIRED).
+    """
+    if address.startswith("unix:"):
+        path = address.removeprefix("unix:")
+        if not path.startswith("/") or path.endswith("/"):
+            raise _invalid(address, "the path of a socket must be absolute: unix:/run/minuted/minuted.sock")
+        path = "/" + path.lstrip("/")
+        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+            raise ConfigError(
+                "SOCKET_PATH_TOO_LONG",
+                f"daemon.listen: the path of a socket may have {LONGEST_SOCKET_PATH} bytes; {path} has more",
+            )
+        return UnixAddress(Path(path))
+    host, _, port = address.removeprefix("tcp:").removeprefix("//").rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+        raise _invalid(address, "an address is unix:/path or host:port")
+    if not _is_loopback(host):
+        raise ConfigError(
+            "TLS_REQUIRED",
+            f"daemon.listen: {address} is not on the loopback interface; without TLS only loopback is allowed, "
+            "such as 127.0.0.1:7500",
+        )
+    return TcpAddress(host, int(port))
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _invalid(address: str, remedy: str) -> ConfigError:
+    return ConfigError("LISTEN_INVALID", f"daemon.listen: cannot make sense of {address!r}; {remedy}")
+
+
+class SocketClaim:
+    """The right to a socket's path: a locked file beside it, which outlives this process without harm."""
+
+    def __init__(self, address: UnixAddress) -> None:
+        """Lock the path and remove a stale socket.
+
+        Raises ConfigError (SOCKET_IN_USE, SOCKET_UNUSABLE, naming the path).
+        """
+        self.path = address.path
+        lock_path = self.path.with_name(self.path.name + ".lock")
+        try:
+            self._lock = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise _unusable(lock_path, error) from error
+        try:
+            self._claim()
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _claim(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _in_use(self.path) from error
+        try:
+            mode = self.path.lstat().st_mode
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+        if not stat.S_ISSOCK(mode):
+            raise ConfigError("SOCKET_UNUSABLE", f"daemon.listen: {self.path} exists and is not a socket")
+        if _answers(self.path):
+            raise _in_use(self.path)
+        try:
+            self.path.unlink()
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+
+    def opened(self) -> None:
+        """The socket is bound: let its owner and group connect, and nobody else. Raises ConfigError."""
+        try:
+            self.path.chmod(SOCKET_MODE)
+        except OSError as error:
+            raise _unusable(self.path, error) from error
+
+    def release(self) -> None:
+        """Remove the socket and give the path free."""
+        with suppress(OSError):
+            self.path.unlink()
+        os.close(self._lock)
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PROBE_S)
+        try:
+            probe.connect(str(path))
+        except TimeoutError:
+            return True  # a full backlog: somebody holds it
+        except OSError:
+            return False
+        return True
+
+
+def why_not(address: TcpAddress) -> str:
+    """Tell why a port could not be bound, in the system's words."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(where)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "gRPC could not bind it"
+
+
+def _in_use(path: Path) -> ConfigError:
+    return ConfigError(
+        "SOCKET_IN_USE",
+        f"daemon.listen: another process listens on {path}; stop it, or listen elsewhere",
+        path=str(path),
+    )
+
+
+def _unusable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        "SOCKET_UNUSABLE",
+        f"daemon.listen: cannot use {path}: {(error.strerror or str(error)).lower()}; its directory must exist and "
+        "be writable",
+        path=str(path),
+    )

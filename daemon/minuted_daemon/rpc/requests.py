@@ -1,0 +1,97 @@
+"""Reading requests: what is wrong with one is told at once and completely, in the contract's own words."""
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+from minuted.v1.sessions_pb2 import StartSessionRequest
+from minuted.v1.turns_pb2 import StreamTurnsRequest
+from minuted_daemon.core.records import Seq
+from minuted_daemon.errors import Invalid
+from minuted_daemon.service.names import SESSION_NAME, is_session_name
+from minuted_daemon.service.views import EngineInfo, StartRequest
+
+DEFAULT_PAGE = 100
+LARGEST_PAGE = 1000
+LONGEST_DEVICE = 4096
+FILE = "file:"
+LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+class Problems:
+    """What is wrong with one request."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, str] = {}
+
+    def check(self, good: bool, field: str, problem: str) -> None:
+        """Note a problem unless all is well."""
+        if not good:
+            self._found.setdefault(field, problem)
+
+    def raise_any(self) -> None:
+        """Raise Invalid (INVALID_REQUEST), naming every wrong field, if there is one."""
+        if self._found:
+            message = "; ".join(f"{field}: {problem}" for field, problem in self._found.items())
+            raise Invalid("INVALID_REQUEST", message, **self._found)
+
+
+class NamesSession(Protocol):
+    """A request with a `session` field."""
+
+    session: str
+
+
+class AsksForPage(Protocol):
+    """A request for a page of a list."""
+
+    page_size: int
+    page_token: str
+
+
+def session_key(request: NamesSession, problems: Problems | None = None) -> str:
+    """Give the id or name a request must have. Raises Invalid, unless the problems are collected by the caller."""
+    found = problems or Problems()
+    found.check(bool(request.session), "session", "required: an id or a name")
+    if problems is None:
+        found.raise_any()
+    return request.session
+
+
+def page(request: AsksForPage, problems: Problems) -> tuple[int, str | None]:
+    """Give page size and token."""
+    problems.check(0 <= request.page_size <= LARGEST_PAGE, "page_size", f"must be 1 to {LARGEST_PAGE}, or 0")
+    return request.page_size or DEFAULT_PAGE, request.page_token or None
+
+
+def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartRequest:
+    """Read a StartSession. Raises Invalid."""
+    problems = Problems()
+    problems.check(is_session_name(request.name), "name", f"must match {SESSION_NAME.pattern}")
+    device = request.device
+    problems.check(
+        len(device) <= LONGEST_DEVICE and device.isprintable(), "device", "must be printable and not that long"
+    )
+    if device.startswith(FILE):
+        path = device.removeprefix(FILE)
+        problems.check(path.startswith("/"), "device", "the path of a file must be absolute on the daemon's machine")
+    for field, chosen in (("diarizer", request.diarizer), ("transcriber", request.transcriber)):
+        choices = ["auto", *(engine.name for engine in engines if engine.role == field), "none"]
+        problems.check(chosen in ("", *choices), field, f"must be one of {', '.join(choices)}")
+    nothing_to_do = request.diarizer == request.transcriber == "none"
+    problems.check(not nothing_to_do, "transcriber", "must not be none where the diarizer is none, too")
+    for language in request.languages:
+        problems.check(
+            LANGUAGE.fullmatch(language) is not None, "languages", "must be BCP 47 codes such as en or de-CH"
+        )
+    problems.raise_any()
+    return StartRequest(request.name, device, request.diarizer, request.transcriber, tuple(request.languages))
+
+
+def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool]:
+    """Read a StreamTurns: session key, cursor, whether partials are wanted. Raises Invalid."""
+    problems = Problems()
+    problems.check(request.after_seq >= 0, "after_seq", "must not be negative")
+    problems.raise_any()
+    after = Seq(request.after_seq) if request.HasField("after_seq") else None
+    return request.session or None, after, request.include_partials

@@ -1,0 +1,98 @@
+"""SessionService, but for PauseSession, ResumeSession and DeleteSession, which this daemon does not offer yet."""
+
+# Names, arguments and documentation of the methods are the contract's.
+# ruff: noqa: ARG002, D102, N802
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from minuted.v1 import sessions_pb2 as pb
+from minuted.v1.sessions_pb2_grpc import SessionServiceServicer
+from minuted_daemon.core.records import LIVE_STATES, SessionId
+from minuted_daemon.errors import NotFound
+from minuted_daemon.rpc import convert, requests
+from minuted_daemon.rpc.status import Context, Stopping
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.sessions import Sessions
+from minuted_daemon.service.views import SessionView
+
+POLL_S = 2.0
+"""A watcher is told at once of what is announced, and this soon of what is not."""
+
+
+class SessionService(SessionServiceServicer):
+    """Starts, stops, lists and watches sessions."""
+
+    def __init__(self, sessions: Sessions, hub: Hub) -> None:
+        self._sessions = sessions
+        self._hub = hub
+
+    async def StartSession(self, request: pb.StartSessionRequest, context: Context) -> pb.StartSessionResponse:
+        wanted = requests.start(request, self._sessions.engines())
+        return pb.StartSessionResponse(session=convert.session(await self._sessions.start(wanted)))
+
+    async def StopSession(self, request: pb.StopSessionRequest, context: Context) -> pb.StopSessionResponse:
+        view = await self._sessions.stop(requests.session_key(request))
+        return pb.StopSessionResponse(session=convert.session(view))
+
+    async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:
+        view = await self._sessions.view(requests.session_key(request))
+        return pb.GetSessionResponse(session=convert.session(view))
+
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:
+        problems = requests.Problems()
+        limit, token = requests.page(request, problems)
+        problems.raise_any()
+        page = await self._sessions.list(limit, token)
+        return pb.ListSessionsResponse(
+            sessions=[convert.session(view) for view in page.items], next_page_token=page.next_token or ""
+        )
+
+    async def WatchSessions(
+        self, request: pb.WatchSessionsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchSessionsResponse]:
+        told: dict[SessionId, bytes] = {}  # live sessions as last told
+        async with aclosing(self._hub.touches(POLL_S)) as touches:
+            first = True
+            async for changed in touches:
+                views = await self._live() if first else await self._views(changed | told.keys())
+                first = False
+                for view in views:
+                    message = convert.session(view)
+                    essence = _essence(message)
+                    if told.get(view.record.id) == essence:
+                        continue
+                    if view.record.state in LIVE_STATES:
+                        told[view.record.id] = essence
+                    else:
+                        told.pop(view.record.id, None)
+                    yield pb.WatchSessionsResponse(session=message)
+        raise Stopping
+
+    async def _live(self) -> list[SessionView]:
+        found: list[SessionView] = []
+        token: str | None = None
+        while len(found) < self._sessions.live_count():
+            page = await self._sessions.list(requests.LARGEST_PAGE, token)
+            found += [view for view in page.items if view.record.state in LIVE_STATES]
+            token = page.next_token
+            if token is None:
+                break
+        return found
+
+    async def _views(self, ids: frozenset[SessionId]) -> list[SessionView]:
+        found = []
+        for session_id in sorted(ids):
+            try:
+                found.append(await self._sessions.view(session_id))
+            except NotFound:  # deleted meanwhile
+                continue
+        return found
+
+
+def _essence(message: pb.Session) -> bytes:
+    """Give what makes a session's change worth telling: all but its clock."""
+    still = pb.Session()
+    still.CopyFrom(message)
+    still.ClearField("duration")
+    return still.SerializeToString(deterministic=True)

@@ -1,0 +1,90 @@
+"""The way to the store: what is written here is told to the hub once it is on disk, joined as a reader needs it.
+
+Many writes may be under way at once (the store commits them together); the hub puts them in order.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from minuted_daemon.core.records import (
+    Record,
+    SessionId,
+    SessionRecord,
+    SpeakerId,
+    SpeakerRecord,
+    StoredTurn,
+    TurnRecord,
+)
+from minuted_daemon.ports import Store
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.views import PartialTurn, StoredChange, StoredItem
+
+SESSIONS = 64
+
+
+class Journal:
+    """Writes to the store and publishes. Keeps the speakers of the last sessions, so that no turn has to be read."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._speakers: OrderedDict[SessionId, dict[SpeakerId, SpeakerRecord]] = OrderedDict()
+
+    async def write(self, records: Sequence[Record], session_name: str) -> Sequence[Record]:
+        """Store records of one session in one transaction, tell them, and give them back with their seqs.
+
+        A caller who is cancelled may have written or not; what was written is told in any case.
+        Raises StoreError; then nothing was stored and nothing is told.
+        """
+        try:
+            stored = await self._store.write(records)
+            for record in stored:
+                if isinstance(record, SpeakerRecord):
+                    self._learn(record)
+            changes = [
+                StoredChange(record.seq, _session_id(record), session_name, await self._joined(record, session_name))
+                for record in stored
+            ]
+        except BaseException:
+            self._hub.doubt()
+            raise
+        self._hub.publish(changes)
+        return stored
+
+    def tell_partial(self, turn: TurnRecord, session_name: str) -> None:
+        """Tell subscribers how a turn grows, or that it is gone before it was final. Nothing is stored.
+
+        Its speakers must have been written here before; one that was not is left out.
+        """
+        known = self._speakers.get(turn.session_id, {})
+        speakers = tuple(known[speaker_id] for speaker_id in _speaker_ids(turn) if speaker_id in known)
+        self._hub.publish_partial(PartialTurn(StoredTurn(turn, session_name, speakers)))
+
+    async def _joined(self, record: Record, session_name: str) -> StoredItem:
+        if not isinstance(record, TurnRecord):
+            return record
+        wanted = _speaker_ids(record)
+        known = self._speakers.get(record.session_id, {})
+        if all(speaker_id in known for speaker_id in wanted):
+            return StoredTurn(record, session_name, tuple(known[speaker_id] for speaker_id in wanted))
+        joined = await self._store.stored_turn(record)  # a session from before this daemon's start
+        for speaker in joined.speakers:
+            self._learn(speaker)
+        return joined
+
+    def _learn(self, speaker: SpeakerRecord) -> None:
+        known = self._speakers.setdefault(speaker.session_id, {})
+        if speaker.id not in known or known[speaker.id].seq <= speaker.seq:
+            known[speaker.id] = speaker
+        self._speakers.move_to_end(speaker.session_id)
+        if len(self._speakers) > SESSIONS:
+            self._speakers.popitem(last=False)
+
+
+def _speaker_ids(turn: TurnRecord) -> list[SpeakerId]:
+    holder = [turn.speaker_id] if turn.speaker_id else []
+    return holder + [other.speaker_id for other in turn.overlapping]
+
+
+def _session_id(record: Record) -> SessionId:
+    return record.id if isinstance(record, SessionRecord) else record.session_id

@@ -1,0 +1,81 @@
+"""Keeps a session's link to an engine connected: attempts, waits and what is told about them.
+
+What goes over a connection is in diarizer_link.py and transcriber_link.py; how long to wait is decided in retry.py.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from minuted_daemon.core.records import Health, Link
+from minuted_daemon.errors import Garbled, MinutedError, Rejected, Unavailable
+from minuted_daemon.service.retry import RetryPolicy
+
+OFF = Link(Health.OFF)
+UP = Link(Health.UP)
+CONNECTING = Link(Health.CONNECTING)
+
+
+async def keep_connected(
+    role: str,
+    connection: Callable[[], Awaitable[None]],
+    policy: RetryPolicy,
+    report: Callable[[Link], None],
+    log: structlog.stdlib.BoundLogger,
+) -> bool:
+    """Run `connection` again and again until it returns; it raises when it could not open, or broke.
+
+    Gives True once it returned, False when the engine refused for good. What it raises beyond MinutedError is a bug of
+    an adapter; that must not end the session, so it is logged with its traceback and tried again like any failure.
+    """
+    loop = asyncio.get_running_loop()
+    report(CONNECTING)
+    while True:
+        try:
+            await connection()
+        except MinutedError as error:
+            failure = error
+        except Exception as bug:
+            log.exception("link_fault", role=role)
+            failure = Unavailable("INTERNAL_FAULT", f"the {role} met an internal fault ({type(bug).__name__})")
+        else:
+            return True
+        delay_s = policy.failed(loop.time(), failure)
+        facts = {"role": role, "reason": failure.reason, "failures": policy.failures}
+        if delay_s is None:
+            log.error("link_refused", **facts)
+            report(Link(Health.REFUSED, failure.reason, failure.message))
+            return False
+        log.warning("link_lost", retry_in_s=round(delay_s, 2), garbled=isinstance(failure, Garbled), **facts)
+        report(Link(Health.DOWN, failure.reason, failure.message))
+        await asyncio.sleep(delay_s)
+
+
+@asynccontextmanager
+async def one_fault() -> AsyncIterator[asyncio.TaskGroup]:
+    """A TaskGroup that raises the one failure that matters instead of a group: a refusal if any, else the first."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+    except BaseExceptionGroup as faults:
+        leaves = list(_leaves(faults))
+        raise next((leaf for leaf in leaves if isinstance(leaf, Rejected)), leaves[0]) from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for fault in group.exceptions:
+        found += _leaves(fault) if isinstance(fault, BaseExceptionGroup) else [fault]
+    return found
+
+
+@asynccontextmanager
+async def deadline(limit_s: float, reason: str, message: str) -> AsyncIterator[None]:
+    """Raise Unavailable if what is inside takes longer than `limit_s`."""
+    try:
+        async with asyncio.timeout(limit_s):
+            yield
+    except TimeoutError as error:
+        raise Unavailable(reason, message) from error

@@ -1,0 +1,164 @@
+"""Drives one session's merger: feeds what happened, and acts at once on what follows.
+
+Between a vendor's answer and its turn lies only the store. What is decided about speech is decided in core/.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from minuted_daemon.core.events import (
+    Append,
+    Clear,
+    Commit,
+    DiarizerEvent,
+    Epoch,
+    EpochClosed,
+    EpochOpened,
+    MergeOutput,
+    TranscriberEvent,
+    TranscriberLost,
+    TranscriberReady,
+    TranscriberRefused,
+    TurnGrew,
+    TurnRetracted,
+    VoiceObserved,
+)
+from minuted_daemon.core.merger import MergeInput, Merger
+from minuted_daemon.core.records import Record, TurnRecord
+from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.service.minutes import Minutes
+from minuted_daemon.service.transcriber_link import Command
+from minuted_daemon.service.views import PartialTurn
+
+TICK_S = 0.1
+
+
+class Merging:
+    """Joins a merger to its session. A fault of the merger is reported once; from then on it is left alone."""
+
+    def __init__(
+        self,
+        merger: Merger,
+        minutes: Minutes,
+        store: Callable[[Sequence[Record]], None],
+        tell: Callable[[PartialTurn], None],
+        faulted: Callable[[], None],
+        log: structlog.stdlib.BoundLogger,
+    ) -> None:
+        """`store` has records stored in one transaction, `tell` tells subscribers; neither waits."""
+        self._merger = merger
+        self._minutes = minutes
+        self._store = store
+        self._tell = tell
+        self._faulted = faulted
+        self._log = log
+        self._broken = False
+        self._heard = Sample(0)
+        self._audio_ended_s: float | None = None
+        self._news = asyncio.Event()
+        self.submit: Callable[[Command], None] = _into_the_void
+        """Where commands for the transcriber go."""
+
+    @property
+    def retain_from(self) -> Sample:
+        """Audio from here on may still be asked for."""
+        return self._heard if self._broken else self._merger.retain_from
+
+    @property
+    def settled(self) -> bool:
+        """True once all that was heard is decided and nothing is awaited any more."""
+        return self._broken or self._merger.settled
+
+    def listened(self, heard: Sample, observed: VoiceObserved) -> None:
+        """The next block was judged; the session has now heard everything before `heard`."""
+        self._heard = heard
+        self._merge(observed)
+
+    def epoch_changed(self, event: EpochOpened | EpochClosed) -> None:
+        """A diarizer's epoch begins with its first block, or is over."""
+        self._merge(event)
+
+    def diarized(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
+        """The diarizer said something; `sent_to` is how far it had been sent audio by then."""
+        self._guarded(lambda: self._merger.feed_diarization(epoch, event, sent_to))
+        self._merge()
+
+    def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
+        """The transcriber said something, or its connection changed."""
+        self._merge(event)
+
+    async def settle(self, left_s: Callable[[], float]) -> bool:
+        """All audio was heard and diarized: wait until every turn is settled, while `left_s()` is above 0.
+
+        From here on session time is the clock's. What is not settled then is settled as it is; give False if there was
+        something.
+        """
+        loop = asyncio.get_running_loop()
+        self._audio_ended_s = loop.time()
+        self._guarded(self._merger.close)
+        self._merge()
+        while not self.settled and left_s() > 0:
+            self._news.clear()
+            try:
+                async with asyncio.timeout(TICK_S):
+                    await self._news.wait()
+            except TimeoutError:
+                self._merge()
+        in_time = self.settled
+        if not in_time:
+            self._guarded(self._merger.abandon)
+            self._merge()
+        for turn in self._minutes.unsettled():
+            self._store(self._minutes.settled(turn, None))
+        return in_time
+
+    def _merge(self, *events: MergeInput) -> None:
+        def advance() -> None:
+            for event in events:
+                self._merger.feed(event)
+            self._act(self._merger.advance(self._now()))
+
+        self._guarded(advance)
+        self._news.set()
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        if self._broken:
+            return
+        try:
+            step()
+        except Exception:  # noqa: BLE001 - a bug in the merge ends its own session, with all that was settled
+            self._broken = True
+            self._log.exception("merge_fault")
+            self._faulted()
+
+    def _now(self) -> Sample:
+        if self._audio_ended_s is None:
+            return self._heard
+        return Sample(self._heard + samples(asyncio.get_running_loop().time() - self._audio_ended_s))
+
+    def _act(self, outputs: Sequence[MergeOutput]) -> None:
+        """What follows from one event is stored in one transaction."""
+        records: list[Record] = []
+        for output in outputs:
+            if isinstance(output, Append | Commit | Clear):
+                self.submit(output)
+            elif isinstance(output, TurnGrew):
+                partial = self._minutes.grew(output.turn)
+                if partial is not None:
+                    self._tell(partial)
+            elif isinstance(output, TurnRetracted):
+                gone = self._minutes.retracted(output.number)
+                if isinstance(gone, TurnRecord):
+                    records.append(gone)
+                elif gone is not None:
+                    self._tell(gone)
+            else:
+                records += self._minutes.settled(output.turn, output.generation)
+        if records:
+            self._store(records)
+
+
+def _into_the_void(command: Command) -> None:
+    """A session without a transcriber sends nothing."""

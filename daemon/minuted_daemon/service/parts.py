@@ -1,0 +1,38 @@
+"""What a session is made of, and what it shares with all others. Plain data; nothing is built here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from minuted_daemon.core.merger import Merger
+from minuted_daemon.core.voice import VoiceDetector
+from minuted_daemon.ports import CaptureStream, Diarizer, Spool, Store, Transcriber
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a session owns: it closes `capture`, and nobody else touches merger, voice and spool.
+
+    The engines are shared and outlive it. There is a spool where there is a transcriber.
+    """
+
+    capture: CaptureStream
+    merger: Merger
+    voice: VoiceDetector
+    freeze_s: float
+    diarizer: Diarizer | None = None
+    transcriber: Transcriber | None = None
+    spool: Spool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sessions share. `now_s` is the wall clock, `random` gives numbers in [0, 1)."""
+
+    store: Store
+    journal: Journal
+    hub: Hub
+    new_id: Callable[[], str]
+    now_s: Callable[[], float]
+    random: Callable[[], float]

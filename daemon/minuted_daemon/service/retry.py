@@ -1,0 +1,61 @@
+"""The one place that decides about retries. Pure: time and randomness come in as data; nothing sleeps here."""
+
+from collections.abc import Callable
+
+from minuted_daemon.errors import DeviceError, MinutedError, NotFound, Rejected, StoreError, Unavailable
+
+FIRST_DELAY_S = 0.5
+LATER_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+HEALTHY_S = 60.0
+"""A connection that lived so long refills the budget: the next failure is answered at once again."""
+LONGEST_WISH_S = 3600.0
+"""A vendor's `retry_after_s` beyond this is cut to it, so that a nonsense value cannot end a session's link."""
+JITTER = 0.25
+"""Delays vary by this share to either side, so that sessions that lost the same vendor do not come back in step."""
+
+
+class RetryPolicy:
+    """Says how long to wait before the next attempt at one link.
+
+    The first retry comes within a second, then 1, 2, 4, 8, 16 and at most 30 s, until a connection has been healthy
+    for a minute. There is no last attempt: a vendor may stay away for an hour.
+    """
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        """`random` gives numbers in [0, 1)."""
+        self._random = random
+        self._failures = 0
+        self._opened_s: float | None = None
+
+    @property
+    def failures(self) -> int:
+        """Failures since the budget was last full."""
+        return self._failures
+
+    def opened(self, now_s: float) -> None:
+        """A connection came up."""
+        self._opened_s = now_s
+
+    def failed(self, now_s: float, error: MinutedError) -> float | None:
+        """An attempt failed or a connection broke: give the seconds to wait, None where trying again cannot help."""
+        if isinstance(error, Rejected):
+            return None
+        if self._opened_s is not None and now_s - self._opened_s >= HEALTHY_S:
+            self._failures = 0
+        self._opened_s = None
+        delay_s = FIRST_DELAY_S if self._failures == 0 else LATER_DELAYS_S[min(self._failures, len(LATER_DELAYS_S)) - 1]
+        self._failures += 1
+        delay_s = min(delay_s * (1.0 + JITTER * (2.0 * self._random() - 1.0)), LATER_DELAYS_S[-1])
+        wish_s = error.retry_after_s if isinstance(error, Unavailable) else None
+        if wish_s is None:
+            return delay_s
+        wish_s = min(max(wish_s, 0.0), LONGEST_WISH_S)
+        # Never before the vendor's wish, and not all sessions at that very moment.
+        return max(delay_s, wish_s + JITTER * self._random() * min(wish_s, 4.0))
+
+
+def may_pass(error: MinutedError) -> bool:
+    """Tell whether a session that could not be started may start later without anybody changing anything."""
+    if isinstance(error, NotFound):
+        return error.reason == "DEVICE_NOT_FOUND"
+    return isinstance(error, DeviceError | StoreError)

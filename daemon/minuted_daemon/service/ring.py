@@ -1,0 +1,85 @@
+"""The last committed changes in seq order, read by any number of readers at their own positions. Pure; no I/O.
+
+Seqs are given out without holes, so a change waits here until the one before it came. A hole that will not be filled
+is skipped: what lies in it, if anything, is in the store, and readers are sent there.
+
+Rule for full: the oldest change gives way, and a reader that had not come so far has lost its place. Too many changes
+waiting behind a hole: the hole is skipped.
+"""
+
+from collections import deque
+from enum import Enum, auto
+
+from minuted_daemon.core.records import Seq
+from minuted_daemon.service.views import StoredChange
+
+CAPACITY = 1024
+
+
+class Lost(Enum):
+    """Why there is nothing for a reader at its position."""
+
+    TOO_SLOW = auto()
+    SKIPPED = auto()
+
+
+class Ring:
+    """Positions count the changes that were ever released; they have nothing to do with seqs."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._changes: deque[StoredChange] = deque()
+        self._first = 0  # position of the oldest change
+        self._skipped_to = 0  # readers at a lower position have a hole before them
+        self._waiting: dict[Seq, StoredChange] = {}
+        self.highest: Seq | None = None
+        """All up to it was released, skipped, or is older than this ring; None before anything is known."""
+
+    @property
+    def end(self) -> int:
+        """The position of the next change to be released."""
+        return self._first + len(self._changes)
+
+    @property
+    def has_hole(self) -> bool:
+        """True while a change waits for one before it."""
+        return bool(self._waiting)
+
+    def put(self, change: StoredChange) -> None:
+        """Take in a change; one that was released or skipped before is dropped. Call `release` behind the last."""
+        if self.highest is None:
+            self.highest = Seq(change.seq - 1)
+        if change.seq > self.highest:
+            self._waiting[change.seq] = change
+
+    def release(self) -> list[StoredChange]:
+        """Give what can be read from now on."""
+        if len(self._waiting) > self._capacity:
+            self.skip(Seq(min(self._waiting) - 1))
+        released = []
+        while (change := self._waiting.pop(Seq((self.highest or 0) + 1), None)) is not None:
+            self.highest = change.seq
+            self._changes.append(change)
+            released.append(change)
+        while len(self._changes) > self._capacity:
+            self._changes.popleft()
+            self._first += 1
+        return released
+
+    def skip(self, up_to: Seq) -> None:
+        """Wait no longer for anything up to this seq: present readers must take it from the store."""
+        if self.highest is None or up_to > self.highest:
+            self.highest = up_to
+            self._waiting = {seq: change for seq, change in self._waiting.items() if seq > up_to}
+            self._first += len(self._changes) + 1
+            self._skipped_to = self._first
+            self._changes.clear()
+
+    def at(self, position: int) -> StoredChange | Lost | None:
+        """Give the change at a position, None at the end."""
+        if position < self._skipped_to:
+            return Lost.SKIPPED
+        if position < self._first:
+            return Lost.TOO_SLOW
+        index = position - self._first
+        return self._changes[index] if index < len(self._changes) else None

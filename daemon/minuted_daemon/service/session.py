@@ -1,0 +1,327 @@
+"""One live session: its life from the accepted start to the last record, and its audio on the way to all who hear it.
+
+Everything here runs on the event loop and nothing in the path of the audio waits: not for an engine (diarizer_link.py,
+transcriber_link.py), not for the store (writer.py). What follows from what is heard is merging.py's.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from minuted_daemon.core.records import (
+    LIVE_STATES,
+    Health,
+    IntervalKind,
+    Link,
+    Record,
+    SessionRecord,
+    SessionState,
+)
+from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, seconds
+from minuted_daemon.errors import MinutedError, StoreError
+from minuted_daemon.ports import AudioBlock, CaptureHealth
+from minuted_daemon.service.diarizer_link import DiarizerLink
+from minuted_daemon.service.intervals import IntervalLedger
+from minuted_daemon.service.links import CONNECTING, OFF, UP
+from minuted_daemon.service.merging import Merging
+from minuted_daemon.service.minutes import Minutes
+from minuted_daemon.service.parts import Parts, Surroundings
+from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.transcriber_link import TranscriberLink
+from minuted_daemon.service.views import Links, PartialTurn, SessionView
+from minuted_daemon.service.wall_clock import WallClock
+from minuted_daemon.service.writer import Writer
+
+# The states a session may go to from each. To edit: every state has a row; the states outside LIVE_STATES are ends and
+# have empty rows; from every live state a way leads to FAILED and, through STOPPING, to STOPPED. How well a session
+# works is never a state: that is link health. proto/minuted/v1/sessions.proto names the same states.
+NEXT_STATES: Mapping[SessionState, frozenset[SessionState]] = {
+    SessionState.STARTING: frozenset({SessionState.RUNNING, SessionState.STOPPING, SessionState.FAILED}),
+    SessionState.RUNNING: frozenset({SessionState.PAUSED, SessionState.STOPPING, SessionState.FAILED}),
+    SessionState.PAUSED: frozenset({SessionState.RUNNING, SessionState.STOPPING, SessionState.FAILED}),
+    SessionState.STOPPING: frozenset({SessionState.STOPPED, SessionState.FAILED}),
+    SessionState.STOPPED: frozenset(),
+    SessionState.FAILED: frozenset(),
+}
+
+DRAIN_LIMIT_S = 20.0
+FINISH_LIMIT_S = 5.0
+"""How long a diarizer may take to say what it still has to say."""
+FLUSH_SHARE = 0.15
+"""The share of the drain limit that is kept for the store."""
+FORGET_AFTER = samples(600.0)
+"""Settled turns are forgotten so long after they were frozen."""
+INTERNAL_FAULT = ("INTERNAL_FAULT", "the session met an internal fault; see the daemon's log")
+
+
+class Session:
+    """From an accepted start to its last record. `record` has been stored, in state STARTING."""
+
+    def __init__(self, record: SessionRecord, parts: Parts, around: Surroundings) -> None:
+        self._record = record
+        self._parts = parts
+        self._around = around
+        self._log = structlog.get_logger().bind(session=record.name, session_id=record.id)
+        self._heard = Sample(0)
+        self._clock = WallClock()
+        self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s)
+        self._gaps = IntervalLedger(record.id, IntervalKind.GAP, around.new_id, self._clock.wall_s)
+        self._lost = IntervalLedger(record.id, IntervalKind.LOST, around.new_id, self._clock.wall_s)
+        self._writer = Writer(
+            self._write,
+            lambda points: around.store.write_wall_points(record.id, points),
+            self._minutes.stamped,
+            self._stored,
+            self._store_health_changed,
+            self._log,
+        )
+        self._merging = Merging(
+            parts.merger,
+            self._minutes,
+            self._writer.put,
+            self._tell,
+            lambda: self._fail(*INTERNAL_FAULT),
+            self._log,
+        )
+        self._diarizing = self._transcribing = None
+        self._links = Links(CONNECTING, OFF, OFF)
+        if parts.diarizer is not None:
+            self._diarizing = DiarizerLink(
+                parts.diarizer,
+                RetryPolicy(around.random),
+                self._merging,
+                lambda link: self._set_links(diarizer=link),
+                self._log,
+            )
+            self._links = replace(self._links, diarizer=CONNECTING)
+        if parts.transcriber is not None and parts.spool is not None:
+            self._transcribing = TranscriberLink(
+                parts.transcriber,
+                record.settings.languages,
+                parts.spool,
+                RetryPolicy(around.random),
+                self._merging,
+                lambda link: self._set_links(transcriber=link),
+                self._log,
+            )
+            self._merging.submit = self._transcribing.submit
+            self._links = replace(self._links, transcriber=CONNECTING)
+        self._stop_asked = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._deadline_s: float | None = None
+        self._failure: tuple[str, str] | None = None
+
+    # --- what the registry asks ---------------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> SessionRecord:
+        """The session as it was stored last, or is about to be."""
+        return self._record
+
+    def view(self) -> SessionView:
+        """Give the session as it is now. It has ended once its end is stored, not before."""
+        record, links = self._record, self._links
+        if self.ended:
+            return SessionView(record, None, self._heard)
+        if record.state not in LIVE_STATES:
+            record = replace(record, state=SessionState.STOPPING, ended_s=None, reason="", detail="")
+        return SessionView(record, links, self._heard)
+
+    @property
+    def ended(self) -> bool:
+        """True once the session is STOPPED or FAILED and stored so, or storing was given up."""
+        return self._ended.is_set()
+
+    def stop(self, limit_s: float = DRAIN_LIMIT_S) -> None:
+        """Begin to end: all turns settle, within `limit_s`. Asking again can only shorten the limit."""
+        deadline_s = asyncio.get_running_loop().time() + limit_s
+        self._deadline_s = deadline_s if self._deadline_s is None else min(self._deadline_s, deadline_s)
+        self._stop_asked.set()
+
+    async def wait_ended(self) -> None:
+        """Return once `ended`."""
+        await self._ended.wait()
+
+    async def run(self) -> None:
+        """Live until the source ends, `stop`, or a fault; then drain. Raises nothing but CancelledError."""
+        self._log.info("session_started", **_settings_facts(self._record))
+        try:
+            await self._live()
+        except Exception:  # noqa: BLE001 - a session's failure stays in the session
+            self._log.exception("session_fault")
+            self._fail(*INTERNAL_FAULT)
+            self._end()
+            with contextlib.suppress(StoreError):
+                await self._write([self._record])
+        finally:
+            self._ended.set()
+            self._around.hub.touch(self._record.id)
+            await self._parts.capture.close()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self._writer.run())
+            diarizing = group.create_task(self._diarizing.run()) if self._diarizing else None
+            transcribing = group.create_task(self._transcribing.run()) if self._transcribing else None
+            listening = group.create_task(self._listen())
+            stopping = group.create_task(self._stop_asked.wait())
+            try:
+                await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                await _cancelled(stopping, listening)
+                await self._parts.capture.close()
+                self._begin_stop()
+                await self._hear_out(diarizing)
+                flush_s = FLUSH_SHARE * self._left_s()
+                if not await self._merging.settle(lambda: self._left_s() - flush_s):
+                    self._log.warning("drain_limit")
+                await _cancelled(transcribing)
+                self._end()
+                await self._writer.flush(max(self._left_s(), flush_s))
+            finally:
+                await _cancelled(writing, diarizing, transcribing, listening, stopping)
+
+    async def _listen(self) -> None:
+        try:
+            async for item in self._parts.capture:
+                if isinstance(item, CaptureHealth):
+                    self._set_links(capture=Link(item.health, item.reason, item.detail))
+                    level = self._log.info if item.health is Health.UP else self._log.warning
+                    level("capture_changed", health=item.health.value, reason=item.reason)
+                else:
+                    self._take(item)
+        except MinutedError as error:
+            self._log.warning("capture_failed", reason=error.reason)
+            self._fail(error.reason, error.message)
+        except Exception:  # noqa: BLE001 - what was heard so far is settled and stored all the same
+            self._log.exception("capture_fault")
+            self._fail(*INTERNAL_FAULT)
+
+    def _take(self, block: AudioBlock) -> None:
+        """Ten times a second for each session: keep it lean."""
+        start, end = self._heard, Sample(self._heard + BLOCK)
+        self._heard = end
+        point = self._clock.observe(start, block.wall_s)
+        if point is not None:
+            self._writer.put_point(point)
+        if self._record.state is SessionState.STARTING:
+            if self._links.capture.health is Health.CONNECTING:
+                self._set_links(capture=UP)
+            self._set_state(SessionState.RUNNING)
+        for hole in block.filled:
+            self._writer.put(self._gaps.add(Sample(start + hole.start), Sample(start + hole.end), hole.reason))
+        self._writer.put(self._gaps.passed(end))
+        self._keep(block)
+        if self._diarizing is not None:
+            self._diarizing.hear(start, block.pcm)
+        self._merging.listened(end, self._parts.voice.observe(start, block.pcm))
+        if end % (RATE_HZ * 60) == 0:
+            self._minutes.forget(Sample(end - samples(self._parts.freeze_s) - FORGET_AFTER))
+
+    def _keep(self, block: AudioBlock) -> None:
+        """Put a block into the spool; note what the spool had to shed before anybody had transcribed it."""
+        spool = self._parts.spool
+        if spool is None:
+            return
+        needed_from = self._merging.retain_from
+        spool.release(needed_from)
+        oldest = max(spool.begin, needed_from)
+        spool.append(block)
+        if spool.begin > oldest:
+            self._writer.put(self._lost.add(Sample(oldest), spool.begin, "SPOOL_FULL"))
+        else:
+            self._writer.put(self._lost.passed(spool.begin))
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    def _begin_stop(self) -> None:
+        if self._deadline_s is None:
+            self._deadline_s = asyncio.get_running_loop().time() + DRAIN_LIMIT_S
+        self._writer.put([*self._gaps.close(), *self._lost.close()])
+        self._set_state(SessionState.STOPPING)
+
+    async def _hear_out(self, diarizing: "asyncio.Task[None] | None") -> None:
+        """Let the diarizer finish. Session time stands still meanwhile, so that nothing is given up too early."""
+        if self._diarizing is not None and diarizing is not None:
+            if self._diarizing.connected:
+                self._diarizing.finish()
+                await asyncio.wait({diarizing}, timeout=min(FINISH_LIMIT_S, self._left_s() / 2))
+            await _cancelled(diarizing)
+
+    def _end(self) -> None:
+        if self._record.state not in LIVE_STATES:
+            return
+        reason, detail = self._failure or ("", "")
+        self._record = replace(self._record, ended_s=self._around.now_s(), reason=reason, detail=detail)
+        self._set_state(SessionState.STOPPED if self._failure is None else SessionState.FAILED)
+        self._log.info("session_ended", heard_s=round(seconds(self._heard), 1), reason=reason)
+
+    def _left_s(self) -> float:
+        return max(0.0, (self._deadline_s or 0.0) - asyncio.get_running_loop().time())
+
+    def _fail(self, reason: str, detail: str) -> None:
+        self._failure = self._failure or (reason, detail)
+        self._stop_asked.set()
+
+    # --- telling ------------------------------------------------------------------------------------------------------
+
+    def _tell(self, partial: PartialTurn) -> None:
+        if self._minutes.all_stored(partial):
+            # The journal knows what the speakers are called by now.
+            self._around.journal.tell_partial(partial.turn.turn, self._record.name)
+        else:
+            self._around.hub.publish_partial(partial)
+
+    async def _write(self, records: Sequence[Record]) -> Sequence[Record]:
+        return await self._around.journal.write(records, self._record.name)
+
+    def _stored(self, records: Sequence[Record]) -> None:
+        self._minutes.stored(records)
+        for record in records:
+            if isinstance(record, SessionRecord):
+                self._record = replace(self._record, seq=record.seq)
+                if record.state not in LIVE_STATES:
+                    # Now, before anybody who was told of this change comes and asks.
+                    self._ended.set()
+
+    def _store_health_changed(self, error: StoreError | None) -> None:
+        if self._record.state in LIVE_STATES:
+            reason, detail = (error.reason, error.message) if error is not None else ("", "")
+            self._record = replace(self._record, reason=reason, detail=detail)
+            self._around.hub.touch(self._record.id)
+
+    def _set_state(self, state: SessionState) -> None:
+        if state not in NEXT_STATES[self._record.state]:
+            raise AssertionError(f"a session cannot go from {self._record.state} to {state}")
+        self._record = replace(self._record, state=state, heard=self._heard)
+        self._log.info("session_state", state=state.value)
+        self._writer.put([self._record])
+
+    def _set_links(
+        self, capture: Link | None = None, diarizer: Link | None = None, transcriber: Link | None = None
+    ) -> None:
+        now = self._links
+        links = Links(capture or now.capture, diarizer or now.diarizer, transcriber or now.transcriber)
+        if links != now:
+            self._links = links
+            self._around.hub.touch(self._record.id)
+
+
+async def _cancelled(*tasks: "asyncio.Task[Any] | None") -> None:
+    """Cancel, and wait until they are gone; what they raise is their TaskGroup's to see."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
+
+
+def _settings_facts(record: SessionRecord) -> dict[str, str]:
+    """A file's path says more than a log should hold."""
+    device = "file" if record.settings.device.startswith("file:") else record.settings.device
+    return {"device": device, "diarizer": record.settings.diarizer, "transcriber": record.settings.transcriber}

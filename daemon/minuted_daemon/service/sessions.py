@@ -1,0 +1,50 @@
+"""What the RPC layer asks of the sessions. service/registry.py implements it; nothing is decided here."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from minuted_daemon.ports import Page
+from minuted_daemon.service.views import EngineInfo, SessionView, StartRequest
+
+
+class Sessions(Protocol):
+    """All sessions, live and past. `key` is an id, or a name, which means the newest session of that name.
+
+    Whoever changes a link of a live session calls `Hub.touch(session_id)`, so that those who watch sessions are told;
+    stored changes of a session are told by themselves.
+    """
+
+    async def start(self, request: StartRequest) -> SessionView:
+        """Accept a session, or give the live one of that name if its settings are the same; at most 5 s.
+
+        Raises AlreadyExists (SESSION_EXISTS), NotFound (DEVICE_NOT_FOUND), Invalid, WrongState (KEY_MISSING,
+        ENGINE_MISSING), DeviceError (DEVICE_FAILED), Exhausted.
+        """
+        ...
+
+    async def stop(self, key: str) -> SessionView:
+        """Stop a session and wait until it is STOPPED or FAILED, or the drain limit has passed.
+
+        A caller who is cancelled does not stop the stopping. Raises NotFound (SESSION_NOT_FOUND).
+        """
+        ...
+
+    async def view(self, key: str) -> SessionView:
+        """Give a session as it is now. Raises NotFound (SESSION_NOT_FOUND)."""
+        ...
+
+    async def list(self, limit: int, token: str | None) -> Page[SessionView]:
+        """All sessions, newest first. Raises Invalid (BAD_PAGE_TOKEN)."""
+        ...
+
+    def engines(self) -> Sequence[EngineInfo]:
+        """Every engine a session may name, whether it can be used now or not."""
+        ...
+
+    def auto(self) -> tuple[str, str]:
+        """What `auto` means now: the diarizer and the transcriber."""
+        ...
+
+    def live_count(self) -> int:
+        """How many sessions are live."""
+        ...

@@ -1,0 +1,62 @@
+"""From what a client asked for, and what is configured under that name, to a session's settings."""
+
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from minuted_daemon.config import SessionConfig
+from minuted_daemon.core.records import SessionSettings
+from minuted_daemon.errors import Invalid
+from minuted_daemon.service.engines import NONE, Diarizers, Transcribers
+from minuted_daemon.service.names import SESSION_NAME, is_session_name
+from minuted_daemon.service.views import StartRequest
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_MAX_DEVICE = 4096
+_MAX_LANGUAGES = 32
+FILE = "file:"
+
+
+def settings_of(
+    request: StartRequest, configured: Mapping[str, SessionConfig], diarizers: Diarizers, transcribers: Transcribers
+) -> SessionSettings:
+    """Fill in what is configured, check everything, and resolve `auto`.
+
+    Raises Invalid (INVALID_REQUEST, naming every mistake), then WrongState (KEY_MISSING, ENGINE_MISSING).
+    """
+    preset = configured.get(request.name, SessionConfig())
+    device = request.device or preset.device
+    diarizer = request.diarizer or preset.diarizer
+    transcriber = request.transcriber or preset.transcriber
+    languages = request.languages or preset.languages
+
+    mistakes: dict[str, str] = {}
+    if not is_session_name(request.name):
+        mistakes["name"] = f"name must match {SESSION_NAME.pattern} (at most 63 characters)"
+    if mistake := _device_mistake(device):
+        mistakes["device"] = mistake
+    if diarizer not in diarizers.names:
+        mistakes["diarizer"] = f"diarizer must be one of {', '.join(diarizers.names)}"
+    if transcriber not in transcribers.names:
+        mistakes["transcriber"] = f"transcriber must be one of {', '.join(transcribers.names)}"
+    if diarizer == transcriber == NONE:
+        mistakes["transcriber"] = "diarizer and transcriber cannot both be none: there would be nothing to do"
+    if len(languages) > _MAX_LANGUAGES or not all(_LANGUAGE.fullmatch(language) for language in languages):
+        mistakes["languages"] = f"languages must be at most {_MAX_LANGUAGES} BCP 47 codes, such as en or pt-BR"
+    if mistakes:
+        raise Invalid("INVALID_REQUEST", "; ".join(mistakes.values()), fields=",".join(mistakes))
+
+    return SessionSettings(device, diarizers.resolved(diarizer), transcribers.resolved(transcriber), tuple(languages))
+
+
+def is_file(device: str) -> bool:
+    """Tell whether a device is a recording, whose sample clock stands still while nobody reads it."""
+    return device.startswith(FILE)
+
+
+def _device_mistake(device: str) -> str:
+    if len(device) > _MAX_DEVICE or not device.isprintable():
+        return f"device must be at most {_MAX_DEVICE} printable characters"
+    if is_file(device) and not PurePosixPath(device.removeprefix(FILE)).is_absolute():
+        return "device must give an absolute path after file:"
+    return ""

@@ -1,0 +1,105 @@
+import asyncio
+import threading
+
+import numpy as np
+import pytest
+
+from minuted_daemon.adapters.capture.buffer import BufferedStream
+from minuted_daemon.core.records import Health
+from minuted_daemon.errors import DeviceError
+from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled
+
+
+def block(number: int) -> AudioBlock:
+    return AudioBlock(np.full(1600, number, np.int16), np.full(2400, number, np.int16), 1_000 + number * 0.1)
+
+
+@pytest.fixture
+def released() -> list[BufferedStream]:
+    return []
+
+
+@pytest.fixture
+async def stream(released: list[BufferedStream]) -> BufferedStream:
+    async def release(stream: BufferedStream) -> None:
+        released.append(stream)
+
+    return BufferedStream(release)
+
+
+async def take(stream: BufferedStream, count: int) -> list[AudioBlock | CaptureHealth]:
+    return [await anext(stream) for _ in range(count)]
+
+
+async def test_items_come_in_order_from_another_thread(stream: BufferedStream) -> None:
+    def produce() -> None:
+        for number in range(15):
+            stream.put(block(number))
+        stream.put(CaptureHealth(Health.DOWN))
+
+    thread = threading.Thread(target=produce)
+    thread.start()
+    items = await take(stream, 16)
+    thread.join()
+    assert [item.pcm[0] for item in items[:-1] if isinstance(item, AudioBlock)] == list(range(15))
+    assert items[-1] == CaptureHealth(Health.DOWN)
+
+
+async def test_a_waiting_reader_is_woken_each_time(stream: BufferedStream) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(3):
+            task = group.create_task(anext(stream))  # type: ignore[arg-type]
+            await asyncio.sleep(0)
+            stream.put(block(number))
+            assert (await task).pcm[0] == number
+
+
+async def test_more_than_two_seconds_cost_the_oldest_and_keep_the_line(stream: BufferedStream) -> None:
+    for number in range(50):
+        stream.put(block(number))
+    items = [item for item in await take(stream, 50) if isinstance(item, AudioBlock)]
+    assert all(item.filled == (Filled(0, 1600, "OVERRUN"),) for item in items[:30])
+    assert [item.pcm[0] for item in items[30:]] == list(range(30, 50))
+    assert [item.wall_s for item in items] == pytest.approx([1_000 + number * 0.1 for number in range(50)])
+
+
+async def test_the_last_change_of_health_survives_an_overrun(stream: BufferedStream) -> None:
+    stream.put(CaptureHealth(Health.DOWN))
+    stream.put(block(0))
+    stream.put(CaptureHealth(Health.UP))
+    for number in range(1, 30):
+        stream.put(block(number))
+    items = await take(stream, 31)
+    assert [item.health for item in items if isinstance(item, CaptureHealth)] == [Health.UP]
+    assert len([item for item in items if isinstance(item, AudioBlock)]) == 30
+
+
+async def test_a_cancelled_read_loses_nothing(stream: BufferedStream) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await anext(stream)
+    stream.put(block(7))
+    (item,) = await take(stream, 1)
+    assert isinstance(item, AudioBlock)
+    assert item.pcm[0] == 7
+
+
+async def test_closing_ends_a_waiting_reader_and_releases_once(
+    stream: BufferedStream, released: list[BufferedStream]
+) -> None:
+    async def read() -> list[AudioBlock | CaptureHealth]:
+        return [item async for item in stream]
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(read())
+        await asyncio.sleep(0)
+        await stream.close()
+        await stream.close()
+    assert task.result() == []
+    assert released == [stream]
+
+
+async def test_a_failure_of_the_device_thread_reaches_the_reader(stream: BufferedStream) -> None:
+    stream.end(DeviceError("DEVICE_FAILED", "gone"))
+    with pytest.raises(DeviceError):
+        await anext(stream)

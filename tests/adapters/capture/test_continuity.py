@@ -1,0 +1,153 @@
+"""A device's line of blocks in virtual time."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minuted_daemon.adapters.capture.continuity import Continuity, Item
+from minuted_daemon.adapters.capture.render import Rendered, Silence
+from minuted_daemon.adapters.capture.wire import Captured
+from minuted_daemon.core.records import Health
+from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled
+
+LATENCY_S = 0.2
+WALL_S = 1_700_000_000.0
+
+
+class Source:
+    """Feeds a line as a worker would; sample values tell the worker and the block."""
+
+    def __init__(self) -> None:
+        self.line = Continuity()
+        self.items: list[Item] = []
+
+    def block(self, worker: int, index: int, captured_s: float, now: float | None = None, *silences: Silence) -> None:
+        now = captured_s + 0.1 + LATENCY_S if now is None else now
+        self.items += self.line.advance(now)
+        value = worker * 1_000 + index
+        rendered = Rendered(index, np.full(1600, value, np.int16), np.full(2400, value, np.int16), silences)
+        self.items += self.line.feed(worker, Captured(rendered, captured_s, WALL_S + captured_s), now)
+
+    def blocks(self) -> list[AudioBlock]:
+        return [item for item in self.items if isinstance(item, AudioBlock)]
+
+    def healths(self) -> list[Health]:
+        return [item.health for item in self.items if isinstance(item, CaptureHealth)]
+
+    def heard(self) -> list[int]:
+        return [-1 if block.filled else int(block.pcm[0]) for block in self.blocks()]
+
+
+def test_a_working_devices_blocks_pass_as_they_are() -> None:
+    source = Source()
+    for index in range(50):
+        source.block(0, index, 100 + index * 0.1002)
+    assert source.heard() == list(range(50))
+    assert source.healths() == []
+
+
+def test_a_devices_gap_is_told_with_its_place() -> None:
+    source = Source()
+    source.block(0, 0, 100.0, None, Silence(100, 900))
+    assert source.blocks()[0].filled == (Filled(100, 900, "DEVICE_GAP"),)
+
+
+def test_silence_comes_in_real_time_after_a_second() -> None:
+    source = Source()
+    for index in range(10):
+        source.block(0, index, 100 + index * 0.1)
+    last_s = 100.9 + 0.1 + LATENCY_S
+    assert source.line.advance(last_s + 0.99) == []
+    given_before = len(source.blocks())
+    times = []
+    for _ in range(20):
+        deadline_s = source.line.next_deadline()
+        assert deadline_s is not None
+        source.items += source.line.advance(deadline_s)
+        times.append(deadline_s)
+    assert source.healths() == [Health.DOWN]
+    assert len(source.blocks()) - given_before == 21  # the arrival latency makes two due at first
+    assert np.diff(times[1:]) == pytest.approx(0.1, abs=1e-5)
+    assert np.diff([block.wall_s for block in source.blocks()]) == pytest.approx(0.1, abs=1e-5)
+
+
+def test_audio_that_comes_within_the_second_is_not_lost() -> None:
+    source = Source()
+    for index in range(10):
+        source.block(0, index, 100 + index * 0.1)
+    for index in range(10, 19):
+        source.block(0, index, 100 + index * 0.1, now=102.1)
+    assert source.heard() == list(range(19))
+
+
+def test_late_audio_takes_only_the_places_that_are_still_free() -> None:
+    source = Source()
+    for index in range(10):
+        source.block(0, index, 100 + index * 0.1)
+    source.items += source.line.advance(102.55)  # blocks 10 to 14 are a second late by now
+    for index in range(10, 25):
+        source.block(0, index, 100 + index * 0.1, now=102.55)
+    assert source.heard() == [*range(10), *[-1] * 5, *range(15, 25)]
+    assert source.healths() == [Health.DOWN, Health.UP]
+
+
+def test_a_new_worker_goes_on_where_the_clock_stands() -> None:
+    source = Source()
+    for index in range(10):
+        source.block(0, index, 100 + index * 0.1)
+    source.items += source.line.lose("WORKER_FAILED", "")
+    source.items += source.line.lose("WORKER_FAILED", "")
+    for index in range(5):
+        source.block(1, index, 104 + index * 0.1)
+    assert source.heard() == [*range(10), *[-1] * 30, *range(1_000, 1_005)]
+    assert source.healths() == [Health.DOWN, Health.UP]
+    walls = [block.wall_s for block in source.blocks()]
+    assert walls[40] == pytest.approx(WALL_S + 104)
+
+
+def test_nothing_is_due_before_the_first_audio() -> None:
+    line = Continuity()
+    assert line.next_deadline() is None
+    assert line.advance(1e9) == []
+
+
+def test_a_clock_that_is_set_is_followed_and_a_wobble_is_not() -> None:
+    line = Continuity()
+    walls = []
+    for index, error_s in enumerate((0, 0, -0.15, 0, -3_600, -3_600)):
+        rendered = Rendered(index, np.zeros(1600, np.int16), np.zeros(2400, np.int16))
+        captured = Captured(rendered, 100 + index * 0.1, WALL_S + index * 0.1 + error_s)
+        (block,) = line.feed(0, captured, 100.3 + index * 0.1)
+        assert isinstance(block, AudioBlock)
+        walls.append(block.wall_s)
+    assert walls[2] > walls[1]
+    assert walls[4] == pytest.approx(WALL_S - 3_600 + 0.4)
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.floats(0.0, 4.0), st.floats(0.0, 0.4)),
+        max_size=40,
+    )
+)
+def test_nothing_is_doubled_and_health_alternates_whatever_happens(faults: list[tuple[bool, float, float]]) -> None:
+    source = Source()
+    now = captured_s = 100.0
+    worker = index = 0
+    for dies, pause_s, late_s in [(False, 0.0, 0.0), *faults]:
+        if dies:
+            source.items += source.line.lose("WORKER_FAILED", "")
+            worker, index = worker + 1, 0
+        elif pause_s > 1:  # the worker counted the gap and filled it itself
+            index += round(pause_s / 0.1)
+        captured_s += pause_s
+        for _ in range(5):
+            now = max(now, captured_s + 0.1 + late_s)
+            source.block(worker, index, captured_s, now)
+            index, captured_s = index + 1, captured_s + 0.1
+    assert all(block.pcm.shape == (1600,) for block in source.blocks())
+    healths = source.healths()
+    assert healths == [Health.DOWN, Health.UP] * (len(healths) // 2)
+    heard = [value for value in source.heard() if value >= 0]
+    assert len(set(heard)) == len(heard)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minuted_daemon.adapters.capture.faults import Fault, pack_fault
+from minuted_daemon.adapters.capture.render import Rendered, Silence
+from minuted_daemon.adapters.capture.wire import Captured, Unpacker, pack_captured
+
+SPANS = st.lists(st.builds(Silence, st.integers(0, 1600), st.integers(0, 1600)), max_size=5).map(tuple)
+
+
+@given(st.integers(0, 1 << 60), st.floats(0, 1e10), st.floats(0, 1e10), SPANS, st.text(max_size=50), st.data())
+def test_messages_survive_the_pipe_in_any_pieces(
+    index: int, monotonic_s: float, wall_s: float, silences: tuple[Silence, ...], detail: str, data: st.DataObject
+) -> None:
+    pcm, wide = np.arange(1600, dtype=np.int16), np.arange(2400, dtype=np.int16)
+    sent = Captured(Rendered(index, pcm, wide, silences), monotonic_s, wall_s)
+    stream = pack_captured(sent) + pack_fault(Fault("DEVICE_ENDED", detail)) + pack_captured(sent)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
+    unpacker = Unpacker()
+    got = [
+        message
+        for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)
+        for message in unpacker.feed(stream[start:end])
+    ]
+    assert [type(message) for message in got] == [Captured, Fault, Captured]
+    assert got[1] == Fault("DEVICE_ENDED", detail)
+    captured = got[2]
+    assert isinstance(captured, Captured)
+    assert (captured.block.index, captured.monotonic_s, captured.wall_s) == (index, monotonic_s, wall_s)
+    assert captured.block.silences == silences
+    assert np.array_equal(captured.block.pcm, pcm)
+    assert np.array_equal(captured.block.wide, wide)
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"?\x00\x00\x00\x00", b"B\xff\xff\xff\xff", b"B\x02\x00\x00\x00ab", b"ALSA lib pcm.c"]
+)
+def test_nonsense_is_noticed(nonsense: bytes) -> None:
+    with pytest.raises(ValueError, match=r"frame|block"):
+        list(Unpacker().feed(nonsense))

@@ -1,0 +1,363 @@
+"""The command line client against a rehearsed daemon on a real socket."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from minutectl.cli import main
+from minuted.v1 import sessions_pb2, speakers_pb2, turns_pb2
+from tests.clients.minutectl.rehearsed import Daemon, Refusal, event, turn
+
+MINUTECTL = [sys.executable, "-m", "minutectl"]
+
+
+@pytest.fixture
+def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    daemon = Daemon(f"unix:{tmp_path}/minuted.sock")
+    monkeypatch.setenv("MINUTED_ADDRESS", daemon.address)
+    yield daemon
+    daemon.stop()
+
+
+def ran(*arguments: str, expect: int = 0) -> tuple[list[str], list[str]]:
+    """Run minutectl as a process and give the lines it wrote."""
+    done = subprocess.run([*MINUTECTL, *arguments], capture_output=True, text=True, check=False, timeout=15)
+    assert done.returncode == expect, done.stderr
+    return done.stdout.splitlines(), done.stderr.splitlines()
+
+
+class Running:
+    """minutectl as a process that goes on."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [*MINUTECTL, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+        )
+        assert self.process.stdout
+        assert self.process.stderr
+        self.out, self.err = self.process.stdout, self.process.stderr
+
+    def __enter__(self) -> "Running":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def interrupt(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(10)
+
+
+# --- one question, one answer ---
+
+
+def test_json_is_the_protos_mapping_one_object_a_line(daemon: Daemon) -> None:
+    lines, notices = ran("turns", "boardroom", "--json")
+    assert [json.loads(line)["text"] for line in lines] == ["one", "two"]
+    assert json.loads(lines[0]) == {
+        "id": "01T1",
+        "session_id": "01S",
+        "session_name": "boardroom",
+        "seq": "1",
+        "speaker": {"id": "01PS1", "label": "S1"},
+        "text": "one",
+        "state": "TURN_STATE_FINAL",
+        "start_offset": "12.340s",
+        "end_offset": "13.920s",
+        "attribution": "ATTRIBUTION_DIARIZED",
+    }
+    assert notices == []
+
+
+@pytest.mark.parametrize(
+    "place", [("--json", "info"), ("info", "--json")], ids=["json before the command", "json behind it"]
+)
+def test_options_are_taken_before_and_behind_the_command(
+    daemon: Daemon, place: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINUTED_ADDRESS", "unix:/nowhere")
+    assert main(["--address", daemon.address, *place]) == 0
+    assert main([*place, "--address", daemon.address]) == 0
+    told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [info["highest_seq"] for info in told] == ["9", "9"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "request_", "line"),
+    [
+        (["stop", "boardroom"], sessions_pb2.StopSessionRequest(session="boardroom"), "boardroom: running"),
+        (["pause", "boardroom"], sessions_pb2.PauseSessionRequest(session="boardroom"), "boardroom: running"),
+        (["resume", "boardroom"], sessions_pb2.ResumeSessionRequest(session="boardroom"), "boardroom: running"),
+        (["sessions"], sessions_pb2.ListSessionsRequest(page_size=100), "boardroom: running"),
+        (["speakers", "boardroom"], speakers_pb2.ListSpeakersRequest(session="boardroom"), "S1  -  01P"),
+        (
+            ["rename", "boardroom", "S1", "Ada"],
+            speakers_pb2.RenameSpeakerRequest(session="boardroom", speaker="S1", display_name="Ada"),
+            "S1  Ada",
+        ),
+        (
+            ["merge", "boardroom", "S2", "S1"],
+            speakers_pb2.MergeSpeakersRequest(session="boardroom", into="S1", **{"from": "S2"}),
+            "S1",
+        ),
+        (
+            ["start", "boardroom", "--diarizer", "none"],
+            sessions_pb2.StartSessionRequest(name="boardroom", diarizer="none"),
+            "boardroom: running",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_a_command_asks_and_prints(
+    daemon: Daemon, arguments: list[str], request_: object, line: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 0
+    assert daemon.asked == [request_]
+    assert line in capfd.readouterr().out
+    assert main([*arguments, "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["id"].startswith("01")
+
+
+def test_turns_for_a_person(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    daemon.turns[1].speaker.display_name = "Ada\x1b[31m"
+    assert main(["turns", "boardroom"]) == 0
+    assert capfd.readouterr().out == "00:12.3  S1  one\n00:12.3  Ada[31m  two\n"
+
+
+def test_control_characters_do_not_reach_the_terminal(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["devices"]) == 0
+    assert "\x1b" not in capfd.readouterr().out
+    daemon.turns = [turn("a\x9b2J\u2028b\nc\u202e", 1)]
+    assert main(["turns", "boardroom", "--json"]) == 0
+    out = capfd.readouterr().out
+    assert json.loads(out)["text"] == "a\x9b2J\u2028b\nc\u202e"
+    assert out.removesuffix("\n").isprintable()
+    assert main(["turns", "boardroom"]) == 0
+    assert capfd.readouterr().out == "00:12.3  S1  a2J b c\n"
+
+
+def test_export_writes_the_bytes_as_they_are(daemon: Daemon) -> None:
+    done = subprocess.run(
+        [*MINUTECTL, "export", "boardroom", "--format", "vtt"], capture_output=True, check=True, timeout=15
+    )
+    assert done.stdout == b"WEBVTT\n\xff"
+    assert daemon.asked[0].format == turns_pb2.EXPORT_FORMAT_VTT
+
+
+def test_levels_end_with_the_stream(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["levels", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out) == {"rms_dbfs": -20.0, "peak_dbfs": -9.0}
+
+
+def test_files_get_an_absolute_path(daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["start", "boardroom", "--device", "file:a b.wav"])
+    main(["start", "boardroom", "--device", "file:/x.wav"])
+    main(["start", "boardroom", "--device", "default"])
+    assert [request.device for request in daemon.asked] == [f"file:{tmp_path}/a b.wav", "file:/x.wav", "default"]
+
+
+# --- refusals ---
+
+
+def test_a_refusal_is_one_line_and_exit_code_1(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    daemon.refusal = Refusal(grpc.StatusCode.NOT_FOUND, "SESSION_NOT_FOUND", "there is no session boardroom")
+    for command in (["turns", "boardroom"], ["watch", "boardroom"], ["export", "boardroom", "--format", "srt"]):
+        assert main(command) == 1
+        told = capfd.readouterr()
+        assert (told.out, told.err) == ("", "minutectl: there is no session boardroom\n")
+
+
+def test_what_the_daemon_cannot_do_yet(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["search", "budget"]) == 1
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["info"], ["watch"], ["turns", "x", "--json"]])
+@pytest.mark.parametrize("address", ["unix:/nowhere/minuted.sock", "127.0.0.1:1"])
+def test_no_daemon_is_exit_code_69(address: str, command: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--address", address, *command]) == 69
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert address in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], ["a command is missing"]),
+        (["--fast"], ["a command is missing", "--fast"]),
+        (["wacth", "--fast", "--json"], ["did you mean watch?", "--fast"]),
+        (["rename", "boardroom", "--fast"], ["LABEL is missing", "DISPLAY_NAME is missing", "--fast"]),
+        (["export", "a", "b", "--frmat", "x"], ['"b"', "--format is missing", "did you mean --format?"]),
+        (["export", "a", "--format", "pdf"], ["pdf", "seglst"]),
+        (["watch", "--after", "-1", "--adress"], ["--after", "did you mean --address?"]),
+        (["watch", "--after", str(2**63)], ["--after"]),
+        (["start", "--device", "--address"], ["NAME is missing", "--device needs", "--address needs"]),
+        (["turns", ""], ["NAME is empty"]),
+    ],
+)
+def test_usage_names_every_mistake(arguments: list[str], named: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert all(word in told.err for word in named), told.err
+
+
+def test_a_name_may_begin_with_a_dash_behind_two(daemon: Daemon) -> None:
+    assert main(["rename", "boardroom", "S1", "--json", "--", "--Ada"]) == 0
+    assert daemon.asked[0].display_name == "--Ada"
+
+
+def test_an_empty_name_takes_the_old_one_away(daemon: Daemon) -> None:
+    assert main(["rename", "boardroom", "S1", ""]) == 0
+
+
+def test_help_loads_nothing_it_does_not_need() -> None:
+    program = (
+        "import sys; from minutectl.cli import main\n"
+        "try: main(['watch', '--help'])\n"
+        "except SystemExit: print(sorted({'grpc', 'rich', 'google.protobuf'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=10)
+    assert told.stdout.endswith("\n[]\n")
+
+
+# --- watching ---
+
+
+def test_watch_json_prints_every_message_at_once(daemon: Daemon) -> None:
+    with Running("watch", "boardroom", "--json", "--after", "4") as watch:
+        daemon.script.put(event(turn=turn("Shall", 0, state="PARTIAL")))
+        assert json.loads(watch.out.readline())["turn"]["state"] == "TURN_STATE_PARTIAL"
+        daemon.script.put(event(turn=turn("Shall we?", 5)))
+        assert json.loads(watch.out.readline())["turn"]["seq"] == "5"
+        daemon.script.put(event(heartbeat={"seq": 5}))
+        assert json.loads(watch.out.readline()) == {"heartbeat": {"seq": "5"}}
+        assert watch.interrupt() == 0
+        assert watch.err.read() == ""
+    assert daemon.asked[0] == turns_pb2.StreamTurnsRequest(session="boardroom", after_seq=4, include_partials=True)
+
+
+def test_finals_only(daemon: Daemon) -> None:
+    with Running("watch", "--json", "--finals") as watch:
+        daemon.script.put(event(turn=turn("Shall we?", 5)))
+        watch.out.readline()
+    assert daemon.asked[0] == turns_pb2.StreamTurnsRequest(include_partials=False)
+
+
+def test_watch_in_a_pipe_prints_a_line_for_each_change(daemon: Daemon) -> None:
+    interval = turns_pb2.Interval(kind=turns_pb2.INTERVAL_KIND_MUTED, session_name="boardroom", seq=3)
+    interval.end_offset.FromSeconds(3_690)
+    for item in (
+        event(turn=turn("Shall we begin?", 5)),
+        event(turn=turn("Shall we?", 6, revision=1)),
+        event(turn=turn("", 7, state="RETRACTED", label="S2")),
+        event(turn=turn("hm", 8, label="")),
+        event(interval=interval),
+        event(speaker={"session_name": "boardroom", "seq": 9, "speaker": {"label": "S1", "display_name": "Ada"}}),
+        event(session=daemon.session),
+        event(caught_up={"seq": 9}),
+    ):
+        daemon.script.put(item)
+    daemon.script.queue[3].turn.attribution = turns_pb2.ATTRIBUTION_UNKNOWN
+    with Running("watch", "boardroom") as watch:
+        assert [watch.out.readline() for _ in range(7)] == [
+            "00:12.3  S1  Shall we begin?\n",
+            "00:12.3  S1  Shall we?  [corrected]\n",
+            "00:12.3  S2    [withdrawn]\n",
+            "00:12.3  ?  hm\n",
+            "00:00.0  --  muted until 1:01:30.0\n",
+            "--  S1 is Ada\n",
+            "--  boardroom: running\n",
+        ]
+        assert watch.interrupt() == 0
+    assert daemon.asked[0].include_partials is False
+
+
+def test_watching_all_sessions_names_them(daemon: Daemon) -> None:
+    with Running("watch") as watch:
+        daemon.script.put(event(turn=turn("Shall we begin?", 5)))
+        assert watch.out.readline() == "boardroom  00:12.3  S1  Shall we begin?\n"
+
+
+def test_watch_comes_back_at_its_cursor_and_says_so(daemon: Daemon) -> None:
+    with Running("watch", "--json", "--after", "0") as watch:
+        daemon.script.put(event(turn=turn("one", 5)))
+        watch.out.readline()
+        daemon.stop()
+        assert "lost minuted at" in watch.err.readline()
+        daemon.start()
+        daemon.script.put(event(turn=turn("two", 6)))
+        assert json.loads(watch.out.readline())["turn"]["seq"] == "6"
+        assert "again" in watch.err.readline()
+        assert watch.interrupt() == 0
+    assert [request.after_seq for request in daemon.asked] == [0, 5]
+
+
+def test_a_reader_that_goes_ends_the_watch_quietly(daemon: Daemon) -> None:
+    with Running("watch") as watch:
+        daemon.script.put(event(turn=turn("one", 5)))
+        watch.out.readline()
+        watch.out.close()
+        daemon.script.put(event(heartbeat={"seq": 5}))  # nothing that would be printed
+        assert watch.process.wait(10) == 0
+        assert watch.err.read() == ""
+        watch.out = watch.err  # for __exit__
+        watch.process.stdout = None
+
+
+def test_output_that_cannot_be_written(daemon: Daemon) -> None:
+    command = " ".join([*MINUTECTL, "turns", "boardroom"])
+    for redirection, code, told in ((">&-", 0, ""), (">/dev/full", 1, "cannot write: No space left on device")):
+        done = subprocess.run(
+            ["sh", "-c", f"{command} {redirection}"], stderr=subprocess.PIPE, text=True, check=False, timeout=15
+        )
+        assert (done.returncode, told in done.stderr, "Traceback" in done.stderr) == (code, True, False), done.stderr
+
+
+def test_a_terminal_shows_partials_in_place_and_finals_above(daemon: Daemon) -> None:
+    leader, follower = pty.openpty()
+    environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
+    process = subprocess.Popen(
+        [*MINUTECTL, "watch", "boardroom"], stdin=follower, stdout=follower, stderr=follower, env=environ
+    )
+    os.close(follower)
+
+    def until(text: bytes) -> bytes:
+        seen = b""
+        while text not in seen:
+            assert select.select([leader], [], [], 10)[0], seen
+            seen += os.read(leader, 65_536)
+        return seen
+
+    try:
+        daemon.script.put(event(turn=turn("Shall we\x1b[2J", 0, state="PARTIAL", id="01T")))
+        seen = until(b"Shall we")
+        assert b"\x1b[2J" not in seen
+        assert b"S1" in seen
+        daemon.script.put(event(turn=turn("Shall we begin", 0, state="PARTIAL", id="01T")))
+        assert b"\x1b[2K" in until(b"begin")  # what was there is taken back
+        daemon.script.put(event(turn=turn("Shall we begin?", 5, id="01T")))
+        until(b"begin?")
+        process.send_signal(signal.SIGINT)
+        assert b"\x1b[?25h" in until(b"\x1b[?25h")  # the cursor is shown again
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(leader)
+    assert daemon.asked[0].include_partials is True

@@ -1,0 +1,78 @@
+"""What the OpenAI stand-in's server and its sessions both know: knobs, items and the server's books."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.fakes import openai_session as sessions
+from tests.fakes.meeting import Meeting
+from tests.fakes.standin import StandIn
+
+
+@dataclasses.dataclass(slots=True)
+class Knobs:
+    """Seconds, and shares of items (0..1)."""
+
+    key: str | None = None  # None: any Bearer key will do
+    bad_key: str = "close"  # or "status": HTTP 401 on the upgrade
+    accept_s: float = 0.0
+    update_ack_s: float = 0.15
+    commit_ack_s: float = 0.03
+    clear_ack_s: float = 0.03
+    delta_s: float | None = None  # None: as the delay level says
+    delays_s: dict[str, float] = dataclasses.field(
+        default_factory=lambda: {"minimal": 0.7, "low": 1.2, "medium": 1.4, "high": 2.1, "xhigh": 2.9}
+    )
+    completed_s: tuple[float, float] = (0.6, 0.9)
+    out_of_order: float = 0.0  # share of items whose completion comes 1 to 2 s later
+    late_share: float = 0.0
+    late_s: tuple[float, float] = (20.0, 35.0)
+    early_item_id_differs: bool = False  # deltas before a commit carry another item_id than `committed`
+    extra_fields: bool = True
+    expires_s: float = 3600.0
+    expiry: str = "both"  # "error", "close" or "both"
+    ping_s: float = 20.0
+
+
+@dataclasses.dataclass(slots=True)
+class Turn:
+    """One item: the audio from one commit or clear to the next.
+
+    `fault` is that of its commit: failed {code, message}, missing, twice, late {by_s}, differs (a delta the transcript
+    does not have), no_deltas, never_committed, refused {code}, slow_commit {by_s}.
+    """
+
+    id: str
+    start: float
+    transcription: Mapping[str, Any] | None
+    samples: int = 0
+    scheduled: list[str] = dataclasses.field(default_factory=list)
+    sent: int = 0
+    said: str = ""
+    due: float = 0.0  # of the last delta scheduled
+    over: bool = False
+    fault: str = ""
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def streaming(self) -> bool:
+        """Deltas come while audio does."""
+        return self.transcription is not None and self.transcription["model"] in sessions.STREAMING
+
+
+class Bookkeeper(StandIn):
+    """What a session needs of its server: who is greeted, and what was committed."""
+
+    knobs: Knobs
+    silent_greetings = 0
+
+    def book_commit(
+        self,
+        connection: int,
+        number: int,
+        item_id: str,
+        spans: Sequence[tuple[Meeting, float, float]],
+        words: Sequence[tuple[str, str]],
+    ) -> None:
+        """Note which samples of which meeting a commit held."""
+        raise NotImplementedError

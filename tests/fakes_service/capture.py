@@ -1,0 +1,83 @@
+"""A source that plays a script in real time of the loop's clock."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import numpy as np
+
+from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
+from minuted_daemon.errors import MinutedError
+from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled
+from tests.fakes_service.virtual_time import wall_s
+
+Item = AudioBlock | CaptureHealth | MinutedError
+
+
+def block(loud: bool, index: int = 0, filled: tuple[Filled, ...] = ()) -> AudioBlock:
+    """100 ms; each sample of a loud one differs from its neighbours, and the blocks from each other."""
+    noise = np.random.default_rng(index)
+    level = 4000 if loud else 8
+    pcm = noise.normal(0, level, BLOCK).astype(np.int16)
+    return AudioBlock(pcm, np.resize(pcm, WIDE_BLOCK), 0.0, filled)
+
+
+def audio(*stretches: tuple[float, bool]) -> list[Item]:
+    """Blocks for stretches of (seconds, loud)."""
+    return [block(loud, n) for n, loud in enumerate(loud for s, loud in stretches for _ in range(round(s * 10)))]
+
+
+class FakeCaptureStream:
+    def __init__(self, script: Sequence[Item], endless: bool) -> None:
+        self._script = list(script)
+        self._endless = endless
+        self.closed = False
+        self.stamp_shift_s = 0.0
+
+    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
+        index = 0
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while not self.closed:
+            if index < len(self._script):
+                item = self._script[index]
+            elif self._endless:
+                item = block(False, index)
+            else:
+                return
+            index += 1
+            if isinstance(item, MinutedError):
+                raise item
+            if isinstance(item, CaptureHealth):
+                yield item
+                continue
+            due += 0.1
+            await asyncio.sleep(due - loop.time())
+            yield AudioBlock(item.pcm, item.wide, wall_s() - 0.1 + self.stamp_shift_s, item.filled)
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class FakeCapture:
+    """`script` is played by every stream; a file ends with it, a device stays silent behind it."""
+
+    def __init__(self, script: Sequence[Item] = ()) -> None:
+        self.script = script
+        self.refusal: MinutedError | None = None
+        self.open_takes_s = 0.0
+        self.opened: list[FakeCaptureStream] = []
+
+    async def devices(self) -> Sequence[DeviceInfo]:
+        return []
+
+    async def open(self, device: str) -> FakeCaptureStream:
+        if self.open_takes_s:
+            await asyncio.sleep(self.open_takes_s)
+        if self.refusal is not None:
+            raise self.refusal
+        self.opened.append(FakeCaptureStream(self.script, endless=not device.startswith("file:")))
+        return self.opened[-1]
+
+    async def close(self) -> None:
+        for stream in self.opened:
+            await stream.close()

@@ -1,0 +1,87 @@
+"""A registry over fakes: everything of the service is real, everything outside is not."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from minuted_daemon.adapters.memory_spool import MemorySpool
+from minuted_daemon.config import SessionConfig
+from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.errors import WrongState
+from minuted_daemon.service.engines import Offer, Offers
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.names import UlidSource
+from minuted_daemon.service.parts import Surroundings
+from minuted_daemon.service.registry import Registry, Workshop
+from minuted_daemon.service.views import Delivery, PartialTurn, StartRequest
+from tests.fakes_service.capture import FakeCapture
+from tests.fakes_service.diarizer import FakeDiarizer
+from tests.fakes_service.store import FakeStore
+from tests.fakes_service.transcriber import FakeTranscriber
+from tests.fakes_service.virtual_time import wall_s
+
+
+class House:
+    """`pyannote` and `openai` are the fakes here; `local` is not installed unless said otherwise."""
+
+    def __init__(self) -> None:
+        self.capture = FakeCapture()
+        self.diarizer = FakeDiarizer()
+        self.transcriber = FakeTranscriber()
+        self.store = FakeStore()
+        self.configured: Mapping[str, SessionConfig] = {}
+        self.missing: dict[str, WrongState] = {
+            "local": WrongState("ENGINE_MISSING", "run pip install 'minuted[local]'")
+        }
+        self.spool_bound_s = 600.0
+        self.partials: list[PartialTurn] = []
+        self.settings = MergeSettings()
+        self.registry: Registry
+        self.hub: Hub
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Registry]:
+        self.hub = Hub(self.store)
+        journal = Journal(self.store, self.hub)
+        workshop = Workshop(
+            capture=self.capture,
+            diarizers=Offers("diarizer", [self._offer("pyannote", self.diarizer), self._offer("local", self.diarizer)]),
+            transcribers=Offers(
+                "transcriber", [self._offer("openai", self.transcriber), self._offer("local", self.transcriber)]
+            ),
+            merger=lambda _diarizer, _transcriber: Merger(self.settings),
+            spool=lambda transcriber: MemorySpool(transcriber.capabilities.rate_hz, self.spool_bound_s),
+            freeze_s=300.0,
+        )
+        around = Surroundings(self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5)
+        async with asyncio.TaskGroup() as group:
+            self.registry = Registry(group, workshop, around, self.configured)
+            listening = group.create_task(self._listen())
+            await asyncio.sleep(0)
+            try:
+                yield self.registry
+            finally:
+                await self.registry.stop_all(5.0)
+                self.hub.close()
+                await listening
+
+    def _offer(self, name: str, engine: object) -> "Offer":  # type: ignore[type-arg]
+        return Offer(name, lambda: self.missing.get(name), lambda: engine)  # type: ignore[arg-type,return-value]
+
+    async def _listen(self) -> None:
+        delivery: Delivery
+        async for delivery in self.hub.subscribe(None, None, True):
+            if isinstance(delivery, PartialTurn):
+                self.partials.append(delivery)
+
+    async def run_file(self, name: str = "standup") -> None:
+        """Start a session on the scripted recording and wait until it has ended."""
+        view = await self.registry.start(StartRequest(name, device="file:/scripted.wav"))
+        await self.ended(view.record.id)
+
+    async def ended(self, key: str) -> None:
+        with suppress(KeyError):
+            while True:
+                task = self.registry._tasks[key]  # type: ignore[index]
+                await asyncio.wait({task})

@@ -1,0 +1,109 @@
+"""A store in memory, without threads, so that it lives in virtual time; it can be told to fail."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from minuted_daemon.core.records import (
+    LIVE_STATES,
+    IntervalRecord,
+    Record,
+    Seq,
+    SessionId,
+    SessionRecord,
+    SpeakerRecord,
+    StoredTurn,
+    TurnLife,
+    TurnRecord,
+    WallPoint,
+)
+from minuted_daemon.errors import NotFound, StoreError
+from minuted_daemon.ports import Page
+
+
+class FakeStore:
+    def __init__(self) -> None:
+        self.store_id = "fake"
+        self.transactions: list[list[Record]] = []
+        self.points: list[WallPoint] = []
+        self.fault: Exception | None = None
+        self.write_takes_s = 0.0
+        self._seq = 0
+        self._latest: dict[str, Record] = {}
+
+    async def highest_seq(self) -> Seq:
+        return Seq(self._seq)
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+        await asyncio.sleep(self.write_takes_s)
+        if self.fault is not None:
+            raise self.fault
+        stored: list[Record] = []
+        for record in records:
+            self._seq += 1
+            before = self._latest.get(record.id)
+            known = replace(record, seq=Seq(self._seq))
+            if isinstance(known, TurnRecord):
+                assert known.life is not TurnLife.PARTIAL
+                for speaker in (known.speaker_id, *(o.speaker_id for o in known.overlapping)):
+                    assert speaker is None or speaker in self._latest, "a speaker comes before the turns"
+                if isinstance(before, TurnRecord):
+                    known = replace(known, revision=before.revision + 1)
+            self._latest[record.id] = known
+            stored.append(known)
+        self.transactions.append(stored)
+        return stored
+
+    async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.points += points
+
+    async def session(self, key: str) -> SessionRecord:
+        for record in reversed(self.sessions_known):
+            if key in (record.id, record.name):
+                return record
+        raise NotFound("SESSION_NOT_FOUND", "no such session")
+
+    async def sessions(self, limit: int, token: str | None) -> Page[SessionRecord]:
+        found = list(reversed(self.sessions_known))
+        return Page(found[:limit], None)
+
+    async def sessions_in_progress(self) -> Sequence[SessionRecord]:
+        return [record for record in self.sessions_known if record.state in LIVE_STATES]
+
+    async def speakers(self, session_id: SessionId) -> Sequence[SpeakerRecord]:
+        return [r for r in self._latest.values() if isinstance(r, SpeakerRecord) and r.session_id == session_id]
+
+    async def turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
+        found = [StoredTurn(turn, "") for turn in self.turns_known if turn.session_id == session_id]
+        return Page(found[:limit], None)
+
+    async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
+        raise AssertionError("the journal knows the speakers of a live session")
+
+    async def changes(
+        self, after: Seq, up_to: Seq, session_id: SessionId | None, limit: int
+    ) -> Sequence[SessionRecord | SpeakerRecord | StoredTurn | IntervalRecord]:
+        return []
+
+    async def close(self) -> None:
+        return
+
+    # --- what tests look at ---
+
+    @property
+    def sessions_known(self) -> list[SessionRecord]:
+        return [record for record in self._latest.values() if isinstance(record, SessionRecord)]
+
+    @property
+    def turns_known(self) -> list[TurnRecord]:
+        turns = [r for r in self._latest.values() if isinstance(r, TurnRecord) and r.life is TurnLife.FINAL]
+        return sorted(turns, key=lambda turn: turn.start)
+
+    @property
+    def intervals_known(self) -> list[IntervalRecord]:
+        return [record for record in self._latest.values() if isinstance(record, IntervalRecord)]
+
+    def break_with(self, reason: str = "DISK_FULL") -> None:
+        self.fault = StoreError(reason, "the disk is full")

@@ -1,0 +1,88 @@
+"""The one place that decides about retries."""
+
+import pytest
+
+from minuted_daemon.errors import DeviceError, Garbled, Invalid, MinutedError, NotFound, Rejected, Unavailable
+from minuted_daemon.service.retry import RetryPolicy, may_pass
+
+DOWN = Unavailable("VENDOR_DOWN", "it is down")
+
+
+def delays(policy: RetryPolicy, count: int, at_s: float = 0.0) -> list[float]:
+    found = []
+    for _ in range(count):
+        delay_s = policy.failed(at_s, DOWN)
+        assert delay_s is not None
+        found.append(delay_s)
+    return found
+
+
+def test_the_first_retry_is_soon_and_later_ones_back_off_to_thirty_seconds() -> None:
+    assert delays(RetryPolicy(lambda: 0.5), 9) == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+@pytest.mark.parametrize("random", [0.0, 0.999])
+def test_jitter_stays_within_a_quarter_and_below_the_bounds(random: float) -> None:
+    found = delays(RetryPolicy(lambda: random), 8)
+    assert found[0] <= 1.0
+    assert all(
+        abs(delay_s - plain) <= plain / 4 for delay_s, plain in zip(found[1:], [1, 2, 4, 8, 16, 30], strict=False)
+    )
+    assert max(found) <= 30.0
+
+
+def test_a_minute_of_health_refills_the_budget() -> None:
+    policy = RetryPolicy(lambda: 0.5)
+    delays(policy, 5)
+    policy.opened(100.0)
+    assert policy.failed(160.0, DOWN) == 0.5
+
+
+def test_a_connection_that_breaks_at_once_does_not_refill_it() -> None:
+    policy = RetryPolicy(lambda: 0.5)
+    found = []
+    for attempt in range(6):
+        policy.opened(attempt * 40.0)
+        found.append(policy.failed(attempt * 40.0 + 10.0, DOWN))
+    assert found == [0.5, 1, 2, 4, 8, 16]
+
+
+def test_old_health_counts_once() -> None:
+    policy = RetryPolicy(lambda: 0.5)
+    policy.opened(0.0)
+    assert policy.failed(100.0, DOWN) == 0.5
+    assert policy.failed(200.0, DOWN) == 1.0
+
+
+def test_a_refusal_is_never_tried_again() -> None:
+    assert RetryPolicy(lambda: 0.5).failed(0.0, Rejected("KEY_REJECTED", "no")) is None
+
+
+def test_garbled_is_tried_again() -> None:
+    assert RetryPolicy(lambda: 0.5).failed(0.0, Garbled("BAD_ANSWER", "what")) == 0.5
+
+
+@pytest.mark.parametrize(("wish_s", "least", "most"), [(7.0, 7.0, 8.0), (0.0, 0.5, 0.5), (1e9, 3600.0, 3601.0)])
+def test_a_vendors_wish_is_kept(wish_s: float, least: float, most: float) -> None:
+    delay_s = RetryPolicy(lambda: 0.5).failed(0.0, Unavailable("RATE_LIMITED", "slow down", retry_after_s=wish_s))
+    assert delay_s is not None
+    assert least <= delay_s <= most
+
+
+def test_a_wish_never_shortens_the_back_off() -> None:
+    policy = RetryPolicy(lambda: 0.5)
+    delays(policy, 7)
+    assert policy.failed(0.0, Unavailable("RATE_LIMITED", "slow down", retry_after_s=1.0)) == 30.0
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (DeviceError("DEVICE_FAILED", "busy"), True),
+        (NotFound("DEVICE_NOT_FOUND", "unplugged"), True),
+        (NotFound("SESSION_NOT_FOUND", "?"), False),
+        (Invalid("INVALID_REQUEST", "?"), False),
+    ],
+)
+def test_what_may_pass_by_itself(error: MinutedError, passes: bool) -> None:
+    assert may_pass(error) is passes

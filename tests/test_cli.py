@@ -1,0 +1,173 @@
+"""The command `minuted`: exit codes and clear lines."""
+
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from minuted_daemon.cli import main
+from minuted_daemon.errors import ConfigError, StoreError
+
+
+@pytest.fixture(autouse=True)
+def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("config", "config_file"):
+        monkeypatch.setattr(f"minuted_daemon.{module}.DEFAULT_FILE", tmp_path / "etc" / "minuted.toml")
+    for name in list(os.environ):
+        if name.startswith("MINUTED_") or name in ("OPENAI_API_KEY", "PYANNOTEAI_API_KEY", "CREDENTIALS_DIRECTORY"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("MINUTED_DAEMON__STATE_DIR", str(tmp_path / "state"))
+
+
+def app_that(outcome: BaseException | None, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Put an app in the place of the real one, which ends as told; gives the configurations it was run with."""
+    ran: list[object] = []
+
+    async def run(config: object) -> None:
+        ran.append(config)
+        if outcome is not None:
+            raise outcome
+
+    module = types.ModuleType("minuted_daemon.app")
+    module.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "minuted_daemon.app", module)
+    monkeypatch.setattr("minuted_daemon.log.configure_logging", lambda _environ: None)
+    return ran
+
+
+def test_run_gives_the_app_its_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = app_that(None, monkeypatch)
+    file = tmp_path / "m.toml"
+    file.write_text("[merge]\njoin_gap_s = 0.5\n")
+    assert main(["run", "--config", str(file)]) == 0
+    assert [config.merge.join_gap_s for config in ran] == [0.5]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code", "lines"),
+    [
+        (ConfigError("STATE_DIR_LOCKED", "in use", ("first", "second")), 78, ["minuted: first", "minuted: second"]),
+        (ExceptionGroup("x", [ConfigError("A", "one"), ConfigError("B", "two")]), 78, ["minuted: one", "minuted: two"]),
+        (StoreError("DISK_FULL", "the disk is full"), 1, ["minuted: the disk is full"]),
+    ],
+)
+def test_expected_failures_are_lines_without_a_traceback(
+    outcome: BaseException,
+    code: int,
+    lines: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app_that(outcome, monkeypatch)
+    assert main(["run"]) == code
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), ExceptionGroup("x", [ConfigError("A", "one"), KeyError("k")])])
+def test_a_bug_keeps_its_traceback(bug: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    app_that(bug, monkeypatch)
+    with pytest.raises(type(bug)):
+        main(["run"])
+
+
+def test_run_with_a_wrong_configuration_never_comes_to_the_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = app_that(None, monkeypatch)
+    monkeypatch.setenv("MINUTED_MERGE__JOIN_GAP_S", "x")
+    monkeypatch.setenv("MINUTED_MERGE__HOLD_BAK", "x")
+    assert main(["run"]) == 78
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert ran == []
+
+
+def test_check_tells_what_would_be_used_and_creates_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MINUTED_SESSIONS__BOARDROOM__AUTOSTART", "true")
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key-of-mine")
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["check"]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("ok")
+    assert "diarizer local, transcriber openai" in told.out
+    assert "boardroom" in told.out
+    assert "a-key-of-mine" not in told.out + told.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_check_tells_all_mistakes(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MINUTED_MERGE__JOIN_GAP_S", "x")
+    monkeypatch.setenv("MINUTED_OPENAI__DELAY", "y")
+    assert main(["check"]) == 78
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert ["JOIN_GAP_S" in told.err, "DELAY" in told.err] == [True, True]
+
+
+def test_check_warns_of_what_is_only_odd(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MINUTED_OPENAI__MODEL", "gpt-next")
+    monkeypatch.setenv("MINUTED_SESSIONS__A__DIARIZER", "pyannote")
+    assert main(["check"]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith("minuted: warning: ") for line in told)
+
+
+def test_check_looks_at_the_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MINUTED_DAEMON__STATE_DIR", str(tmp_path / "file" / "state"))
+    monkeypatch.setenv("MINUTED_STORAGE__URL", f"sqlite:///{tmp_path}")
+    assert main(["check"]) == 78
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 2
+    assert "is not a directory" in told[0]
+    assert "is a directory" in told[1]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_check_sees_a_directory_that_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "closed").mkdir(mode=0o500)
+    monkeypatch.setenv("MINUTED_DAEMON__STATE_DIR", str(tmp_path / "closed" / "state"))
+    assert main(["check"]) == 78
+    assert "not writable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ([], ["a command is missing"]),
+        (["rnu"], ["did you mean run?"]),
+        (
+            ["--fast", "run", "extra", "--confg", "--config"],
+            ["--fast", "--confg; did you mean", "extra", "--config need"],
+        ),
+        (["rnu", "--fast"], ["rnu", "--fast"]),
+        (["demo", "--config", "x"], ["demo takes no --config"]),
+    ],
+)
+def test_usage(arguments: list[str], named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr().err
+    assert all(word in told for word in named), told
+
+
+def test_help_and_version_need_none_of_the_daemons_packages() -> None:
+    program = (
+        "import sys; from minuted_daemon.cli import main\n"
+        "try: main(['--help'])\n"
+        "finally: print(sorted({'structlog', 'numpy', 'grpc', 'asyncio.subprocess'} & set(sys.modules)))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=10)
+    assert told.stdout.endswith("\n[]\n") or "['asyncio.subprocess']" in told.stdout
+    version = subprocess.run(
+        [sys.executable, "-m", "minuted_daemon", "--version"], capture_output=True, text=True, check=True, timeout=10
+    )
+    assert version.stdout.startswith("minuted ")
