@@ -12,12 +12,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
+from minuted_daemon.adapters.local.availability import local_engine_missing
 from minuted_daemon.adapters.memory_spool import MemorySpool
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.adapters.systemd import Notifier
@@ -33,6 +35,9 @@ from minuted_daemon.service.links import one_fault
 from minuted_daemon.service.names import UlidSource
 from minuted_daemon.service.parts import Surroundings
 from minuted_daemon.service.registry import Registry, Workshop
+
+if TYPE_CHECKING:
+    from minuted_daemon.adapters.local.engine import LocalEngine
 
 STOP_LIMIT_S = 7.0
 """How long sessions may take to settle when the daemon is told to end; with all that follows it is less than 10 s."""
@@ -58,7 +63,7 @@ async def run(config: Config) -> None:
         hub = Hub(store)
         journal = Journal(store, hub)
         capture = MachineCapture()
-        diarizers, transcribers = _diarizers(config), _transcribers(config)
+        diarizers, transcribers = _engines(config)
         stack.push_async_callback(_close, capture.close, diarizers.close, transcribers.close)
         group = await stack.enter_async_context(one_fault())
         watchdog = group.create_task(_keep_watchdog_quiet(notifier))
@@ -90,23 +95,30 @@ async def run(config: Config) -> None:
 # --- engines ----------------------------------------------------------------------------------------------------------
 
 
-def _diarizers(config: Config) -> Diarizers:
+def _engines(config: Config) -> tuple[Diarizers, Transcribers]:
+    @cache
+    def offline() -> "LocalEngine":
+        """One worker process serves both roles."""
+        from minuted_daemon.adapters.local.engine import LocalEngine
+
+        return LocalEngine()
+
+    def local_diarizer() -> Diarizer:
+        from minuted_daemon.adapters.local.diarizer import LocalDiarizer
+
+        return LocalDiarizer(offline())
+
+    def local_transcriber() -> Transcriber:
+        from minuted_daemon.adapters.local.transcriber import LocalTranscriber
+
+        return LocalTranscriber(offline())
+
     def pyannote() -> Diarizer:
         from minuted_daemon.adapters.pyannote.engine import PyannoteDiarizer
 
         settings = config.pyannote
         return PyannoteDiarizer(settings.base_url, settings.api_key or "", settings.max_stream_s)
 
-    def local() -> Diarizer:
-        from minuted_daemon.adapters.local.diarizer import LocalDiarizer
-
-        return LocalDiarizer()
-
-    key_missing = _key_missing("pyannote", config.pyannote.api_key, "PYANNOTEAI_API_KEY", "pyannoteai_api_key")
-    return Offers("diarizer", [Offer("pyannote", lambda: key_missing, pyannote), Offer("local", _local_missing, local)])
-
-
-def _transcribers(config: Config) -> Transcribers:
     def openai() -> Transcriber:
         from minuted_daemon.adapters.openai.engine import OpenAITranscriber
 
@@ -120,13 +132,18 @@ def _transcribers(config: Config) -> Transcribers:
             settings.delay,
         )
 
-    def local() -> Transcriber:
-        from minuted_daemon.adapters.local.transcriber import LocalTranscriber
-
-        return LocalTranscriber()
-
-    key_missing = _key_missing("openai", config.openai.api_key, "OPENAI_API_KEY", "openai_api_key")
-    return Offers("transcriber", [Offer("openai", lambda: key_missing, openai), Offer("local", _local_missing, local)])
+    no_pyannote = _key_missing("pyannote", config.pyannote.api_key, "PYANNOTEAI_API_KEY", "pyannoteai_api_key")
+    no_openai = _key_missing("openai", config.openai.api_key, "OPENAI_API_KEY", "openai_api_key")
+    return (
+        Offers(
+            "diarizer",
+            [Offer("pyannote", lambda: no_pyannote, pyannote), Offer("local", _local_missing, local_diarizer)],
+        ),
+        Offers(
+            "transcriber",
+            [Offer("openai", lambda: no_openai, openai), Offer("local", _local_missing, local_transcriber)],
+        ),
+    )
 
 
 def _key_missing(engine: str, key: str | None, variable: str, credential: str) -> WrongState | None:
@@ -137,11 +154,11 @@ def _key_missing(engine: str, key: str | None, variable: str, credential: str) -
 
 
 def _local_missing() -> WrongState | None:
-    for package in ("onnxruntime", "kaldi_native_fbank", "moonshine_voice", "scipy"):
-        if find_spec(package) is None:
-            message = "the offline engine is not installed: run pip install 'minuted[local]'"
-            return WrongState("ENGINE_MISSING", message, engine="local", package=package)
-    return None
+    missing = local_engine_missing()
+    if missing is None:
+        return None
+    message = f"the offline engine is not installed, it lacks {missing}: run pip install 'minuted[local]'"
+    return WrongState("ENGINE_MISSING", message, engine="local")
 
 
 def _merger(config: MergeConfig, diarizer: Diarizer | None, transcriber: Transcriber | None) -> Merger:

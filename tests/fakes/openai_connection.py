@@ -1,7 +1,7 @@
 """One session of the OpenAI stand-in: takes events as strictly as the vendor, hears, and writes down.
 
 Faults at `update` (n-th session.update): reject {code, param, message}, never, slow {by_s}. At `commit` (n-th accepted
-commit): see openai_items.Turn. At `stream`: everything standin.Connection does, and `expire` {how}.
+commit): see openai_items.Turn. At `stream`: all that standin.Connection does, and `expire` {how}.
 """
 
 import base64
@@ -28,14 +28,8 @@ TICK_S = 0.1
 DELTA = "conversation.item.input_audio_transcription.delta"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
 FAILED = "conversation.item.input_audio_transcription.failed"
-KNOWN_EVENTS = frozenset(
-    {
-        "session.update",
-        "input_audio_buffer.append",
-        "input_audio_buffer.commit",
-        "input_audio_buffer.clear",
-    }
-)
+BUFFER = "input_audio_buffer."
+KNOWN_EVENTS = ("session.update", f"{BUFFER}append", f"{BUFFER}commit", f"{BUFFER}clear")
 
 
 class RealtimeConnection(Connection):
@@ -124,7 +118,7 @@ class RealtimeConnection(Connection):
         elif kind == "input_audio_buffer.clear":
             self._clear()
         else:
-            known = ", ".join(sorted(KNOWN_EVENTS))
+            known = ", ".join(KNOWN_EVENTS)
             self._error("invalid_value", f"Invalid value: '{kind}'. Supported values: {known}.", "type", event_id)
 
     def _update(self, event: Mapping[str, Any]) -> None:

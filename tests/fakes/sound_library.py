@@ -3,14 +3,19 @@
 The low rate keeps an hour small and a search short; loudness is evened out before anything is correlated.
 """
 
+import hashlib
+import os
+import tempfile
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
+from tests.fakes import meeting as meeting_source
 from tests.fakes.meeting import RATE_HZ, Meeting
 
 LOW_HZ = 4_000
@@ -71,12 +76,28 @@ class SoundLibrary:
         return np.asarray(scipy.signal.oaconvolve(pcm, self._taps, mode="valid"), dtype=np.float32)
 
     def _decimated(self, meeting: Meeting) -> NDArray[np.int8]:
+        cached = self._cache_path(meeting)
+        if cached.exists():
+            return np.asarray(np.load(cached, mmap_mode="r"))
         span = 60 * RATE_HZ
         parts = [
             flat(self._filtered(meeting, at, min(at + span, meeting.duration))[::STEP])
             for at in range(0, meeting.duration, span)
         ]
-        return np.clip(np.rint(np.concatenate(parts) * LOUDNESS), -127, 127).astype(np.int8)
+        low_rate = np.clip(np.rint(np.concatenate(parts) * LOUDNESS), -127, 127).astype(np.int8)
+        cached.parent.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cached.parent, suffix=".npy", delete=False) as file:
+            np.save(file, low_rate)
+        Path(file.name).rename(cached)
+        return low_rate
+
+    def _cache_path(self, meeting: Meeting) -> Path:
+        """Where this machine keeps a meeting's low-rate sound, which takes seconds to make."""
+        sources = [Path(__file__), Path(meeting_source.__file__)]
+        digest = hashlib.sha256(repr((meeting.name, meeting.duration, self._seed, meeting.words)).encode())
+        for source in sources:
+            digest.update(source.read_bytes())
+        return Path(tempfile.gettempdir()) / f"minuted-standins-{os.getuid()}" / f"{digest.hexdigest()[:32]}.npy"
 
     def reference(self, which: int, start: int, count: int) -> Floats:
         """`count` low-passed samples of a meeting, 4 kHz apart, from sample `start` on (any sample)."""

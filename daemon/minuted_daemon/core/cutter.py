@@ -106,7 +106,7 @@ class Cutter:
             if not segments:
                 self._vanish(turn)
             return [(segment, turn if index == 0 else None) for index, segment in enumerate(segments)]
-        low, high = turn.start, max(turn.sent_to, turn.start + 1)
+        low, high = turn.sent_from, turn.sent_to
         shares = [min(segment.end, high) - max(segment.start, low) for segment in segments]
         if max(shares, default=0) <= 0:
             self._vanish(turn)
@@ -203,7 +203,6 @@ class Cutter:
         self._closed(turn)
 
     def _vanish(self, turn: Turn) -> None:
-        self._barrier = turn.not_before
         self._lane.withdraw(turn)
         self.open = None
         self._vanished(turn)
@@ -214,7 +213,8 @@ class Cutter:
         """Make a closed turn of speech in a gap between turns; its audio stays within the gap."""
         taken = list(self._reserved)
         if self.open is not None:
-            taken.append((self._audio_start(self.open), segment.end + MARGIN))
+            begun = self.open.sent_from
+            taken.append((self.open.start if begun is None else begun, segment.end + MARGIN))
         turn = self._new_turn(
             segment, max((min(high, segment.end) for low, high in taken if low <= segment.start), default=0)
         )

@@ -54,7 +54,7 @@ class Merging:
         self._tell = tell
         self._faulted = faulted
         self._log = log
-        self._broken = False
+        self._broken = self._over = False
         self._heard = Sample(0)
         self._audio_ended_s: float | None = None
         self._news = asyncio.Event()
@@ -93,7 +93,7 @@ class Merging:
         """All audio was heard and diarized: wait until every turn is settled, while `left_s()` is above 0.
 
         From here on session time is the clock's. What is not settled then is settled as it is; give False if there was
-        something.
+        something. What comes afterwards changes nothing any more.
         """
         loop = asyncio.get_running_loop()
         self._audio_ended_s = loop.time()
@@ -112,6 +112,7 @@ class Merging:
             self._merge()
         for turn in self._minutes.unsettled():
             self._store(self._minutes.settled(turn, None))
+        self._over = True
         return in_time
 
     def _merge(self, *events: MergeInput) -> None:
@@ -124,7 +125,7 @@ class Merging:
         self._news.set()
 
     def _guarded(self, step: Callable[[], None]) -> None:
-        if self._broken:
+        if self._broken or self._over:
             return
         try:
             step()

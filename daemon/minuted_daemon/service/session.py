@@ -180,7 +180,6 @@ class Session:
                 flush_s = FLUSH_SHARE * self._left_s()
                 if not await self._merging.settle(lambda: self._left_s() - flush_s):
                     self._log.warning("drain_limit")
-                await _cancelled(transcribing)
                 self._end()
                 await self._writer.flush(max(self._left_s(), flush_s))
             finally:

@@ -1,1 +1,1 @@
-
+"""The offline engine: diarization and recognition in a worker process, without a network."""

@@ -1,5 +1,6 @@
-"""The models themselves. Imported only by the worker process: everything heavy is loaded here, and only when asked for."""
+"""The models themselves, for the worker process only: everything heavy is loaded here, and only when asked for."""
 
+from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,10 @@ class Recognizer(Protocol):
     def __call__(self, pcm: NDArray[np.int16]) -> str:
         """Give the text of int16 audio, shape (n,), 16 kHz; empty where nobody speaks."""
         ...
+
+
+class _OnnxSession(Protocol):
+    def run(self, outputs: None, inputs: Mapping[str, NDArray[np.float32]], /) -> Sequence[NDArray[np.float32]]: ...
 
 
 def open_segmentation() -> SegmentationNetwork:
@@ -82,8 +87,8 @@ def open_recognizer() -> Recognizer:
     return run
 
 
-def _onnx_session(file: str):  # type: ignore[no-untyped-def]
-    import onnxruntime
+def _onnx_session(file: str) -> _OnnxSession:
+    import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -91,4 +96,5 @@ def _onnx_session(file: str):  # type: ignore[no-untyped-def]
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     with as_file(files("minuted_daemon.adapters.local") / "models" / file) as path:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session: _OnnxSession = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return session

@@ -67,10 +67,9 @@ class SegmentTracker:
                 segment.view, segment.open = None, False
                 closed.append(segment)
         for stretch in fresh:
-            segment = matches.get(stretch)
-            if segment is None:
-                if min(stretch.end, horizon) - stretch.start < SHORTEST:
-                    continue
+            if stretch in matches:
+                segment = matches[stretch]
+            else:
                 segment = Segment(self._next_number, stretch.start, stretch.start, stretch)
                 self._next_number += 1
                 opened.append(segment)

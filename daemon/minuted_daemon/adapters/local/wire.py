@@ -35,7 +35,6 @@ class Kind(IntEnum):
     GREW = 24  # (utterance)
     COMPLETED = 25  # (utterance)
     FAILED = 26  # (utterance)
-    BROKEN = 27  # the stream is of no more use; payload: an UPPER_SNAKE reason
 
 
 @dataclass(frozen=True, slots=True)

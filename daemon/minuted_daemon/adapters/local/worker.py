@@ -162,9 +162,9 @@ class RecognizerThread:
             if job.final:
                 self._send(Frame(Kind.FAILED, job.stream, job.utterance, b"ENGINE_FAILED"))
             return
-        text = without_loops(" ".join(found)).encode()
-        if job.final or text:
-            self._send(Frame(Kind.COMPLETED if job.final else Kind.GREW, job.stream, job.utterance, text))
+        payload = without_loops(" ".join(found)).encode()
+        if job.final or payload:
+            self._send(Frame(Kind.COMPLETED if job.final else Kind.GREW, job.stream, job.utterance, payload))
 
 
 class Connection:

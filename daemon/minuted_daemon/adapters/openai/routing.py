@@ -76,7 +76,8 @@ class Routing:
         Raises ValueError while another one is open: its audio would be glued to this one's.
         """
         if self._open is None:
-            self._open = _Utterance(utterance)
+            self._open = _Utterance(utterance, glued=self._unclean)
+            self._unclean = False
         elif self._open.id != utterance:
             raise ValueError(f"utterance {self._open.id} is open: {utterance} cannot be appended to")
 
