@@ -4,6 +4,7 @@ The transcriber hears nothing but the ranges it is sent, so every word it is not
 """
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
@@ -82,6 +83,8 @@ class Room:
         partials: bool = False,
     ) -> None:
         self.words = sorted(words, key=lambda word: word.start)
+        self._starts = [word.start for word in self.words]
+        self._longest = max((word.end - word.start for word in self.words), default=0)
         self.length = s(length_s)
         self.merger = Merger(settings or MergeSettings())
         self.answer, self.partials = answer, partials
@@ -178,16 +181,14 @@ class Room:
 
     def text(self, utterance: UtteranceId) -> str:
         """What is said in an utterance's audio: the words more than half of which it holds."""
+        ranges = self.sent[utterance].ranges
         found = []
-        for word in self.words:
-            inside = sum(
-                max(0, min(end, word.end) - max(start, word.start)) for start, end in self.sent[utterance].ranges
-            )
+        first = bisect_left(self._starts, ranges[0][0] - self._longest)
+        for word in self.words[first : bisect_left(self._starts, ranges[-1][1])]:
+            inside = sum(max(0, min(end, word.end) - max(start, word.start)) for start, end in ranges)
             middle = (word.start + word.end) // 2
-            if 2 * inside > word.end - word.start or (
-                2 * inside == word.end - word.start
-                and any(start <= middle < end for start, end in self.sent[utterance].ranges)
-            ):
+            half = 2 * inside == word.end - word.start and any(start <= middle < end for start, end in ranges)
+            if half or 2 * inside > word.end - word.start:
                 found.append(word.text)
         return " ".join(found)
 

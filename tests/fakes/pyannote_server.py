@@ -78,6 +78,7 @@ class PyannoteStandIn(StandIn):
         live = sum(c.socket.is_open for c in self.connections)
         if live >= self.knobs.concurrent:
             return Reply(429, self.error_body(429), {**headers, "Retry-After": "1"})
+        body: Any
         try:
             body = json.loads(request.body or b"{}")
         except ValueError:

@@ -10,6 +10,7 @@ _CLAIM_WAIT = samples(1.0)
 MARGIN = samples(0.35)
 """Diarizers and energies do not agree on edges to the frame: voice this near to a turn is sent with it."""
 _SHORTEST = samples(0.1)
+_LOOK_BACK = samples(1.0)
 HANG = samples(0.3)
 """Unclaimed speech with shorter pauses is one piece."""
 
@@ -47,7 +48,10 @@ class UnheardSpeech:
             return False
         since, self._claimed_to = self._claimed_to, until
         changed = False
-        for start, end in self._track.runs(since, until, voiced=True):
+        # A run that began before is judged again as a whole: what was near enough to a turn may have grown out of it.
+        for start, end in self._track.runs(since - _LOOK_BACK, until, voiced=True):
+            if end <= since:
+                continue
             for low, high, margin in self._by_margin(start, end):
                 for piece in _outside(low, high, diarized, margin):
                     changed |= self._extend(*piece)
@@ -92,6 +96,9 @@ class UnheardSpeech:
 
     def _extend(self, start: int, end: int) -> bool:
         if self._runs and start - self._runs[-1][1] <= HANG:
+            if end <= self._runs[-1][1]:
+                return False
+            self._runs[-1][0] = min(self._runs[-1][0], start)
             self._runs[-1][1] = end
         else:
             self._runs.append([start, end])
@@ -99,10 +106,9 @@ class UnheardSpeech:
 
 
 def _outside(start: int, end: int, spans: Sequence[Span], margin: int) -> list[tuple[int, int]]:
+    """What of [start, end) lies outside all spans, and is not wholly within `margin` of one."""
     pieces = [(start, end)]
-    for span in spans:
-        low = span.start - margin
-        high = end if span.end is None else span.end + margin
-        if low < end and high > start:
-            pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
-    return pieces
+    near = [(span.start, end if span.end is None else span.end) for span in spans if span.start - margin < end]
+    for low, high in near:
+        pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
+    return [(a, b) for a, b in pieces if not any(low - margin <= a and b <= high + margin for low, high in near)]

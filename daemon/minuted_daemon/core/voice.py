@@ -82,9 +82,10 @@ class VoiceTrack:
         return [(a, b) for a, b in pairs if b - a >= at_least]
 
     def ragged(self, start: int, end: int, reach: int) -> tuple[int, int]:
-        """Give where voice begins within `reach` before start, and ends within `reach` behind end; else those two."""
-        before, behind = self.runs(start - reach, start, voiced=True), self.runs(end, end + reach, voiced=True)
-        return (before[0][0] if before else start), (behind[-1][1] if behind else end)
+        """Give where voice begins that lies wholly within `reach` before start, and ends likewise behind end."""
+        before = [low for low, _ in self.runs(start - reach, start, voiced=True) if low >= start - reach + FRAME]
+        behind = [high for _, high in self.runs(end, end + reach, voiced=True) if high <= end + reach - FRAME]
+        return min(before, default=start), max(behind, default=end)
 
     def quietest(self, start: int, end: int) -> int:
         """Give the middle of the quietest 50 ms inside [start, end)."""

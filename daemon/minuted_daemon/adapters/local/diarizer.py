@@ -1,0 +1,95 @@
+"""The offline diarizer as the daemon sees it. The models run in the worker; see diarization.py for what it does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minuted_daemon.adapters.local.engine import Channel, LocalEngine
+from minuted_daemon.adapters.local.wire import Kind, decode_events
+from minuted_daemon.core.events import DiarizerEvent
+from minuted_daemon.core.samples import samples, seconds
+from minuted_daemon.errors import Garbled, Unavailable
+from minuted_daemon.ports import DiarizerCapabilities
+
+LONGEST_BACKLOG = samples(30.0)
+"""Audio that may wait for the worker; beyond that the stream is overloaded, and broken."""
+FINISH_S = 4.5
+LAG_S = 1.9
+"""Look-ahead, hop and the step's own time: what most events stay below."""
+
+
+class LocalDiarizerStream:
+    """One epoch of the offline diarizer."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._sent = 0
+        self._deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds of audio that were sent and not worked on yet."""
+        return seconds(self._sent - self._channel.progress)
+
+    async def send(self, pcm: NDArray[np.int16]) -> None:
+        """Send the next audio (int16, shape (n,), 16 kHz). Never waits.
+
+        Raises Unavailable (WORKER_DIED, OVERLOADED).
+        """
+        if self._sent - self._channel.progress > LONGEST_BACKLOG:
+            self._channel.worker.kill_if_stuck()
+            self._channel.fail(Unavailable("OVERLOADED", "The offline diarizer is more than 30 s behind."))
+        self._channel.send(Kind.AUDIO, payload=pcm.astype(np.int16, copy=False).tobytes())
+        self._sent += len(pcm)
+
+    async def events(self) -> AsyncIterator[DiarizerEvent]:
+        """Give events as they arrive. Ends after `finish` or `close`.
+
+        Raises Unavailable (WORKER_DIED, OVERLOADED) or Garbled (BAD_FRAME).
+        """
+        while (frame := await self._channel.next()) is not None:
+            if frame.kind is Kind.FINISHED:
+                return
+            try:
+                events = decode_events(frame.payload)
+            except ValueError as error:
+                raise Garbled("BAD_FRAME", "The offline engine's worker sent what it should not.") from error
+            for event in events:
+                yield event
+
+    async def finish(self) -> None:
+        """Say that no more audio comes. What is left is given within 5 s, or not at all."""
+        if self._deadline is None:
+            self._channel.send(Kind.FINISH)
+            self._deadline = asyncio.get_running_loop().call_later(FINISH_S, self._channel.end)
+
+    async def close(self) -> None:
+        """Drop the stream."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._channel.close()
+
+
+class LocalDiarizer:
+    """The offline diarizer. Several streams share one worker and take turns."""
+
+    def __init__(self, engine: LocalEngine) -> None:
+        self._engine = engine
+
+    @property
+    def capabilities(self) -> DiarizerCapabilities:
+        """What this engine can do."""
+        return DiarizerCapabilities(name="local", lag_s=LAG_S)
+
+    async def open(self) -> LocalDiarizerStream:
+        """Open a stream, starting the worker if it does not run.
+
+        Raises Rejected (ENGINE_MISSING) or Unavailable (WORKER_DIED, WORKER_SLOW).
+        """
+        return LocalDiarizerStream(await self._engine.open(Kind.OPEN_DIARIZER))
+
+    async def close(self) -> None:
+        """End the worker, and with it all streams of the engine."""
+        await self._engine.close()
