@@ -180,15 +180,13 @@ class Room:
                 pass
 
     def text(self, utterance: UtteranceId) -> str:
-        """What is said in an utterance's audio: the words more than half of which it holds."""
+        """What is said in an utterance's audio: the words whose middle it holds."""
         ranges = self.sent[utterance].ranges
         found = []
         first = bisect_left(self._starts, ranges[0][0] - self._longest)
         for word in self.words[first : bisect_left(self._starts, ranges[-1][1])]:
-            inside = sum(max(0, min(end, word.end) - max(start, word.start)) for start, end in ranges)
             middle = (word.start + word.end) // 2
-            half = 2 * inside == word.end - word.start and any(start <= middle < end for start, end in ranges)
-            if half or 2 * inside > word.end - word.start:
+            if any(start <= middle < end for start, end in ranges):
                 found.append(word.text)
         return " ".join(found)
 

@@ -11,7 +11,7 @@ from minuted_daemon.core.events import TurnNumber
 from minuted_daemon.core.floor import hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.samples import FRAME, samples
 from minuted_daemon.core.timeline import UNHEARD, Span, Timeline, Voice
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
 from minuted_daemon.core.unheard import HANG, MARGIN, UnheardSpeech
@@ -129,17 +129,13 @@ class Cutter:
         steps: list[tuple[Segment, Turn | None]] = []
         for segment in segments:
             if segment is main:
-                if segment.start < low - SHORTEST:
-                    early = [(start, min(end, low)) for start, end in segment.parts if start < low]
-                    steps.append((Segment(segment.voice, segment.start, low, early, True), None))
-                segment.parts = [(max(start, low), end) for start, end in segment.parts if end > low] or [
-                    (low, segment.end)
-                ]
-                segment.start = segment.parts[0][0]
+                skipped_from = max(segment.start, turn.not_before)
+                if skipped_from < low - SHORTEST:
+                    steps.append((Segment(segment.voice, skipped_from, low, [(skipped_from, low)], closed=True), None))
+                    segment.start = low
                 steps.append((segment, turn))
             elif segment.start < main.start:
                 segment.end = min(segment.end, low)
-                segment.parts = [(start, min(end, low)) for start, end in segment.parts if start < low]
                 if segment.end - segment.start >= SHORTEST:
                     steps.append((segment, None))
             elif not segment.closed or segment.end - max(segment.start, high) >= SHORTEST // 2:
@@ -188,8 +184,7 @@ class Cutter:
 
     def _place(self, turn: Turn, segment: Segment) -> None:
         turn.voice, turn.start, turn.end, turn.paused = segment.voice, segment.start, segment.end, segment.paused
-        first, last = self._track.ragged(segment.start, segment.end, MARGIN)
-        turn.first, turn.last = min(first, segment.start - LEAD), max(last, segment.end + TAIL)
+        turn.first, turn.last = self._track.around(segment.start, segment.end, LEAD, TAIL, MARGIN + 2 * FRAME)
 
     def _close(self, turn: Turn, following: int | None, resume: int | None) -> None:
         turn.closed = True

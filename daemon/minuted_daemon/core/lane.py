@@ -174,6 +174,7 @@ class Lane:
         if not turn.closed or turn.content(turn.sent_to or 0, until):
             return False
         if turn.utterance is None:  # all of its audio is in other commits
+            turn.swallowed = True
             self._answer(turn, "", TextSource.NONE)
             return True
         self.commands.append(Commit(turn.utterance, max(0, _SHORTEST_COMMIT - turn.sent)))

@@ -232,6 +232,8 @@ class Merger:
     def _news(self, changed: bool, at: int) -> None:
         self._changed |= changed
         self._cutter.late |= changed and at < self._cutter.done_to
+        if changed:
+            self._unheard.judge_again(max(at, self._horizon - LATE_NEWS))
 
     def _close_epoch(self, event: EpochClosed) -> None:
         if self._bases.pop(event.epoch, None) is None:
@@ -316,8 +318,9 @@ class Merger:
         for turn in self._lane.answered:
             self._waiting.remove(turn)
             turn.settled = True
-            if turn.text_source is TextSource.COMPLETED and not any(map(str.isalnum, turn.text)):
-                self._turn_vanished(turn)  # the transcriber heard no speech in it
+            silent = turn.text_source is TextSource.COMPLETED and not any(map(str.isalnum, turn.text))
+            if silent or turn.swallowed:
+                self._turn_vanished(turn)
                 continue
             turn.overlapping = self._overlaps(turn)
             turn.shown = self._state(turn)

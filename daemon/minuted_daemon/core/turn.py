@@ -38,6 +38,7 @@ class Turn:
     text: str = ""
     text_source: TextSource = TextSource.NONE
     overlapping: tuple[Overlap, ...] = ()
+    swallowed: bool = False  # all of its audio went into other turns' commits
     settled: bool = False
     gone: bool = False
     shown: TurnState | None = None

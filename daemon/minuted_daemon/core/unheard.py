@@ -57,6 +57,10 @@ class UnheardSpeech:
                     changed |= self._extend(*piece)
         return changed
 
+    def judge_again(self, since: int) -> None:
+        """A speaker was active for less time behind `since` than had been thought."""
+        self._claimed_to = min(self._claimed_to, since)
+
     @property
     def claimed_to(self) -> int:
         """Voice activity before this has been judged."""
@@ -95,14 +99,21 @@ class UnheardSpeech:
         return pieces
 
     def _extend(self, start: int, end: int) -> bool:
-        if self._runs and start - self._runs[-1][1] <= HANG:
-            if end <= self._runs[-1][1]:
+        """Add a piece; pieces with pauses shorter than HANG between them are one. Tell whether that changed a span."""
+        place = len(self._runs)
+        while place and self._runs[place - 1][0] > start:
+            place -= 1
+        if place and start - self._runs[place - 1][1] <= HANG:
+            place -= 1
+            if end <= self._runs[place][1]:
                 return False
-            self._runs[-1][0] = min(self._runs[-1][0], start)
-            self._runs[-1][1] = end
+            self._runs[place][1] = end
         else:
-            self._runs.append([start, end])
-        return self._runs[-1][1] - self._runs[-1][0] >= _SHORTEST
+            self._runs.insert(place, [start, end])
+        run = self._runs[place]
+        while place + 1 < len(self._runs) and self._runs[place + 1][0] - run[1] <= HANG:
+            run[1] = max(run[1], self._runs.pop(place + 1)[1])
+        return run[1] - run[0] >= _SHORTEST
 
 
 def _outside(start: int, end: int, spans: Sequence[Span], margin: int) -> list[tuple[int, int]]:

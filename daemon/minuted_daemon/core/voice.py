@@ -81,11 +81,25 @@ class VoiceTrack:
         pairs = [((base + int(a)) * FRAME, (base + int(b)) * FRAME) for a, b in edges.reshape(-1, 2)]
         return [(a, b) for a, b in pairs if b - a >= at_least]
 
-    def ragged(self, start: int, end: int, reach: int) -> tuple[int, int]:
-        """Give where voice begins that lies wholly within `reach` before start, and ends likewise behind end."""
-        before = [low for low, _ in self.runs(start - reach, start, voiced=True) if low >= start - reach + FRAME]
-        behind = [high for _, high in self.runs(end, end + reach, voiced=True) if high <= end + reach - FRAME]
-        return min(before, default=start), max(behind, default=end)
+    def around(self, start: int, end: int, lead: int, tail: int, reach: int) -> tuple[int, int]:
+        """Give where the audio of speech in [start, end) begins and ends.
+
+        Some silence around it belongs to it (`lead`, `tail`), and voice that lies wholly within `reach`; voice that
+        goes on beyond is somebody else's.
+        """
+        first, low_limit = start, start - reach
+        for low, high in self.runs(start - reach, start, voiced=True):
+            if low < start - reach + FRAME:
+                low_limit = high
+            else:
+                first = min(first, low)
+        last, high_limit = end, end + reach
+        for low, high in self.runs(end, end + reach, voiced=True):
+            if high > end + reach - FRAME:
+                high_limit = low
+            else:
+                last = max(last, high)
+        return min(start, max(min(first, start - lead), low_limit)), max(end, min(max(last, end + tail), high_limit))
 
     def quietest(self, start: int, end: int) -> int:
         """Give the middle of the quietest 50 ms inside [start, end)."""

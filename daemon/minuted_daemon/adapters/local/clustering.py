@@ -30,7 +30,8 @@ _APART = 8_000
 class Voice:
     """One segment's voice: a unit-length embedding of `speech` samples of it, and the label it has now.
 
-    A tentative one is still being spoken: it founds a cluster only if it is like nobody.
+    A tentative one is still being spoken: it founds a cluster only if it is like nobody. `backing` is how much speech
+    stood behind the label when it was given; a tentative voice's label was a guess.
     """
 
     segment: int
@@ -40,6 +41,7 @@ class Voice:
     speech: int
     label: int = -1
     tentative: bool = False
+    backing: int = 1
 
     @property
     def weight(self) -> int:
@@ -83,8 +85,8 @@ class VoiceClusters:
     ) -> None:
         """Add a segment's voice, or a better picture of it, and cluster again."""
         known = self._voices.get(segment)
-        label = known.label if known else -1
-        self._voices[segment] = Voice(segment, start, end, _unit(embedding), speech, label, tentative)
+        label, backing = (known.label, known.backing) if known else (-1, 1)
+        self._voices[segment] = Voice(segment, start, end, _unit(embedding), speech, label, tentative, backing)
         self._freeze(end)
         self._cluster()
 
@@ -121,6 +123,7 @@ class VoiceClusters:
         names = self._names(groups, pinned, membership)
         for voice in self._voices.values():
             voice.label = names[membership[voice.segment]]
+            voice.backing = 1 if voice.tentative else max(voice.speech, 1)
 
     def _like_another(self, voice: Voice) -> bool:
         """Whether a tentative voice is near enough to somebody to wait until there is more of it."""
@@ -149,7 +152,7 @@ class VoiceClusters:
         for voice in self._voices.values():
             if voice.label >= 0:
                 key = (membership[voice.segment], voice.label)
-                shared[key] = shared.get(key, 0) + voice.speech
+                shared[key] = shared.get(key, 0) + voice.backing
         taken = set(names.values()) | set(pinned)
         for (number, label), _ in sorted(shared.items(), key=lambda item: (-item[1], item[0])):
             if number not in names and label not in taken:

@@ -240,7 +240,7 @@ async def _start() -> WorkerProcess:
     """
     ours, theirs = socket.socketpair()
     environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    environment |= {"MALLOC_ARENA_MAX": "2", "OMP_NUM_THREADS": "1"}
+    environment |= {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "4000000", "MALLOC_MMAP_THRESHOLD_": "1000000", "OMP_NUM_THREADS": "1"}
     descriptor = theirs.fileno()
     command = [sys.executable, "-P", "-m", "minuted_daemon.adapters.local.worker", str(descriptor), str(os.getpid())]
     try:

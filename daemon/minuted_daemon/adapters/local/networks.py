@@ -94,6 +94,7 @@ def _onnx_session(file: str) -> _OnnxSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False  # lengths vary: what was planned for one is kept in vain
     options.log_severity_level = 3
     with as_file(files("minuted_daemon.adapters.local") / "models" / file) as path:
         session: _OnnxSession = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
