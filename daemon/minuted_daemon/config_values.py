@@ -40,7 +40,9 @@ def shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, int | float):
         return str(value)[:40]
-    return {list: "a list", dict: "a section"}.get(type(value), "a date or time")
+    if isinstance(value, list):
+        return "a list"
+    return "a section" if isinstance(value, dict) else "a date or time"
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:

@@ -122,11 +122,15 @@ class Capture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DiarizerCapabilities:
-    """What varies between diarizers. `lag_s`: the event lag to expect before any was measured."""
+    """What varies between diarizers. `lag_s`: the event lag to expect before any was measured.
+
+    `catch_up_s`: how much audio from before the connection it takes, faster than real time; 0 if it wants live audio.
+    """
 
     name: str
     lag_s: float
     max_stream_s: float | None = None
+    catch_up_s: float = 0.0
 
 
 class DiarizerStream(Protocol):
@@ -134,6 +138,8 @@ class DiarizerStream(Protocol):
 
     async def send(self, pcm: NDArray[np.int16]) -> None:
         """Send the next 100 ms (int16, shape (1600,), 16 kHz), in real time; digital silence while nothing is heard.
+
+        Only what `catch_up_s` covers may come faster.
 
         Raises VendorError once the connection is of no more use.
         """

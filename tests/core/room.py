@@ -55,6 +55,12 @@ def said(text: str, start_s: float, end_s: float) -> Said:
     return Said(text, s(start_s), s(end_s))
 
 
+def run_of_words(prefix: str, start_s: float, end_s: float, every_s: float = 0.4) -> list[Said]:
+    """Words of 0.3 s, 0.1 s apart."""
+    count = round((end_s - start_s) / every_s)
+    return [said(f"{prefix}{i}", start_s + i * every_s, start_s + i * every_s + 0.3) for i in range(count)]
+
+
 @dataclass
 class Heard:
     """What the transcriber was sent under one utterance."""
@@ -212,3 +218,8 @@ class Room:
 
     def of(self, *kinds: type) -> list[MergeOutput]:
         return [output for _, output in self.outputs if isinstance(output, kinds)]
+
+
+def assert_every_word_once(room: Room) -> None:
+    told = sorted(word for turn in room.finals for word in turn.text.split())
+    assert told == sorted(word.text for word in room.words)

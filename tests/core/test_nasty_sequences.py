@@ -1,42 +1,18 @@
-"""Each nasty sequence of a diarizer and a transcriber, by name."""
-
-from collections.abc import Iterable
-
-import pytest
+"""Each nasty sequence of a diarizer, by name. Those of a transcriber are in test_texts.py."""
 
 from minuted_daemon.core.events import (
     Attribution,
     Clear,
-    Commit,
     SpeakerEnded,
     SpeakerRelabelled,
     SpeakerStarted,
     TextCompleted,
-    TextFailed,
     TextGrew,
-    TextSource,
-    TranscriberLost,
-    TranscriberReady,
-    TranscriberRefused,
     TurnGrew,
-    TurnRetracted,
     TurnRevised,
-    TurnSettled,
     UtteranceId,
 )
-from minuted_daemon.core.merger import MergeSettings
-from tests.core.room import Room, Said, s, said
-
-
-def run_of_words(prefix: str, start_s: float, end_s: float, every_s: float = 0.4) -> list[Said]:
-    """Words of 0.3 s, 0.1 s apart."""
-    count = round((end_s - start_s) / every_s)
-    return [said(f"{prefix}{i}", start_s + i * every_s, start_s + i * every_s + 0.3) for i in range(count)]
-
-
-def assert_every_word_once(room: Room) -> None:
-    told = sorted(word for turn in room.finals for word in turn.text.split())
-    assert told == sorted(word.text for word in room.words)
+from tests.core.room import Room, assert_every_word_once, run_of_words, s, said
 
 
 def test_two_voices_in_turn() -> None:
@@ -307,136 +283,3 @@ def test_a_late_duplicate_and_orphan_events() -> None:
     room.run()
     assert [label for label, _ in room.lines()] == ["S1", "S2"]
     assert_every_word_once(room)
-
-
-# --- texts ------------------------------------------------------------------------------------------------------------
-
-
-def test_completions_out_of_order() -> None:
-    def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
-        return [(at + s(7.0 - 2 * utterance), TextCompleted(utterance, text))]
-
-    room = Room([said("a", 1, 1.5), said("b", 1.6, 2.1), said("c", 2.2, 2.7)], 12, answer)
-    room.speaks("A", 1, 1.5)
-    room.speaks("B", 1.6, 2.1)
-    room.speaks("C", 2.2, 2.7)
-    room.run()
-    assert room.lines() == [("S1", "a"), ("S2", "b"), ("S3", "c")]
-    assert [output.turn.text for output in room.of(TurnSettled)] == ["c", "b", "a"]  # type: ignore[union-attr]
-
-
-def test_a_completion_that_comes_twice() -> None:
-    def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
-        return [(at + s(1), TextCompleted(utterance, text)), (at + s(2), TextCompleted(utterance, "again"))]
-
-    room = Room([said("a", 1, 1.5)], 12, answer)
-    room.speaks("A", 1, 1.5)
-    assert room.run().lines() == [("S1", "a")]
-    assert not room.of(TurnRevised)
-
-
-@pytest.mark.parametrize("kind", ["missing", "failed"])
-def test_one_lost_answer_is_asked_for_again(kind: str) -> None:
-    def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
-        if utterance == 1:
-            return [(at + s(1), TextFailed(utterance, "SERVER_ERROR"))] if kind == "failed" else []
-        return [(at + s(1), TextCompleted(utterance, text))]
-
-    room = Room([said("a", 1, 1.5), said("b", 2, 2.5)], 20, answer)
-    room.speaks("A", 1, 1.5)
-    room.speaks("B", 2, 2.5)
-    assert room.run().lines() == [("S1", "a"), ("S2", "b")]
-    assert len(room.of(Commit)) == 3
-
-
-def test_after_a_second_miss_the_deltas_become_the_text() -> None:
-    room = Room([said("a", 1, 1.5)], 40, lambda *_: [], partials=True)
-    room.speaks("A", 1, 1.5)
-    room.run()
-    assert room.lines() == [("S1", "a")]
-    assert room.finals[0].text_source is TextSource.PROVISIONAL
-    assert len(room.of(Commit)) == 2
-
-
-def test_the_true_text_after_a_provisional_one_is_a_revision() -> None:
-    def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
-        return [(at + s(20), TextCompleted(utterance, text + "!"))]
-
-    room = Room([said("a", 1, 1.5)], 60, answer, partials=True)
-    room.speaks("A", 1, 1.5)
-    room.run()
-    assert room.lines() == [("S1", "a!")]
-    assert room.finals[0].text_source is TextSource.COMPLETED
-
-
-def test_an_empty_completion_takes_the_turn_back() -> None:
-    room = Room([said("a", 1, 1.5)], 12, lambda u, _t, at: [(at + s(1), TextCompleted(u, " ."))], partials=True)
-    room.speaks("A", 1, 1.5)
-    room.run()
-    assert room.finals == []
-    (retracted,) = room.of(TurnRetracted)
-    assert isinstance(retracted, TurnRetracted)
-    assert not retracted.was_final
-
-
-def test_a_transcriber_lost_in_mid_turn_is_sent_all_that_is_not_answered() -> None:
-    def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
-        return [(at + s(3), TextCompleted(utterance, text))]
-
-    room = Room([*run_of_words("a", 1, 3), *run_of_words("b", 3.2, 7)], 14, answer)
-    room.speaks("A", 1, 3)
-    room.speaks("B", 3.2, 7)
-    room.at(5.0, lambda: room.merger.feed(TranscriberLost()))
-    room.at(6.5, lambda: room.merger.feed(TranscriberReady()))
-    # The old connection's answers never arrive; the room's would, so they are for utterances nobody waits for.
-    room.run()
-    assert [text.split()[0] for _, text in room.lines()] == ["a0", "b0"]
-    assert_every_word_once(room)
-
-
-def test_a_transcriber_refused_for_good() -> None:
-    room = Room([*run_of_words("a", 1, 3), *run_of_words("b", 6, 8)], 12)
-    room.speaks("A", 1, 3)
-    room.speaks("B", 6, 8)
-    room.at(5.5, lambda: room.merger.feed(TranscriberRefused()))
-    room.run()
-    assert [turn.text_source for turn in room.finals] == [TextSource.COMPLETED, TextSource.NONE]
-    assert room.merger.settled
-
-
-def test_without_a_transcriber_turns_are_final_at_their_end() -> None:
-    room = Room(run_of_words("a", 1, 3), 8, settings=MergeSettings(transcribes=False))
-    room.speaks("A", 1, 3)
-    room.run()
-    assert room.lines() == [("S1", "")]
-    assert not room.of(Commit)
-    (settled,) = ((when, output) for when, output in room.outputs if isinstance(output, TurnSettled))
-    assert settled[0] <= s(3 + 0.5 + 0.8 + 0.1)
-
-
-def test_a_turn_is_committed_at_most_hold_back_and_join_gap_after_its_end() -> None:
-    room = Room([*run_of_words("a", 1, 3), *run_of_words("b", 3.1, 5)], 9)
-    room.speaks("A", 1, 3)
-    room.speaks("B", 3.1, 5)
-    room.run()
-    commits = [when for when, output in room.outputs if isinstance(output, Commit)]
-    for when, turn in zip(commits, room.finals, strict=True):
-        assert when - turn.end <= s(0.5 + 0.8 + 0.1)
-
-
-def test_short_turns_are_padded() -> None:
-    room = Room([said("a", 1, 1.05)], 5)
-    room.speaks("A", 1, 1.05)
-    room.run()
-    (commit,) = room.of(Commit)
-    assert isinstance(commit, Commit)
-    sent = sum(end - start for start, end in room.sent[commit.utterance].ranges)
-    assert sent + commit.pad >= s(0.3)
-
-
-def test_silence_is_not_sent() -> None:
-    room = Room([said("a", 1, 1.5), said("b", 20, 20.5)], 30)
-    room.speaks("A", 1, 1.5)
-    room.speaks("A", 20, 20.5)
-    room.run()
-    assert room.sent_samples <= s(2 * (0.5 + 0.1 + 0.15))

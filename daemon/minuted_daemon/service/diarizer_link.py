@@ -1,10 +1,11 @@
 """A session's link to its diarizer: live audio out, one epoch for each connection, events in with their epoch.
 
-Audio that comes while there is no connection is dropped, never sent later: a diarizer wants real time, and what a new
-epoch does not hear it cannot number.
+Audio that comes while there is no connection is dropped, never sent later, unless the diarizer says that it can catch
+up: a vendor wants real time, and what a new epoch does not hear it cannot number.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -58,6 +59,9 @@ class DiarizerLink:
         self._epochs = 0
         self._line: _Line | None = None
         self._finishing = False
+        self._missed: deque[tuple[Sample, NDArray[np.int16]]] = deque(
+            maxlen=round(10 * diarizer.capabilities.catch_up_s)
+        )
 
     @property
     def connected(self) -> bool:
@@ -65,8 +69,10 @@ class DiarizerLink:
         return self._line is not None
 
     def hear(self, start: Sample, pcm: NDArray[np.int16]) -> None:
-        """Hand over the next block (int16, shape (1600,)); never waits. Without a connection it is dropped."""
-        if self._line is not None and not self._finishing:
+        """Hand over the next block (int16, shape (1600,)); never waits."""
+        if self._line is None:
+            self._missed.append((start, pcm))
+        elif not self._finishing:
             self._line.offer(start, pcm)
 
     def finish(self) -> None:
@@ -85,7 +91,10 @@ class DiarizerLink:
         async with deadline(OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the diarizer did not answer within {OPEN_LIMIT_S:.0f} s"):
             stream = await self._diarizer.open()
         self._epochs += 1
-        line = self._line = _Line(stream, Epoch(self._epochs), self._sink)
+        line = self._line = _Line(stream, Epoch(self._epochs), self._sink, len(self._missed))
+        for start, pcm in self._missed:
+            line.offer(start, pcm)
+        self._missed.clear()
         self._policy.opened(asyncio.get_running_loop().time())
         self._report(UP)
         if self._finishing:
@@ -103,11 +112,11 @@ class DiarizerLink:
 class _Line:
     """One connection: a queue in front of it, and how much of the session it has heard."""
 
-    def __init__(self, stream: DiarizerStream, epoch: Epoch, sink: DiarizationSink) -> None:
+    def __init__(self, stream: DiarizerStream, epoch: Epoch, sink: DiarizationSink, behind: int) -> None:
         self._stream = stream
         self._epoch = epoch
         self._sink = sink
-        self._blocks: asyncio.Queue[tuple[Sample, NDArray[np.int16]] | None] = asyncio.Queue(QUEUE_BLOCKS)
+        self._blocks: asyncio.Queue[tuple[Sample, NDArray[np.int16]] | None] = asyncio.Queue(QUEUE_BLOCKS + behind)
         self._too_slow = False
         self._finishing = False
         self._sent_to: Sample | None = None

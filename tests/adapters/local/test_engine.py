@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from minuted_daemon.adapters.local import diarizer as diarizer_module
+from minuted_daemon.adapters.local import engine as engine_module
 from minuted_daemon.adapters.local.availability import local_engine_missing
 from minuted_daemon.adapters.local.diarizer import LocalDiarizer, LocalDiarizerStream
 from minuted_daemon.adapters.local.engine import LocalEngine
@@ -207,6 +208,43 @@ async def test_closing_ends_the_worker(engine: LocalEngine) -> None:
     await engine.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+    await stream.close()
+
+
+async def test_a_worker_without_streams_is_stopped_after_a_while(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "IDLE_S", 0.01)
+    transcriber = LocalTranscriber(engine)
+    first, second = await transcriber.open([]), await transcriber.open([])
+    pid = engine.worker_pid
+    assert pid is not None
+    watch = os.pidfd_open(pid)
+    gone = asyncio.Event()
+    asyncio.get_running_loop().add_reader(watch, gone.set)
+    try:
+        await first.close()
+        await second.append(UtteranceId(1), standup(12.3, 14.8))
+        await second.commit(UtteranceId(1))
+        assert [event async for event in _until_completed(second.events(), 1)]
+        assert not gone.is_set()
+        await second.close()
+        async with asyncio.timeout(10):
+            await gone.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(watch)
+        os.close(watch)
+    assert engine.worker_pid is None
+
+
+async def test_a_signal_to_the_group_is_not_the_workers(engine: LocalEngine) -> None:
+    stream = await LocalTranscriber(engine).open([])
+    assert engine.worker_pid is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(engine.worker_pid, number)
+    await stream.append(UtteranceId(1), standup(12.3, 14.8))
+    await stream.commit(UtteranceId(1))
+    assert [event async for event in _until_completed(stream.events(), 1)]
     await stream.close()
 
 

@@ -1,19 +1,32 @@
-"""A vendor in this process that does what a test tells it: refuses the upgrade, or runs one coroutine on the socket."""
+"""A vendor in this process that does what a test tells it: refuses the upgrade, or runs one coroutine on the socket.
+
+And the engine connected to it, with what becomes of it.
+"""
 
 import json
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from minuted_daemon.adapters.openai.engine import OpenAITranscriber
+from minuted_daemon.adapters.openai.stream import LIMITS, Limits, OpenAIStream
+from minuted_daemon.core.events import TranscriberEvent, UtteranceId
+from minuted_daemon.errors import VendorError
+
 KEY = "sk-test-5b1c9d77e2f04a"
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
+U = UtteranceId
+TENTH = np.ones(2400, dtype=np.int16)
 
 
 class Peer:
@@ -80,3 +93,55 @@ async def vendor(script: Script | None = None) -> AsyncIterator[Vendor]:
     async with serve(run, "127.0.0.1", 0, process_request=upgrade, compression=None, close_timeout=0.2) as server:
         state.base_url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1"
         yield state
+
+
+@asynccontextmanager
+async def engine(
+    script: Script | None = None, limits: Limits = LIMITS, model: str = "gpt-live-transcribe"
+) -> AsyncIterator[tuple[OpenAITranscriber, Vendor]]:
+    async with vendor(script) as peer:
+        transcriber = OpenAITranscriber(peer.base_url, KEY, model, ("en",), ("Ada",), "low", limits)
+        try:
+            yield transcriber, peer
+        finally:
+            await transcriber.close()
+
+
+@asynccontextmanager
+async def stream(script: Script, limits: Limits = LIMITS) -> AsyncIterator[OpenAIStream]:
+    async def greeted(peer: Peer) -> None:
+        await peer.greet()
+        await script(peer)
+
+    async with engine(greeted, limits) as (transcriber, _):
+        opened = await transcriber.open(())
+        try:
+            yield opened
+        finally:
+            await opened.close()
+
+
+async def collect(opened: OpenAIStream) -> list[TranscriberEvent]:
+    return [event async for event in opened.events()]
+
+
+async def fault_of(opened: OpenAIStream) -> VendorError:
+    with pytest.raises(VendorError) as caught:
+        await collect(opened)
+    return caught.value
+
+
+async def refused(script: Script, limits: Limits = LIMITS) -> VendorError:
+    async with engine(script, limits) as (transcriber, _):
+        with pytest.raises(VendorError) as caught:
+            await transcriber.open(())
+    assert_no_secret(caught.value)
+    return caught.value
+
+
+def assert_no_secret(error: BaseException) -> None:
+    assert KEY not in "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
+
+
+async def idle(peer: Peer) -> None:
+    await peer.socket.wait_closed()

@@ -1,80 +1,30 @@
-"""The engine against a scripted vendor on loopback: what leaves the machine, and how each fault ends a connection."""
+"""The stream against a scripted vendor on loopback: what leaves the machine, and how each fault ends a connection."""
 
 import asyncio
 import base64
 import json
 import logging
-import socket
-import subprocess
-import sys
-import traceback
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from minuted_daemon.adapters.openai.engine import OpenAITranscriber
-from minuted_daemon.adapters.openai.stream import LIMITS, Limits, OpenAIStream
-from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
+from minuted_daemon.adapters.openai.stream import LIMITS
+from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
-from tests.adapters.openai.scripted import KEY, TRANSCRIPTION, Peer, Script, Vendor, vendor
-
-U = UtteranceId
-TENTH = np.ones(2400, dtype=np.int16)
-
-
-@asynccontextmanager
-async def engine(
-    script: Script | None = None, limits: Limits = LIMITS, model: str = "gpt-live-transcribe"
-) -> AsyncIterator[tuple[OpenAITranscriber, Vendor]]:
-    async with vendor(script) as peer:
-        transcriber = OpenAITranscriber(peer.base_url, KEY, model, ("en",), ("Ada",), "low", limits)
-        try:
-            yield transcriber, peer
-        finally:
-            await transcriber.close()
-
-
-@asynccontextmanager
-async def stream(script: Script, limits: Limits = LIMITS) -> AsyncIterator[OpenAIStream]:
-    async def greeted(peer: Peer) -> None:
-        await peer.greet()
-        await script(peer)
-
-    async with engine(greeted, limits) as (transcriber, _):
-        opened = await transcriber.open(())
-        try:
-            yield opened
-        finally:
-            await opened.close()
-
-
-async def collect(opened: OpenAIStream) -> list[TranscriberEvent]:
-    return [event async for event in opened.events()]
-
-
-async def fault_of(opened: OpenAIStream) -> VendorError:
-    with pytest.raises(VendorError) as caught:
-        await collect(opened)
-    return caught.value
-
-
-async def refused(script: Script, limits: Limits = LIMITS) -> VendorError:
-    async with engine(script, limits) as (transcriber, _):
-        with pytest.raises(VendorError) as caught:
-            await transcriber.open(())
-    assert_no_secret(caught.value)
-    return caught.value
-
-
-def assert_no_secret(error: BaseException) -> None:
-    assert KEY not in "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))
-
-
-async def idle(peer: Peer) -> None:
-    await peer.socket.wait_closed()
+from tests.adapters.openai.scripted import (
+    KEY,
+    TENTH,
+    TRANSCRIPTION,
+    Peer,
+    U,
+    assert_no_secret,
+    collect,
+    engine,
+    fault_of,
+    idle,
+    stream,
+)
 
 
 async def test_a_connection_from_beginning_to_end() -> None:
@@ -135,143 +85,6 @@ async def test_a_connection_from_beginning_to_end() -> None:
         "keywords": ["Ada"],
         "delay": "low",
     }
-
-
-def test_capabilities_and_a_cheap_start() -> None:
-    told = OpenAITranscriber("https://api.example/v1", KEY, "gpt-live-transcribe").capabilities
-    assert (told.name, told.rate_hz, told.min_commit_s) == ("openai", 24_000, 0.1)
-    code = "import sys, minuted_daemon.adapters.openai.engine; sys.exit('openai' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=15).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "body", "kind", "reason"),
-    [
-        (401, {}, f'{{"error":{{"message":"{KEY}"}}}}', Rejected, "KEY_REJECTED"),
-        (403, {}, "", Rejected, "ACCESS_DENIED"),
-        (429, {"Retry-After": "3"}, "", Unavailable, "RATE_LIMITED"),
-        (429, {}, '{"error":{"code":"insufficient_quota"}}', Rejected, "QUOTA_EXHAUSTED"),
-        (503, {}, "", Unavailable, "VENDOR_DOWN"),
-    ],
-)
-async def test_refused_upgrades_are_told_apart(
-    status: int, headers: dict[str, str], body: str, kind: type[VendorError], reason: str
-) -> None:
-    async with engine() as (transcriber, peer):
-        peer.status, peer.headers, peer.body = status, headers, body.encode()
-        with pytest.raises(kind) as caught:
-            await transcriber.open(())
-        assert caught.value.reason == reason
-        assert getattr(caught.value, "retry_after_s", None) == (3.0 if headers else None)
-        assert len(peer.paths) == 1
-        assert_no_secret(caught.value)
-
-
-async def test_a_bad_key_told_after_the_upgrade() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.refuse("invalid_api_key")
-        await peer.socket.close(3000, "invalid_request_error.invalid_api_key")
-
-    assert (await refused(script)).reason == "KEY_REJECTED"
-
-
-@pytest.mark.parametrize(("code", "reason"), [(3000, "KEY_REJECTED"), (4000, "CONFIG_REJECTED"), (1011, "CLOSED_1011")])
-async def test_a_close_instead_of_a_session(code: int, reason: str) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.socket.close(code, f"for {KEY}")
-
-    assert (await refused(script)).reason == reason
-
-
-async def test_a_vendor_that_is_not_there() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        transcriber = OpenAITranscriber(f"http://127.0.0.1:{taken.getsockname()[1]}/v1", KEY, "gpt-live-transcribe")
-        with pytest.raises(Unavailable) as caught:
-            await transcriber.open(())
-        await transcriber.close()
-    assert caught.value.reason == "VENDOR_DOWN"
-
-
-@pytest.mark.parametrize("key", ["", "two words", "schlüssel", "a\nb"])
-async def test_what_cannot_be_a_key_is_not_sent(key: str) -> None:
-    async with vendor() as peer:
-        with pytest.raises(Rejected) as caught:
-            await OpenAITranscriber(peer.base_url, key, "gpt-live-transcribe").open(())
-        assert caught.value.reason == "KEY_REJECTED"
-        assert peer.paths == []
-
-
-async def test_the_key_never_travels_in_the_clear() -> None:
-    with pytest.raises(Rejected) as caught:
-        await OpenAITranscriber("http://192.0.2.1/v1", KEY, "gpt-live-transcribe").open(())
-    assert caught.value.reason == "INSECURE_URL"
-
-
-async def test_a_refused_option_is_dropped_once() -> None:
-    updates: list[dict[str, object]] = []
-
-    async def script(peer: Peer) -> None:
-        await peer.tell("session.created", session={})
-        for param in ("session.audio.input.transcription.keywords", None):
-            updates.append((await peer.told())["session"]["audio"]["input"]["transcription"])
-            if param is not None:
-                await peer.refuse("invalid_value", param=param)
-        await peer.tell("session.updated", session={})
-        await idle(peer)
-
-    async with engine(script) as (transcriber, _):
-        opened = await transcriber.open(())
-        assert 3290 < (opened.expires_in_s or 0) <= 3300
-        await opened.close()
-    assert [set(update) for update in updates] == [
-        {"model", "languages", "keywords", "delay"},
-        {"model", "languages", "delay"},
-    ]
-
-
-async def test_settings_refused_twice_are_refused_for_good() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.tell("session.created")
-        for _ in range(2):
-            await peer.told()
-            await peer.refuse("invalid_value", param=None)
-        await idle(peer)
-
-    assert (await refused(script)).reason == "CONFIG_REJECTED"
-
-
-async def test_a_refused_model_is_refused_at_once() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.tell("session.created")
-        await peer.told()
-        await peer.refuse("invalid_value", param="session.audio.input.transcription.model")
-        await idle(peer)
-
-    assert (await refused(script)).reason == "CONFIG_REJECTED"
-
-
-async def test_settings_that_are_never_confirmed() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.tell("session.created")
-        await peer.tell("something.new")
-        await idle(peer)
-
-    assert (await refused(script, replace(LIMITS, configure_s=0.1))).reason == "CONFIG_TIMEOUT"
-
-
-async def test_a_session_that_is_never_created() -> None:
-    assert (await refused(idle, replace(LIMITS, open_s=1.0))).reason == "VENDOR_TIMEOUT"
-
-
-async def test_a_vendor_that_keeps_its_turn_detection() -> None:
-    async def script(peer: Peer) -> None:
-        await peer.tell("session.created")
-        await peer.told()
-        await peer.tell("session.updated", session={"audio": {"input": {"turn_detection": {"type": "server_vad"}}}})
-        await idle(peer)
-
-    assert (await refused(script)).reason == "CONFIG_REJECTED"
 
 
 @pytest.mark.parametrize(
@@ -443,21 +256,6 @@ async def test_close_ends_the_reader_without_an_error_and_in_time() -> None:
         with pytest.raises(Unavailable) as caught:
             await opened.append(U(1), TENTH)
         assert caught.value.reason == "STREAM_CLOSED"
-
-
-async def test_giving_up_on_opening_leaves_nothing_behind() -> None:
-    gone = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.socket.wait_closed()
-        gone.set()
-
-    async with engine(script) as (transcriber, peer):
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.5):
-                await transcriber.open(())
-        if peer.paths:
-            await gone.wait()
 
 
 async def test_no_logger_ever_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:

@@ -81,7 +81,7 @@ class LocalDiarizer:
     @property
     def capabilities(self) -> DiarizerCapabilities:
         """What this engine can do."""
-        return DiarizerCapabilities(name="local", lag_s=LAG_S)
+        return DiarizerCapabilities(name="local", lag_s=LAG_S, catch_up_s=10.0)
 
     async def open(self) -> LocalDiarizerStream:
         """Open a stream, starting the worker if it does not run.

@@ -5,6 +5,7 @@ a while; one that dies takes its streams with it, and the next stream starts ano
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import subprocess
@@ -149,8 +150,9 @@ class WorkerProcess(asyncio.Protocol):
         """Drop a channel; stop the worker some time after the last one."""
         if self.channels.pop(channel.number, None) is None or not self.alive:
             return
-        self.write(Frame(Kind.CLOSE, channel.number))
-        if not self.channels:
+        with contextlib.suppress(VendorError):
+            self.write(Frame(Kind.CLOSE, channel.number))
+        if not self.channels and self.alive:
             self.idle = self._loop.call_later(IDLE_S, self.kill)
 
     def kill_if_stuck(self) -> None:
@@ -161,6 +163,7 @@ class WorkerProcess(asyncio.Protocol):
 
     def kill(self) -> None:
         """End the process at once. Its streams break."""
+        self.alive = False
         self.process.kill()
         if self._transport is not None:
             self._transport.abort()
@@ -240,7 +243,12 @@ async def _start() -> WorkerProcess:
     """
     ours, theirs = socket.socketpair()
     environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    environment |= {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "4000000", "MALLOC_MMAP_THRESHOLD_": "1000000", "OMP_NUM_THREADS": "1"}
+    environment |= {
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_TRIM_THRESHOLD_": "4000000",
+        "MALLOC_MMAP_THRESHOLD_": "1000000",
+        "OMP_NUM_THREADS": "1",
+    }
     descriptor = theirs.fileno()
     command = [sys.executable, "-P", "-m", "minuted_daemon.adapters.local.worker", str(descriptor), str(os.getpid())]
     try:
