@@ -1,22 +1,33 @@
-# `make test` and `make demo` set up what they need: Debian packages (when root), then Python packages into .venv.
+# `make demo` and `make test` set up what they need: Debian packages (when root), then Python packages into .venv.
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The Python to make .venv with, else the first of these that is there.
+PYTHON ?=
+find_python = p=$(PYTHON); for v in python3.11 python3.12 python3.13 python3; do p=$${p:-$$(command -v $$v)}; done
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# What packages are built with, where there is no wheel, is pinned as well (by a pip that can do it).
+export PIP_BUILD_CONSTRAINT := constraints.txt
 PROTOS := $(sort $(wildcard proto/minuted/v1/*.proto))
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 RUN_PACKAGES := python3 python3-venv libportaudio2
-TEST_PACKAGES := $(RUN_PACKAGES) git gcc libc6-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils
+# g++ and python3-dev: meeteval has no wheel. The rest is a microphone without a sound card (tests/rig).
+TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils
 
-.PHONY: demo test check lint types unit e2e proto proto-check migrations-check bench bench-attribution clean debian-run debian-test
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
+	bench bench-attribution bench-live bench-offline bench-footprint
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
 
 demo: debian-run $(VENV)/.run  ## Live turns of a recorded meeting, offline
 	@$(BIN)/minuted demo
 
 test: debian-test check e2e  ## Everything CI runs
 
-check: $(VENV)/.dev  ## All static checks and all tests but the end-to-end ones
-	$(MAKE) --no-print-directory lint types proto-check migrations-check unit
+check: lint types proto-check unit  ## All static checks and all tests but the end-to-end ones
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -27,10 +38,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev
+unit: $(VENV)/.dev  ## All tests but the end-to-end ones
 	$(BIN)/python -m pytest -q -m "not e2e"
 
-e2e: $(VENV)/.dev
+e2e: $(VENV)/.dev  ## Whole daemons, in real time
 	$(BIN)/python -m pytest -q -m e2e
 
 proto: $(VENV)/.dev  ## Generate the stubs anew
@@ -43,31 +54,43 @@ proto-check: $(VENV)/.dev
 	for f in $$out/minuted/v1/*; do cmp "$$f" "clients/python/minuted/v1/$$(basename $$f)" \
 		|| { echo "generated code differs from proto/: run make proto"; exit 1; }; done
 
-migrations-check: $(VENV)/.dev
+migrations-check: $(VENV)/.dev  ## Migrations up, down and beside the tables (part of unit)
 	$(BIN)/python -m pytest -q tests/adapters/storage/test_migrations.py
 
-bench: bench-attribution  ## All benchmarks
+bench: bench-attribution bench-live bench-offline bench-footprint  ## All benchmarks
 
 bench-attribution: $(VENV)/.dev  ## Six real meetings through the merge in virtual time
 	$(BIN)/python -m tests.bench.attribution
 
+bench-live: $(VENV)/.dev  ## Three sessions at once against stand-ins of both vendors, in real time
+	$(BIN)/python -m tests.bench.live
+
+bench-offline: $(VENV)/.dev  ## The offline engine on a recorded meeting, in real time
+	$(BIN)/python -m tests.bench.offline
+
+bench-footprint: $(VENV)/.dev  ## Memory and processor time of four sessions, and the time to the first answer
+	$(BIN)/python -m tests.bench.footprint
+
+wheel: $(VENV)/.dev  ## The distribution, into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
 debian-run:
-	@PACKAGES="$(RUN_PACKAGES)" PYTHON="$(PYTHON)" .ci/debian
+	@$(find_python); PACKAGES="$(RUN_PACKAGES)" PYTHON="$$p" .ci/debian
 
 debian-test:
-	@PACKAGES="$(TEST_PACKAGES)" PYTHON="$(PYTHON)" .ci/debian
+	@$(find_python); PACKAGES="$(TEST_PACKAGES)" PYTHON="$$p" .ci/debian
 
-$(VENV)/bin/python:
-	$$(command -v python3.11 || command -v python3) -m venv $(VENV)
+$(BIN)/python:
+	@$(find_python); echo "$$p -m venv $(VENV)"; "$$p" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
-$(VENV)/.run: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[daemon,local]'
+$(VENV)/.run: $(BIN)/python pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[daemon,local]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --group dev
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install -c constraints.txt --group dev
 	@touch $@
 
-clean:
+clean:  ## Take away what make made (not what the demo stored)
 	rm -rf $(VENV) build dist

@@ -3,7 +3,6 @@
 A setting raises ValueError with what the value must be; it never repeats a value that could be a secret.
 """
 
-import ipaddress
 import math
 import re
 import tomllib
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from minuted_daemon.addresses import is_loopback
 
 SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
@@ -238,13 +239,3 @@ def listen(value: str) -> str:
     if not is_loopback(host.removeprefix("[").removesuffix("]")):
         raise ValueError(f"{shown(value)} is not on loopback, and without TLS nothing else is served")
     return value
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address means this machine."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

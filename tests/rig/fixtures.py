@@ -98,15 +98,15 @@ class SoundServer:
         subprocess.run(["pactl", "--server", self.address, "set-default-source", "room_a.monitor"], check=True)
 
     @contextlib.contextmanager
-    def playing(self, recording: Path) -> Iterator[None]:
-        """Play a recording into the room."""
+    def playing(self, recording: Path) -> Iterator["subprocess.Popen[bytes]"]:
+        """Play a recording into the room, to the end of the block at most. Gives the player."""
         player = subprocess.Popen(
             ["paplay", "--latency-msec=50", "--device=room_a", str(recording)],
             env=os.environ | {"PULSE_SERVER": self.address},
             stderr=subprocess.DEVNULL,
         )
         try:
-            yield
+            yield player
         finally:
             player.kill()
             player.wait()

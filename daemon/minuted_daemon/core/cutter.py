@@ -115,12 +115,20 @@ class Cutter:
         foreign = sum(
             share for segment, share in zip(segments, shares, strict=True) if segment is not main and share > 0
         )
+        foreign = max(foreign, self._voiced_behind(main, segments, high))
         if foreign > _TOLERANCE and not turn.repaired:
             turn.repaired = True
             self._lane.withdraw(turn)
             self.open = None
             return [(segment, turn if segment is main else None) for segment in segments]
         return self._accept(segments, main, turn, low, high)
+
+    def _voiced_behind(self, main: Segment, segments: list[Segment], sent_to: int) -> int:
+        """Give how much voice was sent behind the end of the last segment: it is not its own either."""
+        if main is not segments[-1] or not main.paused:
+            return 0
+        _, last = self._track.around(main.start, main.end, LEAD, TAIL, MARGIN + 2 * FRAME)
+        return sum(high - low for low, high in self._track.runs(last, sent_to, voiced=True))
 
     def _accept(
         self, segments: list[Segment], main: Segment, turn: Turn, low: int, high: int

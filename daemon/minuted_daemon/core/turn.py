@@ -6,7 +6,7 @@ from minuted_daemon.core.events import Overlap, TextSource, TurnNumber, TurnStat
 from minuted_daemon.core.samples import samples
 from minuted_daemon.core.timeline import Voice
 
-LEAD = samples(0.2)
+LEAD = samples(0.1)
 TAIL = samples(0.15)
 """The silence sent around a turn where nobody else speaks."""
 _ENDLESS = 1 << 62

@@ -1,7 +1,6 @@
 """Addresses to listen at: what they mean, and who may have them. gRPC itself would take a live Unix socket silently."""
 
 import fcntl
-import ipaddress
 import os
 import socket
 import stat
@@ -9,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from minuted_daemon.addresses import is_loopback
 from minuted_daemon.errors import ConfigError
 
 LONGEST_SOCKET_PATH = 107
@@ -59,19 +59,13 @@ def parse(address: str) -> UnixAddress | TcpAddress:
     host = host.removeprefix("[").removesuffix("]")
     if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise _invalid(address, "an address is unix:/path or host:port")
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise ConfigError(
             "TLS_REQUIRED",
             f"daemon.listen: {address} is not on the loopback interface; without TLS only loopback is allowed, "
             "such as 127.0.0.1:7500",
         )
     return TcpAddress(host, int(port))
-
-
-def _is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def _invalid(address: str, remedy: str) -> ConfigError:

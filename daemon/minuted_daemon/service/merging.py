@@ -81,9 +81,11 @@ class Merging:
         self._merge(event)
 
     def diarized(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
-        """The diarizer said something; `sent_to` is how far it had been sent audio by then."""
+        """The diarizer said something; `sent_to` is how far it had been sent audio by then.
+
+        What follows is decided with the next block: an end and the start that belongs to it arrive together.
+        """
         self._guarded(lambda: self._merger.feed_diarization(epoch, event, sent_to))
-        self._merge()
 
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""

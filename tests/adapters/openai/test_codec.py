@@ -23,6 +23,7 @@ from minuted_daemon.adapters.openai.codec import (
     clear_message,
     commit_message,
 )
+from minuted_daemon.adapters.vendor_link import Closing
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
@@ -208,7 +209,7 @@ def test_which_errors_end_the_connection(error: Refused, reason: str | None) -> 
     ],
 )
 def test_what_a_close_means(received: int | None, sent: int | None, ours_first: bool, text: str, reason: str) -> None:
-    assert faults.closure(received, sent, ours_first, text).reason == reason
+    assert faults.closure(Closing(received, sent, ours_first, text)).reason == reason
 
 
 @pytest.mark.parametrize(

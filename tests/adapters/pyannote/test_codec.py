@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from minuted_daemon.adapters.pyannote import faults
 from minuted_daemon.adapters.pyannote.codec import FRAME_BYTES, LeadGuard, PyannoteCodec
+from minuted_daemon.adapters.vendor_link import Closing
 from minuted_daemon.core.events import SpeakerEnded, SpeakerStarted
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 from tests.adapters.pyannote.scripted import ended, started
@@ -212,7 +213,7 @@ def test_a_refused_socket_never_ends_diarization_for_good(status: int) -> None:
     ],
 )
 def test_what_a_close_means(received: int | None, sent: int | None, ours_first: bool, reason: str) -> None:
-    assert faults.closure(received, sent, ours_first).reason == reason
+    assert faults.closure(Closing(received, sent, ours_first)).reason == reason
 
 
 @pytest.mark.parametrize(

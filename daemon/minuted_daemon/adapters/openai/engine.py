@@ -4,7 +4,6 @@ The SDK's own reconnecting stays off: it would go on in a session that is not co
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -16,7 +15,9 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.settings import transcription_fields
-from minuted_daemon.adapters.openai.stream import LIMITS, Limits, OpenAIStream, closed
+from minuted_daemon.adapters.openai.stream import LIMITS, Limits, OpenAIStream
+from minuted_daemon.adapters.vendor_link import SILENT, closing, usable_key
+from minuted_daemon.addresses import is_loopback, is_private
 from minuted_daemon.core.samples import WIDE_RATE_HZ
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 from minuted_daemon.ports import TranscriberCapabilities
@@ -29,10 +30,6 @@ _MESSAGE_BYTES = 1 << 20
 _QUEUED_MESSAGES = 256  # beyond them the socket is not read until events() catches up: TCP slows the vendor down
 
 _log = structlog.get_logger()
-
-# websockets logs request headers, and with them the key, at DEBUG; nothing it says may go anywhere.
-_SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
-_SILENT.addHandler(logging.NullHandler())
 
 
 class OpenAITranscriber:
@@ -69,9 +66,9 @@ class OpenAITranscriber:
         Raises Rejected (KEY_REJECTED, ACCESS_DENIED, QUOTA_EXHAUSTED, CONFIG_REJECTED, INSECURE_URL), Unavailable
         (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, CONFIG_TIMEOUT, CLOSED_*) or Garbled (BAD_ANSWER).
         """
-        if not faults.usable_key(self._api_key):
+        if not usable_key(self._api_key):
             raise Rejected("KEY_REJECTED", "The credential openai_api_key is empty or no key.")
-        if not faults.is_private(self._base_url):
+        if not is_private(self._base_url):
             raise Rejected("INSECURE_URL", "openai.base_url must be https://, or http:// on this machine.")
         fields = transcription_fields(self._model, tuple(languages) or self._languages, self._keywords, self._delay)
         stream: OpenAIStream | None = None
@@ -127,7 +124,7 @@ class OpenAITranscriber:
         except TimeoutError:
             fault = Unavailable("VENDOR_TIMEOUT", "OpenAI did not open a connection in time.")
         except ConnectionClosed as exc:
-            fault = closed(exc)
+            fault = faults.closure(closing(exc))
         except (OSError, EOFError, InvalidMessage) as exc:
             fault = Unavailable("VENDOR_DOWN", "OpenAI cannot be reached.", error=type(exc).__name__)
         except (WebSocketException, OpenAIError, ValueError) as exc:
@@ -152,10 +149,10 @@ class OpenAITranscriber:
             "ping_interval": self._limits.ping_every_s,
             "ping_timeout": self._limits.ping_wait_s,
             "close_timeout": 1.0,
-            "logger": _SILENT,
+            "logger": SILENT,
         }
         if parts.scheme == "https":
             options["ssl"] = httpx.create_ssl_context()
-        if faults.is_loopback(parts.hostname or ""):
+        if is_loopback(parts.hostname or ""):
             options["proxy"] = None
         return AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0), options

@@ -3,18 +3,15 @@
 No message of the vendor's goes into an error: they quote part of the key, and may quote what was said.
 """
 
-import ipaddress
 import json
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from minuted_daemon.adapters.openai.codec import Refused
-from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
+from minuted_daemon.adapters.vendor_link import LOST, Closing, common_closure, common_refusal
+from minuted_daemon.errors import Rejected, Unavailable, VendorError
 
-_LONGEST_WAIT_S = 3600.0
 _LONGEST_SESSION_S = 3660.0
 _USUAL_SESSION_S = 3300.0  # the vendor's limit is 60 min
-_PROTOCOL_CODES = frozenset({1002, 1003, 1007, 1009})
 
 _KEY = "OpenAI refuses the key; check the credential openai_api_key."
 _QUOTA = "The OpenAI account has used up its quota or has no billing."
@@ -56,30 +53,18 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> VendorError
         return Rejected("KEY_REJECTED", _KEY, status=code)
     if status == 403:
         return Rejected("ACCESS_DENIED", _ACCESS, status=code)
-    if status == 429:
-        if _error_code(body) in ("insufficient_quota", "billing_hard_limit_reached"):
-            return Rejected("QUOTA_EXHAUSTED", _QUOTA, status=code)
-        return Unavailable("RATE_LIMITED", "OpenAI has had too many requests.", _wait_s(headers), status=code)
-    if status == 408:
-        return Unavailable("VENDOR_TIMEOUT", "OpenAI took too long (HTTP 408).", status=code)
-    if status >= 500:
-        return Unavailable("VENDOR_DOWN", f"OpenAI is failing (HTTP {status}).", _wait_s(headers), status=code)
-    if status < 400:
-        return Garbled("BAD_ANSWER", f"OpenAI answered with HTTP {status}.", status=code)
-    return Rejected("CONFIG_REJECTED", f"OpenAI refuses the connection (HTTP {status}).", status=code)
+    if status == 429 and _error_code(body) in ("insufficient_quota", "billing_hard_limit_reached"):
+        return Rejected("QUOTA_EXHAUSTED", _QUOTA, status=code)
+    return common_refusal("OpenAI", status, headers) or Rejected(
+        "CONFIG_REJECTED", f"OpenAI refuses the connection (HTTP {status}).", status=code
+    )
 
 
-def closure(received: int | None, sent: int | None, ours_first: bool, text: str = "") -> VendorError:
-    """Give the error for a connection that closed.
-
-    `received` and `sent` are the close codes, None where no close frame went that way; `text` is the vendor's reason;
-    `ours_first`: the closing began on this side.
-    """
-    if ours_first and sent in _PROTOCOL_CODES:
-        return Garbled("BAD_ANSWER", f"OpenAI broke the WebSocket protocol ({sent}).", close_code=str(sent))
-    if received is None and sent == 1011:
-        return Unavailable("PING_TIMEOUT", "OpenAI no longer answers.")
-    code = 1006 if received is None else received
+def closure(how: Closing) -> VendorError:
+    """Give the error for a connection that closed."""
+    if fault := common_closure("OpenAI", how):
+        return fault
+    code, text = how.code, how.text
     if code >= 3000 and (known := fatal(Refused(code=text.rpartition(".")[2]))):
         return known
     if code == 3000:
@@ -88,7 +73,7 @@ def closure(received: int | None, sent: int | None, ours_first: bool, text: str 
         return Rejected("CONFIG_REJECTED", _CONFIG, close_code=str(code))
     if code == 1001 and any(word in text.lower() for word in ("expired", "maximum", "duration")):
         return Unavailable("SESSION_EXPIRED", "The session with OpenAI has reached its age limit.", close_code="1001")
-    lost = "The connection to OpenAI was lost." if code == 1006 else "OpenAI closed the connection."
+    lost = "The connection to OpenAI was lost." if code == LOST else "OpenAI closed the connection."
     return Unavailable(f"CLOSED_{code}", lost, close_code=str(code))
 
 
@@ -101,42 +86,9 @@ def lifetime_s(expires_at: float | None, now_s: float) -> float:
     return left_s if 0 < left_s <= _LONGEST_SESSION_S else _USUAL_SESSION_S
 
 
-def is_private(url: str) -> bool:
-    """Tell whether what goes to this URL cannot be read on the way: https://, or http:// on loopback."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return False
-    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host or "")))
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host name is this machine's."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def usable_key(key: str) -> bool:
-    """Tell whether a key can be sent in a header at all."""
-    return bool(key) and key.isascii() and key.isprintable() and " " not in key
-
-
 def _error_code(body: bytes) -> str:
     try:
         error = json.loads(body)["error"]
         return str(error.get("code") or error.get("type"))
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return ""
-
-
-def _wait_s(headers: Mapping[str, str]) -> float | None:
-    try:
-        wait_s = float(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return wait_s if 0 <= wait_s <= _LONGEST_WAIT_S else None

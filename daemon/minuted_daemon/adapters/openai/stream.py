@@ -29,6 +29,7 @@ from minuted_daemon.adapters.openai.codec import (
 )
 from minuted_daemon.adapters.openai.routing import Routing, reason
 from minuted_daemon.adapters.openai.settings import Fields, session_update, without_refused
+from minuted_daemon.adapters.vendor_link import closing
 from minuted_daemon.core.events import TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import WIDE_RATE_HZ
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
@@ -223,7 +224,7 @@ class OpenAIStream:
             message = await self._connection.recv_bytes()
         except ConnectionClosed as exc:
             # A close reason is the vendor's text, which may quote the key: not chained.
-            raise self._broken(closed(exc)) from None
+            raise self._broken(faults.closure(closing(exc))) from None
         try:
             return self._codec.decode(message)
         except VendorError as exc:
@@ -238,7 +239,7 @@ class OpenAIStream:
         except ConnectionClosed as exc:
             if self._closed:
                 raise Unavailable("STREAM_CLOSED", "The stream to OpenAI has been closed.") from None
-            raise self._broken(closed(exc)) from None
+            raise self._broken(faults.closure(closing(exc))) from None
 
     def _broken(self, fault: VendorError) -> VendorError:
         """Keep the first fault, whoever met it, and make sure that the other direction ends as well."""
@@ -246,11 +247,3 @@ class OpenAIStream:
             self._fault = fault
             self._socket.transport.abort()
         return self._fault
-
-
-def closed(exc: ConnectionClosed) -> VendorError:
-    """Give the error for a connection that closed."""
-    received = exc.rcvd.code if exc.rcvd is not None else None
-    sent = exc.sent.code if exc.sent is not None else None
-    text = exc.rcvd.reason if exc.rcvd is not None else ""
-    return faults.closure(received, sent, ours_first=not exc.rcvd_then_sent, text=text)

@@ -4,7 +4,6 @@ What messages, refusals and closes mean is decided in codec.py and faults.py.
 """
 
 import asyncio
-import logging
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,8 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 
 from minuted_daemon.adapters.pyannote import faults
 from minuted_daemon.adapters.pyannote.codec import END_OF_STREAM, LeadGuard, PyannoteCodec
+from minuted_daemon.adapters.vendor_link import SILENT, closing, usable_key
+from minuted_daemon.addresses import is_loopback, is_private
 from minuted_daemon.core.events import DiarizerEvent
 from minuted_daemon.core.samples import seconds
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
@@ -29,10 +30,6 @@ _MESSAGE_BYTES = 65_536
 _QUEUED_MESSAGES = 256  # beyond them the socket is not read until events() catches up: TCP slows the vendor down
 
 _log = structlog.get_logger()
-
-# websockets logs request lines, and with them the token, at DEBUG; nothing it says may go anywhere.
-_SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
-_SILENT.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +111,7 @@ class PyannoteStream:
                 if self._closed or (self._finished and exc.rcvd is not None and exc.rcvd.code == 1000):
                     return
                 # A close reason is the vendor's text, which may repeat the token: not chained.
-                raise self._broken(_closure(exc)) from None
+                raise self._broken(faults.closure(closing(exc))) from None
             try:
                 event = self._codec.decode(message)
             except VendorError as exc:
@@ -164,7 +161,7 @@ class PyannoteStream:
         except ConnectionClosed as exc:
             if self._closed:
                 raise Unavailable("STREAM_CLOSED", "The stream to pyannote has been closed.") from None
-            raise self._broken(_closure(exc)) from None
+            raise self._broken(faults.closure(closing(exc))) from None
 
     async def _receive(self) -> bytes:
         """Wait for a message, after `finish` until its deadline at most (TimeoutError)."""
@@ -206,9 +203,9 @@ class PyannoteDiarizer:
         Raises Rejected (KEY_REJECTED, PAYMENT_REQUIRED, ACCESS_DENIED, REQUEST_REFUSED, INSECURE_URL), Unavailable
         (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, OPEN_REFUSED) or Garbled (BAD_ANSWER).
         """
-        if not faults.usable_key(self._api_key):
+        if not usable_key(self._api_key):
             raise Rejected("KEY_REJECTED", "The credential pyannoteai_api_key is empty or no key.")
-        if not faults.is_private(self._base_url, "https", "http"):
+        if not is_private(self._base_url):
             raise Rejected("INSECURE_URL", "pyannote.base_url must be https://, or http:// on this machine.")
         if self._tls is None:
             # Reading the certificates takes tens of milliseconds.
@@ -231,7 +228,7 @@ class PyannoteDiarizer:
 
     async def _create(self, tls: ssl.SSLContext) -> faults.Created:
         if self._http is None:
-            local = faults.is_loopback(urlsplit(self._base_url).hostname or "")
+            local = is_loopback(urlsplit(self._base_url).hostname or "")
             self._http = httpx.AsyncClient(verify=tls, timeout=self._limits.create_s, trust_env=not local)
         headers = {"Authorization": f"Bearer {self._api_key}"}
         try:
@@ -261,7 +258,7 @@ class PyannoteDiarizer:
             return await _Connect(
                 url,
                 ssl=tls if parts.scheme == "wss" else None,
-                proxy=None if faults.is_loopback(parts.hostname or "") else True,
+                proxy=None if is_loopback(parts.hostname or "") else True,
                 compression=None,
                 open_timeout=self._limits.open_s,
                 ping_interval=self._limits.ping_every_s,
@@ -269,7 +266,7 @@ class PyannoteDiarizer:
                 close_timeout=1.0,
                 max_size=_MESSAGE_BYTES,
                 max_queue=_QUEUED_MESSAGES,
-                logger=_SILENT,
+                logger=SILENT,
             )
         except InvalidStatus as exc:
             headers = {name.lower(): value for name, value in exc.response.headers.raw_items()}
@@ -282,9 +279,3 @@ class PyannoteDiarizer:
             fault = Garbled("BAD_ANSWER", "pyannote's new stream is no WebSocket.", error=type(exc).__name__)
         # Raised out here, with nothing chained: what was caught may show the URL, which holds the token.
         raise fault
-
-
-def _closure(exc: ConnectionClosed) -> VendorError:
-    received = exc.rcvd.code if exc.rcvd is not None else None
-    sent = exc.sent.code if exc.sent is not None else None
-    return faults.closure(received, sent, ours_first=not exc.rcvd_then_sent)
