@@ -65,8 +65,9 @@ def test_it_shows_the_turns_and_says_how_to_read_them_again(tmp_path: Path) -> N
         assert "S1  Good morning.\n" in out
         assert out.index("Good morning.") < out.index("Sure.")
     told = out.splitlines()
-    assert told[-2].endswith("run --config demo/minuted.toml &")
-    assert told[-1].endswith(f"--address unix:{tmp_path}/demo/minuted.sock turns demo")
+    assert told[-3].endswith("run --config demo/minuted.toml & sleep 3")
+    assert told[-2].endswith(f"--address unix:{tmp_path}/demo/minuted.sock turns demo")
+    assert told[-1] == "  kill %1"
     config = tomllib.loads((tmp_path / "demo" / "minuted.toml").read_text())
     assert config["daemon"]["state_dir"] == str(tmp_path / "demo")
     seen = json.loads((tmp_path / "demo" / "seen.json").read_text())
@@ -109,5 +110,5 @@ def test_a_directory_too_deep_for_a_socket(tmp_path: Path) -> None:
     running = started(deep, ENDS)
     out, err = running.communicate(timeout=18)
     assert running.returncode == 0, err
-    socket = Path(out.splitlines()[-1].split()[-3].removeprefix("unix:"))
+    socket = Path(out.splitlines()[-2].split()[-3].removeprefix("unix:"))
     shutil.rmtree(socket.parent)

@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.e2e.daemon_process import run_daemon, short_place
-from tests.e2e.live_run import OUT_OF_ORDER, PYANNOTE_KNOBS, Played, play
+from tests.e2e.live_run import EXCERPTS, OUT_OF_ORDER, PYANNOTE_KNOBS, Played, play
 from tests.fakes.meeting import load_meeting
 from tests.fakes.processes import openai_standin, pyannote_standin
 
-EXCERPTS = (("IB4010", 600.0), ("TS3004b", 840.0), ("ES2011d", 960.0))
 LENGTH_S = 60.0
 MAY_MISS = 0.02
 LATEST_S = 0.5 + 0.8 + 0.1

@@ -115,7 +115,8 @@ class DaemonProcess:
     def configuration(self) -> Path:
         """Write the configuration and give its file."""
         path = self.place / "minuted.toml"
-        sections = {"daemon": {"listen": [self.address], "state_dir": str(self.state_dir)}, **self.sections}
+        where = {"listen": [self.address], "state_dir": str(self.state_dir)}
+        sections = {**self.sections, "daemon": {**where, **self.sections.get("daemon", {})}}
         lines: list[str] = []
         for name, keys in sections.items():
             lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in keys.items())]
@@ -167,7 +168,7 @@ def refused_start(daemon: DaemonProcess) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-m", "minuted_daemon", "run", "--config", str(daemon.configuration())],
         cwd=ROOT,
-        env=environment(daemon.environ),
+        env=environment({**daemon.environ, "MINUTED_LOG_LEVEL": "info"}),
         capture_output=True,
         text=True,
         timeout=READY_S,
@@ -175,6 +176,15 @@ def refused_start(daemon: DaemonProcess) -> tuple[int, list[str]]:
     )
     assert done.stdout == ""
     return done.returncode, done.stderr.splitlines()
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they did."""
+    found: list[int] = []
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, children.read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 def _toml(value: Any) -> str:

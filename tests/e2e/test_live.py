@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from minuted import IntervalKind, LinkHealth
+from minuted import TextSource
 from tests.e2e.daemon_process import run_daemon
-from tests.e2e.live_run import OUT_OF_ORDER, PYANNOTE_KNOBS, Played, play
+from tests.e2e.live_run import EXCERPTS, OUT_OF_ORDER, PYANNOTE_KNOBS, Played, play
 from tests.fakes.meeting import Meeting, load_meeting
 from tests.fakes.processes import openai_standin, pyannote_standin
 
@@ -20,9 +20,7 @@ BUSY_S = 1.0
 
 
 def meetings(length_s: float) -> list[Meeting]:
-    return [
-        load_meeting(name, start_s, length_s) for name, start_s in (("IB4010", 600), ("TS3004b", 840), ("ES2011d", 960))
-    ]
+    return [load_meeting(name, start_s, length_s) for name, start_s in EXCERPTS]
 
 
 def assert_complete(played: Sequence[Played]) -> None:
@@ -58,7 +56,7 @@ async def test_three_meetings_at_once_with_completions_out_of_order(place: Path)
     for one in played:
         assert one.score.unknown == 0
         assert max(one.commit_latencies_s(heard)) <= LATEST_S + BUSY_S
-        assert {turn.text_source for turn in one.turns} == {1}
+        assert {turn.text_source for turn in one.turns} == {TextSource.TEXT_SOURCE_COMPLETED}
     assert heard["words_twice"] == {}
     assert heard["twice_committed_s"] == 0
     assert [one["errors"] for one in heard["connections"]] == [{}] * 3

@@ -12,7 +12,7 @@ from tests.fakes.processes import openai_standin, pyannote_standin
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-ROOM = load_meeting("TS3004b", 840, 14)
+ROOM = load_meeting("ES2011d", 939.5, 12)
 
 
 async def listed(client: AsyncClient, session: str) -> dict[str, Turn]:

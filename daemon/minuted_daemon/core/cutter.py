@@ -199,7 +199,7 @@ class Cutter:
         if following is not None:
             turn.not_after = max(following, turn.end, turn.sent_to or 0)
         until = max(turn.sent_to or 0, min(turn.last, turn.not_after))
-        self._reserved.append((self._audio_start(turn), until))
+        self._reserve(turn, until)
         self.done_to = max(self.done_to, turn.end if resume is None else resume)
         self._holder = turn.voice
         self.open = None
@@ -224,7 +224,7 @@ class Cutter:
         turn.not_after = min((low for low, _ in taken if low > segment.start), default=turn.not_after)
         turn.closed = True
         until = min(turn.last, turn.not_after)
-        self._reserved.append((self._audio_start(turn), until))
+        self._reserve(turn, until)
         if self.open is not None and self.open.sent_to is None:
             self.open.not_before = max(self.open.not_before, until)
         self._lane.submit(turn)
@@ -238,6 +238,13 @@ class Cutter:
         for low, high in taken:
             pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
         return pieces
+
+    def _reserve(self, turn: Turn, until: int) -> None:
+        # A second attempt sends just what the first one did, also what went into it by mistake.
+        start = turn.first = self._audio_start(turn)
+        turn.last = until
+        if until > start:  # else all of it is in other turns' commits
+            self._reserved.append((start, until))
 
     def _audio_start(self, turn: Turn) -> int:
         return turn.sent_from if turn.sent_from is not None else max(turn.not_before, turn.first)
