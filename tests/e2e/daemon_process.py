@@ -36,6 +36,7 @@ class DaemonProcess:
     place: Path
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     environ: Mapping[str, str] = field(default_factory=lambda: dict(KEYS))
+    log_level: str = "debug"
     process: "subprocess.Popen[bytes] | None" = None
     ready_s: float = 0.0
     """How long after its start it answered the first RPC."""
@@ -70,7 +71,7 @@ class DaemonProcess:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "minuted_daemon", "run", "--config", str(self.configuration())],
                 cwd=ROOT,
-                env=environment(self.environ),
+                env=environment({"MINUTED_LOG_LEVEL": self.log_level, **self.environ}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -124,7 +125,11 @@ class DaemonProcess:
         return path
 
     async def __aenter__(self) -> Self:
-        await self.start()
+        try:
+            await self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
@@ -140,7 +145,7 @@ def environment(more: Mapping[str, str]) -> dict[str, str]:
     """This process' environment without anything that would configure a daemon, and `more`."""
     vendors = {*KEYS, "CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "NOTIFY_SOCKET"}
     kept = {name: text for name, text in os.environ.items() if "MINUTED_" not in name and name not in vendors}
-    return {**kept, "MINUTED_LOG_LEVEL": "debug", **more}
+    return {**kept, **more}
 
 
 @contextmanager
@@ -168,7 +173,7 @@ def refused_start(daemon: DaemonProcess) -> tuple[int, list[str]]:
     done = subprocess.run(
         [sys.executable, "-m", "minuted_daemon", "run", "--config", str(daemon.configuration())],
         cwd=ROOT,
-        env=environment({**daemon.environ, "MINUTED_LOG_LEVEL": "info"}),
+        env=environment(daemon.environ),
         capture_output=True,
         text=True,
         timeout=READY_S,

@@ -70,7 +70,7 @@ async def test_a_socket_or_state_directory_in_use_is_refused_and_its_owner_goes_
         async with owner.client() as client:
             assert (await client.info()).version
     # What was refused left nothing in the way.
-    async with same_socket:
+    async with same_state:
         pass
 
 

@@ -218,9 +218,7 @@ class Cutter:
         if self.open is not None:
             begun = self.open.sent_from
             taken.append((self.open.start if begun is None else begun, segment.end + MARGIN))
-        turn = self._new_turn(
-            segment, max((min(high, segment.end) for low, high in taken if low <= segment.start), default=0)
-        )
+        turn = self._new_turn(segment, max((high for low, high in taken if low <= segment.start), default=0))
         turn.not_after = min((low for low, _ in taken if low > segment.start), default=turn.not_after)
         turn.closed = True
         until = min(turn.last, turn.not_after)

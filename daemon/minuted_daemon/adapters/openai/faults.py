@@ -51,6 +51,8 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> VendorError
     code = str(status)
     if status == 401:
         return Rejected("KEY_REJECTED", _KEY, status=code)
+    if status == 402:
+        return Rejected("QUOTA_EXHAUSTED", _QUOTA, status=code)
     if status == 403:
         return Rejected("ACCESS_DENIED", _ACCESS, status=code)
     if status == 429 and _error_code(body) in ("insufficient_quota", "billing_hard_limit_reached"):

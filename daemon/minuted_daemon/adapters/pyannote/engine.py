@@ -181,6 +181,10 @@ class PyannoteStream:
         return self._fault
 
 
+CATCH_UP_S = 2.0
+"""What was said while a connection was made may be sent at once: well within the lead that the vendor allows."""
+
+
 class PyannoteDiarizer:
     """pyannoteAI's live diarization. See ports.Diarizer. Nothing is opened before `open`."""
 
@@ -188,7 +192,9 @@ class PyannoteDiarizer:
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key.strip()
         self._limits = limits
-        self._capabilities = DiarizerCapabilities("pyannote", lag_s=0.5, max_stream_s=max_stream_s)
+        self._capabilities = DiarizerCapabilities(
+            "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S
+        )
         self._tls: ssl.SSLContext | None = None
         self._http: httpx.AsyncClient | None = None
 
