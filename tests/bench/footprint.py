@@ -44,12 +44,18 @@ def cpu_s(pids: list[int]) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-async def start_times_s(place: Path) -> list[float]:
-    """From starting the process to the answer of GetInfo: on a new store, then again and again on it."""
+async def starts_s(place: Path) -> list[tuple[float, float]]:
+    """From starting the process to the answer of GetInfo, and its CPU time: on a new store, then again on that store.
+
+    One start before them is not counted: it brings the installation into the machine's cache.
+    """
+    with short_place() as elsewhere:
+        async with DaemonProcess(elsewhere):
+            pass
     daemon, times = DaemonProcess(place), []
     for _ in range(STARTS):
         async with daemon:
-            times.append(daemon.ready_s)
+            times.append((daemon.ready_s, cpu_s([daemon.pid])))
     return times
 
 
@@ -88,14 +94,17 @@ async def four_sessions() -> tuple[float, float, int]:
 def main() -> int:
     """Print the figures; give the exit code."""
     with short_place() as place:
-        first_s, *later_s = asyncio.run(start_times_s(place))
+        starts = asyncio.run(starts_s(place))
     most_mb, share, count = asyncio.run(four_sessions())
-    later = ", ".join(f"{took_s:.2f}" for took_s in later_s)
-    print(f"GetInfo answered after  {first_s:.2f} s on a new store; {later} s on that store (less than {LATEST_S} s)")
-    print(f"four sessions, memory   {most_mb:.0f} MB proportional, {count} processes (less than {MOST_MB:.0f} MB)")
-    print(f"four sessions, CPU      {100 * share:.1f} % of one core (less than {100 * MOST_CPU:.0f} %)")
-    print("load of the machine     " + ", ".join(f"{load:.2f}" for load in os.getloadavg()))
-    missed = max(first_s, *later_s) >= LATEST_S or most_mb >= MOST_MB or share >= MOST_CPU
+    (first_s, first_cpu_s), *later = starts
+    times = ", ".join(f"{took_s:.2f}" for took_s, _ in later)
+    later_cpu_s = sum(used_s for _, used_s in later) / len(later)
+    print(f"GetInfo after         {first_s:.2f} s on a new store, then {times} s (at most {LATEST_S} s each)")
+    print(f"  CPU time of that    {first_cpu_s:.2f} s on a new store, then {later_cpu_s:.2f} s on average")
+    print(f"four sessions         {most_mb:.0f} MB proportional, {count} processes (less than {MOST_MB:.0f} MB)")
+    print(f"                      {100 * share:.1f} % of one core (less than {100 * MOST_CPU:.0f} %)")
+    print("load of the machine   " + ", ".join(f"{load:.2f}" for load in os.getloadavg()))
+    missed = max(took_s for took_s, _ in starts) > LATEST_S or most_mb >= MOST_MB or share >= MOST_CPU
     print("a figure misses its target" if missed else "every figure within its target")
     return 1 if missed else 0
 

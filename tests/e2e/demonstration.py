@@ -1,4 +1,4 @@
-"""`minuted demo` as its user runs it, and then what it tells the user to do to read the minutes again."""
+"""`minuted demo` as its user runs it, and then the commands it names for reading the minutes again."""
 
 import re
 import shlex
@@ -54,8 +54,10 @@ def demonstrate(place: Path) -> Demonstration:
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    run, read = (line.strip() for line in done.stdout.splitlines()[-2:])
-    with _running(shlex.split(run.removesuffix(" &")), place) as daemon:
+    commands = [line.strip() for line in done.stdout.partition("To read them again:")[2].splitlines()]
+    run = next(line.partition(" &")[0] for line in commands if " run --config " in line)
+    read = next(line for line in commands if " turns " in line)
+    with _running(shlex.split(run), place) as daemon:
         turns = _ask([*shlex.split(read), "--json"], place, daemon)
         *client, _, name = shlex.split(read)
         (session,) = (found for found in _ask([*client, "sessions", "--json"], place, daemon) if f'"{name}"' in found)

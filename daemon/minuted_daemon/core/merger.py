@@ -101,12 +101,10 @@ class Merger:
         self._voices: dict[tuple[Epoch, str], Voice] = {}
         self._speakers: dict[Voice, SpeakerNumber] = {}
         self._bases: dict[Epoch, int] = {}
-        self._relabels: list[tuple[Voice, Voice, int, int]] = []
         self._now = 0
         self._horizon = 0
         self._retained = 0
         self._closing = self._final = False
-        self._transcribes = settings.transcribes
         self._changed = False
         self._waiting: list[Turn] = []  # closed, and without their text
         self._finals: deque[Turn] = deque()
@@ -138,7 +136,6 @@ class Merger:
             case TranscriberLost():
                 self._lane.lost()
             case TranscriberRefused():
-                self._transcribes = False
                 self._lane.refuse()
 
     def feed_diarization(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
@@ -168,7 +165,6 @@ class Merger:
 
     def abandon(self) -> None:
         """No more time: settle every turn at the next `advance` with what is there. Call `close` first."""
-        self._transcribes = False
         self._lane.refuse()
 
     # --- what follows ---

@@ -17,7 +17,7 @@ Voice = NewType("Voice", int)
 UNHEARD = Voice(0)
 """The voice of speech that no diarizer claims."""
 
-_NEGATIVE_PAIR = samples(0.1)
+_NEGATIVE_PAIR = samples(0.05)
 _END, _START = 0, 1
 
 

@@ -151,6 +151,7 @@ def test_nonsense_never_gets_past_the_codec(arriving: list[str | bytes]) -> None
     ("status", "headers", "body", "kind", "reason"),
     [
         (401, {}, b"", Rejected, "KEY_REJECTED"),
+        (402, {}, b"", Rejected, "QUOTA_EXHAUSTED"),
         (403, {}, b"", Rejected, "ACCESS_DENIED"),
         (404, {}, b"", Rejected, "CONFIG_REJECTED"),
         (408, {}, b"", Unavailable, "VENDOR_TIMEOUT"),

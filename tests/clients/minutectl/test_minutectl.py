@@ -330,7 +330,10 @@ def test_output_that_cannot_be_written(daemon: Daemon) -> None:
 
 
 def test_a_terminal_shows_partials_in_place_and_finals_above(daemon: Daemon) -> None:
-    leader, follower = pty.openpty()
+    try:
+        leader, follower = pty.openpty()
+    except OSError:
+        pytest.skip("this machine has no terminals (is /dev/pts mounted?)")
     environ = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}
     process = subprocess.Popen(
         [*MINUTECTL, "watch", "boardroom"], stdin=follower, stdout=follower, stderr=follower, env=environ
