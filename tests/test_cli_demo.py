@@ -65,7 +65,7 @@ def test_it_shows_the_turns_and_says_how_to_read_them_again(tmp_path: Path) -> N
         assert "S1  Good morning.\n" in out
         assert out.index("Good morning.") < out.index("Sure.")
     told = out.splitlines()
-    assert told[-3].endswith("run --config demo/minuted.toml & sleep 3")
+    assert told[-3].endswith("run --config demo/minuted.toml & sleep 5")
     assert told[-2].endswith(f"--address unix:{tmp_path}/demo/minuted.sock turns demo")
     assert told[-1] == "  kill %1"
     config = tomllib.loads((tmp_path / "demo" / "minuted.toml").read_text())

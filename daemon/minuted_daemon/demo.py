@@ -63,7 +63,7 @@ def demo(directory: Path) -> int:
     if not turns:
         raise Failed("the meeting was heard, but no turn came of it")
     _say(f"\n{turns} turns of {speakers} speakers are stored in {home}. To read them again:")
-    _say(f"  {_command('minuted', 'run', '--config', _short(config_file))} & sleep 3")
+    _say(f"  {_command('minuted', 'run', '--config', _short(config_file))} & sleep 5")
     _say(f"  {_command('minutectl', '--address', address, 'turns', NAME)}")
     _say("  kill %1")
     return 0

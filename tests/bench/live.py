@@ -17,7 +17,7 @@ from tests.fakes.processes import openai_standin, pyannote_standin
 LENGTH_S = 60.0
 MAY_MISS = 0.02
 LATEST_S = 0.5 + 0.8 + 0.1
-"""From the end of a turn's speech to its commit: hold-back (as it starts; it only grows in a minute), join gap, slack."""
+"""From the end of a turn's speech to its commit: hold-back (as it starts; in a minute it only grows), join gap, 0.1."""
 
 
 def misses(played: Played, openai: Mapping[str, Any], pyannote: Mapping[str, Any]) -> list[str]:

@@ -78,7 +78,10 @@ class DaemonProcess:
             )
 
     async def start(self) -> None:
-        """Start the process and return once GetInfo was answered. Raises AssertionError if it ends or takes too long."""
+        """Start the process and return once GetInfo was answered.
+
+        Raises AssertionError if it ends or takes too long.
+        """
         began = time.monotonic()
         self.spawn()
         assert self.process is not None

@@ -84,8 +84,8 @@ class Played:
 
 
 async def play(client: AsyncClient, meetings: Sequence[Meeting], place: Path) -> list[Played]:
-    """Hear all meetings at once, each as a session named after it, until all have ended."""
-    names = {meeting.name.lower(): meeting for meeting in meetings}
+    """Hear all meetings at once, each as a session of its own, until all have ended."""
+    names = {f"room-{number}": meeting for number, meeting in enumerate(meetings)}
     for name, meeting in names.items():
         await asyncio.to_thread(write_wav, place / f"{name}.wav", meeting)
 

@@ -43,7 +43,7 @@ def assert_well_attributed(played: Sequence[Played]) -> None:
 
 
 async def test_three_meetings_at_once_with_completions_out_of_order(place: Path) -> None:
-    rooms = meetings(25)
+    rooms = meetings(20)
     with (
         pyannote_standin(rooms, knobs=PYANNOTE_KNOBS) as pyannote,
         openai_standin(rooms, knobs={"out_of_order": OUT_OF_ORDER}) as openai,
@@ -68,9 +68,9 @@ async def test_three_meetings_at_once_with_completions_out_of_order(place: Path)
 
 async def test_both_vendors_break_in_mid_meeting(place: Path) -> None:
     """No word is lost or doubled when each diarizer's stream is closed with 1011 and each transcriber's is reset."""
-    rooms = meetings(25)
-    broken: list[dict[str, Any]] = [{"at": "stream", "do": "close", "code": 1011, "nth": 1, "times": 3, "after_s": 9}]
-    reset: list[dict[str, Any]] = [{"at": "stream", "do": "reset", "nth": 1, "times": 3, "after_s": 13}]
+    rooms = meetings(20)
+    broken: list[dict[str, Any]] = [{"at": "stream", "do": "close", "code": 1011, "nth": 1, "times": 3, "after_s": 7}]
+    reset: list[dict[str, Any]] = [{"at": "stream", "do": "reset", "nth": 1, "times": 3, "after_s": 10}]
     with (
         pyannote_standin(rooms, knobs=PYANNOTE_KNOBS, script=broken) as pyannote,
         openai_standin(rooms, knobs={"out_of_order": OUT_OF_ORDER}, script=reset) as openai,
@@ -83,5 +83,5 @@ async def test_both_vendors_break_in_mid_meeting(place: Path) -> None:
     assert sorted(one["close_code"] for one in heard["connections"]) == [1000, 1000, 1000, 1006, 1006, 1006]
     for one in played:
         # The second epoch's labels are nobody yet, so a person has to join them; until it speaks nobody knows.
-        assert one.score.right_merged >= one.best.right - 0.25
-        assert one.score.unknown < 0.25
+        assert one.score.right_merged >= one.best.right - 0.15
+        assert one.score.unknown <= 0.15

@@ -93,7 +93,7 @@ async def test_without_the_diarizer_every_word_is_there_and_nobody_is_named(plac
 
 
 async def test_without_the_transcriber_it_is_known_who_spoke_when(place: Path) -> None:
-    """SIGTERM comes when all has been heard: what still waits for a transcriber that is away is settled without text."""
+    """SIGTERM comes when all was heard: what still waits for a transcriber that is away is settled without text."""
     with pyannote_standin([ROOM]) as pyannote, openai_standin([ROOM]) as openai:
         async with run_daemon(place, pyannote.base_url, openai.base_url) as daemon:
             async with daemon.client() as client:

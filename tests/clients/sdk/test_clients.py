@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import aclosing, closing
 from pathlib import Path
 
@@ -15,22 +15,8 @@ import minuted
 from minuted.address import choose, target
 from minuted.aio import AsyncClient
 from minuted_daemon.core.records import SessionRecord
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
 from tests.rpc.conftest import Room
-from tests.rpc.material import FakeSessions, session, turn
-from tests.rpc.memory_store import MemoryStore
-
-
-@pytest.fixture
-async def room(tmp_path: Path) -> AsyncIterator[Room]:
-    store = MemoryStore()
-    hub = Hub(store)
-    journal = Journal(store, hub)
-    made = Room(store, hub, journal, FakeSessions(store, journal), f"unix:{tmp_path}/minuted.sock")
-    await made.serve()
-    yield made
-    await made.stop()
+from tests.rpc.material import session, turn
 
 
 @pytest.fixture
