@@ -20,7 +20,7 @@ COMPLETED_S = (0.6, 0.9)
 OUT_OF_ORDER = 0.5
 """The share of completions that come 1 to 2 s later than the others, in the runs out of order."""
 EXCERPTS = (("IB4010", 2825.5), ("TS3004b", 2049.5), ("ES2011d", 939.5))
-"""Lively minutes of real meetings that begin with a pause: speech before both vendors answered has no speaker yet."""
+"""Lively minutes of real meetings that begin with a pause, in which both vendors are being connected."""
 CATCH_UP_S = 1.0
 """After so long a connection has been sent what was kept for it."""
 

@@ -56,7 +56,7 @@ class Cutter:
         """Bring the turns up to what is known now. horizon: events before it are known."""
         spans = self._spans(self.done_to)
         stretches = hold_floor(spans, self.done_to, horizon, self._holder, final)
-        segments = join(stretches, horizon, self._unheard.claimed_to, self._join_gap, final)
+        segments = join(stretches, horizon, self._unheard.claimed_to, self._join_gap, final, spans)
         steps = self._reconcile(segments)
         for index, (segment, turn) in enumerate(steps):
             following = steps[index + 1][0].start if index + 1 < len(steps) else None

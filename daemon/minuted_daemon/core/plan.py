@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minuted_daemon.core.floor import Stretch
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.samples import BLOCK, samples
 from minuted_daemon.core.timeline import UNHEARD, Span, Voice
 from minuted_daemon.core.voice import VoiceTrack
 
@@ -34,10 +34,18 @@ class Segment:
     resume: int | None = None
 
 
-def join(stretches: Sequence[Stretch], horizon: int, claimed_to: int, join_gap: int, final: bool) -> list[Segment]:
+def join(
+    stretches: Sequence[Stretch],
+    horizon: int,
+    claimed_to: int,
+    join_gap: int,
+    final: bool,
+    spans: Sequence[Span] = (),
+) -> list[Segment]:
     """Join stretches of one holder with nobody between; let those go that are too short to be cut out.
 
-    horizon: speaker events before it are known. claimed_to: unclaimed speech before it is known.
+    horizon: speaker events before it are known. claimed_to: unclaimed speech before it is known. spans: what is known
+    at all, also behind the horizon.
     """
     segments: list[Segment] = []
     stretches = _without_blips(stretches, final)
@@ -53,10 +61,17 @@ def join(stretches: Sequence[Stretch], horizon: int, claimed_to: int, join_gap: 
     if segments:
         goes_on = bool(stretches) and stretches[-1].open
         last = segments[-1]
-        known_to = claimed_to if last.voice == UNHEARD else horizon
+        # The horizon moves a block at a time: half a block early is on time on average.
+        known_to = claimed_to if last.voice == UNHEARD else horizon + BLOCK // 2
         last.paused = not goes_on
-        last.closed = final or (not goes_on and known_to >= last.end + join_gap)
+        over = not goes_on and known_to >= last.end + join_gap
+        last.closed = final or (over and not _returns(spans, last, join_gap))
     return segments
+
+
+def _returns(spans: Sequence[Span], segment: Segment, join_gap: int) -> bool:
+    until = segment.end + join_gap
+    return any(span.voice == segment.voice and segment.end < span.start <= until for span in spans)
 
 
 def _without_blips(stretches: Sequence[Stretch], final: bool) -> list[Stretch]:
