@@ -5,6 +5,7 @@ What takes long to import (a vendor's SDK, the offline engine) is imported when 
 
 import asyncio
 import fcntl
+import importlib
 import os
 import random
 import signal
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 STOP_LIMIT_S = 7.0
 """How long sessions may take to settle when the daemon is told to end; with all that follows it is less than 10 s."""
+WARM_UP_AFTER_S = 1.0
+"""Whoever asks at once after the start is answered first."""
 SERVER_GRACE_S = 1.0
 CLOSE_LIMIT_S = 1.5
 
@@ -87,9 +90,18 @@ async def run(config: Config) -> None:
         stack.callback(notifier.stopping)
         notifier.ready()
         log.info("daemon_ready")
+        if config.openai.api_key:
+            warming = group.create_task(_warm_up())
+            stack.callback(warming.cancel)
         await told_to_stop.wait()
         log.info("daemon_stopping", live_sessions=registry.live_count())
     log.info("daemon_stopped")
+
+
+async def _warm_up() -> None:
+    """OpenAI's SDK takes a second to import, which the first session should not have to wait for."""
+    await asyncio.sleep(WARM_UP_AFTER_S)
+    await asyncio.to_thread(importlib.import_module, "openai.resources.realtime.realtime")
 
 
 # --- engines ----------------------------------------------------------------------------------------------------------
