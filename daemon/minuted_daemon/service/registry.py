@@ -30,7 +30,7 @@ from minuted_daemon.service.session import DRAIN_LIMIT_S, Session
 from minuted_daemon.service.settings import is_file, settings_of
 from minuted_daemon.service.views import EngineInfo, SessionView, StartRequest
 
-OPEN_LIMIT_S = 4.0
+OPEN_LIMIT_S = 4.7
 """How long opening a source may take; a start is answered within 5 s."""
 RECOVERY_PAGE = 1_000
 
@@ -220,7 +220,7 @@ class Registry:
             async with asyncio.timeout(OPEN_LIMIT_S):
                 return await self._workshop.capture.open(device)
         except TimeoutError as error:
-            message = f"the source did not open within {OPEN_LIMIT_S:.0f} s"
+            message = f"the source gave no audio within {OPEN_LIMIT_S:.1f} s; if it is there, try again"
             raise DeviceError("DEVICE_FAILED", message) from error
 
     async def _run(self, session: Session) -> None:
