@@ -11,7 +11,7 @@ from minuted_daemon.core.events import TurnNumber
 from minuted_daemon.core.floor import hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
-from minuted_daemon.core.samples import FRAME, samples
+from minuted_daemon.core.samples import FRAME, outside, samples
 from minuted_daemon.core.timeline import UNHEARD, Span, Timeline, Voice
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
 from minuted_daemon.core.unheard import HANG, MARGIN, UnheardSpeech
@@ -78,7 +78,7 @@ class Cutter:
             end = self.done_to if span.end is None else min(span.end, self.done_to)
             for start, until in self._uncovered(max(span.start, since), end):
                 if until - start >= SHORTEST:
-                    self._late(Segment(span.voice, start, until, [(start, until)], closed=True))
+                    self._late(Segment(span.voice, start, until, closed=True))
 
     def _may_grow(self, span: Span, horizon: int) -> bool:
         if span.voice == UNHEARD:
@@ -139,7 +139,7 @@ class Cutter:
             if segment is main:
                 skipped_from = max(segment.start, turn.not_before)
                 if skipped_from < low - SHORTEST:
-                    steps.append((Segment(segment.voice, skipped_from, low, [(skipped_from, low)], closed=True), None))
+                    steps.append((Segment(segment.voice, skipped_from, low, closed=True), None))
                     segment.start = low
                 steps.append((segment, turn))
             elif segment.start < main.start:
@@ -165,14 +165,13 @@ class Cutter:
             turn = self._new_turn(segment, 0)
         if turn.sent_to is None:
             turn.not_before = max((high for _, high in self._reserved), default=0)
-        self._place(turn, segment)
-        sent_to = turn.sent_to or turn.start
+        sent_to = turn.sent_to or segment.start
         cut = self._monologue.cut(segment, spans, sent_to, hold_back)
         rest: Segment | None = None
         if cut is not None:
             segment, rest = split(segment, max(cut, sent_to) if segment.resume is None else cut)
-            self._place(turn, segment)
             following = rest.start if rest is not None else segment.resume
+        self._place(turn, segment)
         if not self._lane.holds(turn):
             self._lane.submit(turn)
         if not segment.closed:
@@ -186,9 +185,7 @@ class Cutter:
     def _new_turn(self, segment: Segment, not_before: int) -> Turn:
         number = TurnNumber(self._next_number)
         self._next_number += 1
-        turn = Turn(number, segment.voice, segment.start, segment.end, segment.start, segment.end, not_before)
-        self._place(turn, segment)
-        return turn
+        return Turn(number, segment.voice, segment.start, segment.end, segment.start, segment.end, not_before)
 
     def _place(self, turn: Turn, segment: Segment) -> None:
         turn.voice, turn.start, turn.end, turn.paused = segment.voice, segment.start, segment.end, segment.paused
@@ -219,6 +216,7 @@ class Cutter:
             begun = self.open.sent_from
             taken.append((self.open.start if begun is None else begun, segment.end + MARGIN))
         turn = self._new_turn(segment, max((high for low, high in taken if low <= segment.start), default=0))
+        self._place(turn, segment)
         turn.not_after = min((low for low, _ in taken if low > segment.start), default=turn.not_after)
         turn.closed = True
         until = min(turn.last, turn.not_after)
@@ -231,11 +229,8 @@ class Cutter:
         self._closed(turn)
 
     def _uncovered(self, start: int, end: int) -> list[tuple[int, int]]:
-        pieces = [(start, end)]
         taken = [*self._reserved, (self._audio_start(self.open), end)] if self.open else list(self._reserved)
-        for low, high in taken:
-            pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
-        return pieces
+        return outside(start, end, taken)
 
     def _reserve(self, turn: Turn, until: int) -> None:
         # A second attempt sends just what the first one did, also what went into it by mistake.

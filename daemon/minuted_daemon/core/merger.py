@@ -284,13 +284,13 @@ class Merger:
         return self._speakers.setdefault(voice, SpeakerNumber(len(self._speakers) + 1))
 
     def _state(self, turn: Turn, partial: bool = False) -> TurnState:
-        unknown = turn.voice == UNHEARD
+        speaker = self._speaker_of(turn)
         return TurnState(
             turn.number,
             Sample(turn.start),
             Sample(turn.end),
-            None if unknown else self._speaker(turn.voice),
-            Attribution.UNKNOWN if unknown else Attribution.DIARIZED,
+            speaker,
+            Attribution.UNKNOWN if speaker is None else Attribution.DIARIZED,
             turn.partial.strip() if partial else turn.text,
             TextSource.NONE if partial else turn.text_source,
             turn.overlapping,

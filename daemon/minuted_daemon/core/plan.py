@@ -4,7 +4,7 @@ Segments say what ought to be; what was already sent to the transcriber is recon
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minuted_daemon.core.floor import Stretch
 from minuted_daemon.core.samples import BLOCK, samples
@@ -19,19 +19,19 @@ _PAUSE_FROM = 0.6  # of the longest turn
 
 @dataclass(slots=True)
 class Segment:
-    """One holder's speech from `start` to `end` with its pauses: `parts` are the stretches inside.
+    """One holder's speech from `start` to `end` with its pauses.
 
     `closed`: no more of it will come. `paused`: the holder is known to be silent behind it. `resume`: where the same
-    holder goes on after a cut in a pause.
+    holder goes on after a cut in a pause. `parts`: the stretches inside, of a segment that may yet be cut.
     """
 
     voice: Voice
     start: int
     end: int
-    parts: list[tuple[int, int]]
     closed: bool = False
     paused: bool = False
     resume: int | None = None
+    parts: list[tuple[int, int]] = field(default_factory=list)
 
 
 def join(
@@ -57,7 +57,7 @@ def join(
             continue
         if last is not None:
             last.closed = True
-        segments.append(Segment(stretch.voice, stretch.start, stretch.end, [(stretch.start, stretch.end)]))
+        segments.append(Segment(stretch.voice, stretch.start, stretch.end, parts=[(stretch.start, stretch.end)]))
     if segments:
         goes_on = bool(stretches) and stretches[-1].open
         last = segments[-1]
@@ -132,9 +132,8 @@ def _spoken(spans: Sequence[Span], voice: Voice, start: int, end: int) -> bool:
 def split(segment: Segment, cut: int) -> tuple[Segment, Segment | None]:
     """Split a segment in two; None where nothing is left behind the cut yet."""
     resume = segment.resume if segment.resume is not None else cut
-    head = [(start, min(end, cut)) for start, end in segment.parts if start < cut]
     tail = [(max(start, resume), end) for start, end in segment.parts if end > resume]
-    first = Segment(segment.voice, segment.start, cut, head, closed=True, resume=resume)
+    first = Segment(segment.voice, segment.start, cut, closed=True, resume=resume)
     if not tail:
         return first, None
-    return first, Segment(segment.voice, tail[0][0], segment.end, tail, segment.closed, segment.paused)
+    return first, Segment(segment.voice, tail[0][0], segment.end, segment.closed, segment.paused, parts=tail)

@@ -51,9 +51,8 @@ class _Voice:
         self.spans: list[Span] = []
 
     def add_start(self, at: int, order: int) -> bool:
-        # An end that arrived before its own start, at the same position: a pair of no length.
         insort(self.marks, _Mark(at, _START, order))
-        return self._read()
+        return self.read()
 
     def add_end(self, at: int, order: int) -> bool:
         if any(mark.kind == _END and mark.at == at and not mark.provisional for mark in self.marks):
@@ -63,21 +62,22 @@ class _Voice:
             opened = self.spans[-1] if self.spans and self.spans[-1].end is None else None
             if opened is not None and 0 <= opened.start - at <= _NEGATIVE_PAIR:
                 self.marks = [mark for mark in self.marks if not (mark.kind == _START and mark.at == opened.start)]
-                return self._read()
+                return self.read()
         insort(self.marks, _Mark(at, _END, order))
         self._drop_replaced(at)
-        return self._read()
+        return self.read()
 
     def add_provisional_end(self, at: int, order: int) -> bool:
         insort(self.marks, _Mark(at, _END, order, provisional=True))
-        return self._read()
+        return self.read()
 
     def _drop_replaced(self, at: int) -> None:
         # A true end replaces the provisional one of the same span: no start lies between the two.
         started = max((mark.at for mark in self.marks if mark.kind == _START and mark.at < at), default=0)
         self.marks = [mark for mark in self.marks if not (mark.provisional and started <= mark.at < at)]
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
+        """Read the spans off the marks; tell whether any changed."""
         spans: list[Span] = []
         since: _Mark | None = None
         for mark in self.marks:
@@ -102,7 +102,7 @@ class _Voice:
         if keep:
             # Provisional ends stay with their span; all that lies behind the last forgotten end goes.
             self.marks = [mark for mark in self.marks if mark.at > keep or (mark.at == keep and mark.kind == _START)]
-            self._read()
+            self.read()
         elif not self.spans:
             self.marks = [mark for mark in self.marks if mark.at > before]
 
@@ -150,8 +150,8 @@ class Timeline:
             if span.end is not None:
                 insort(target.marks, _Mark(span.end, _END, self._next()))
         if moved:
-            source._read()  # noqa: SLF001  one module, one thing
-            target._read()  # noqa: SLF001
+            source.read()
+            target.read()
         return bool(moved)
 
     def spans(self, since: int) -> list[Span]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.samples import outside, samples
 from minuted_daemon.core.timeline import UNHEARD, Span
 from minuted_daemon.core.voice import VoiceTrack
 
@@ -118,8 +118,9 @@ class UnheardSpeech:
 
 def _outside(start: int, end: int, spans: Sequence[Span], margin: int) -> list[tuple[int, int]]:
     """What of [start, end) lies outside all spans, and is not wholly within `margin` of one."""
-    pieces = [(start, end)]
     near = [(span.start, end if span.end is None else span.end) for span in spans if span.start - margin < end]
-    for low, high in near:
-        pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
-    return [(a, b) for a, b in pieces if not any(low - margin <= a and b <= high + margin for low, high in near)]
+    return [
+        (a, b)
+        for a, b in outside(start, end, near)
+        if not any(low - margin <= a and b <= high + margin for low, high in near)
+    ]
