@@ -1,7 +1,7 @@
 """The merge's parts on their own: floor, timeline, hold-back, voice."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minuted_daemon.core.floor import hold_floor
@@ -30,6 +30,7 @@ def activity(draw: st.DrawFn) -> list[Segment]:
     return segments
 
 
+@example([Segment("B", 0, 800), Segment("C", 0, 800), Segment("D", 0, 800), Segment("D", 1600, 2400)])
 @given(activity())
 def test_the_floor_and_its_turns_are_those_of_the_rules(segments: list[Segment]) -> None:
     ordered = sorted(segments, key=lambda segment: segment.start)

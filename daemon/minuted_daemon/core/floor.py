@@ -40,6 +40,7 @@ class _Scan:
         self.horizon, self.final = horizon, final
         self.active: dict[Voice, tuple[int, int]] = {}
         self.starts: dict[Voice, list[int]] = {}
+        self.ends: dict[int, list[Voice]] = {}
         # (position, end before start, order, voice)
         self.marks: list[tuple[int, int, int, Voice]] = []
         for span in spans:
@@ -52,6 +53,7 @@ class _Scan:
                 self.marks.append((span.start, 1, span.order, span.voice))
             if span.end is not None:
                 self.marks.append((span.end, 0, span.order, span.voice))
+                self.ends.setdefault(span.end, []).append(span.voice)
         self.marks.sort()
         self.holder = holder if holder in self.active else self._most_recent()
         self.since = begin
@@ -66,7 +68,9 @@ class _Scan:
                 if self.holder is None or (self.holder == UNHEARD and voice != UNHEARD):
                     self._pass_to(voice, at)
                 continue
-            self.active.pop(voice, None)
+            # Whoever ends at this very position cannot take the floor here.
+            for other in self.ends[at]:
+                self.active.pop(other, None)
             if voice != self.holder or self._restarts(voice, at):
                 continue
             if voice != UNHEARD and not self.final and self.horizon < at + RESTART:
