@@ -119,6 +119,8 @@ def counting(room: Room) -> list[tuple[int, int]]:
     for _, output in room.outputs:
         if isinstance(output, TurnSettled | TurnRevised):
             generations[output.turn.number] = output.generation
+        elif isinstance(output, TurnRetracted):
+            generations.pop(output.number, None)
     return sorted(span for utterance in generations.values() if utterance for span in room.sent[utterance].ranges)
 
 

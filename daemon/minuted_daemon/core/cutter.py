@@ -4,23 +4,24 @@ Everything before `done_to` is decided. From there on the plan is made anew each
 open turn has a past that the plan must respect.
 """
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from minuted_daemon.core.book import Book
+from minuted_daemon.core.epochs import Epochs
 from minuted_daemon.core.events import TurnNumber
 from minuted_daemon.core.floor import hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
-from minuted_daemon.core.samples import FRAME, outside, samples
-from minuted_daemon.core.timeline import UNHEARD, Span, Timeline, Voice
+from minuted_daemon.core.samples import FRAME, samples
+from minuted_daemon.core.timeline import UNHEARD, Span, Voice
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
 from minuted_daemon.core.unheard import HANG, MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of another voice in a turn's audio
 _LATE_WAIT = samples(1.5)
-LATE_NEWS = samples(10.0)
-"""Speech that is told of later than this behind the horizon makes no turn any more."""
+LATE_NEWS = samples(30.0)
+"""News that comes later than this behind the horizon makes no turn and changes none that is closed."""
 
 
 class Cutter:
@@ -31,10 +32,12 @@ class Cutter:
 
     def __init__(
         self,
-        timeline: Timeline,
+        epochs: Epochs,
         unheard: UnheardSpeech,
         track: VoiceTrack,
         lane: Lane,
+        book: Book,
+        numbers: Iterator[int],
         join_gap: int,
         max_turn: int,
         closed: Callable[[Turn], None],
@@ -43,18 +46,16 @@ class Cutter:
         self.open: Turn | None = None
         self.done_to = 0
         self.late = False  # there is, or may be, speech before done_to that no turn covers
-        self._timeline, self._unheard, self._lane = timeline, unheard, lane
-        self._track = track
+        self._epochs, self._unheard, self._lane = epochs, unheard, lane
+        self._track, self._book, self._numbers = track, book, numbers
         self._monologue = MonologueCutter(track, max_turn)
         self._join_gap = join_gap
         self._closed, self._vanished = closed, vanished
         self._holder: Voice | None = None
-        self._reserved: deque[tuple[int, int]] = deque()  # audio that is in a closed turn's commit, or will be
-        self._next_number = 1
 
     def plan(self, horizon: int, hold_back: int, final: bool) -> None:
         """Bring the turns up to what is known now. horizon: events before it are known."""
-        spans = self._spans(self.done_to)
+        spans = self.spans(self.done_to)
         stretches = hold_floor(spans, self.done_to, horizon, self._holder, final)
         segments = join(stretches, horizon, self._unheard.claimed_to, self._join_gap, final, spans)
         steps = self._reconcile(segments)
@@ -69,7 +70,7 @@ class Cutter:
         """Make turns of speech before `done_to` that no turn covers: news that came too late for the plan."""
         self.late = False
         since = horizon - LATE_NEWS
-        for span in self._spans(since):
+        for span in self.spans(since):
             if span.start >= self.done_to:
                 break
             if not final and self._may_grow(span, horizon):
@@ -85,17 +86,24 @@ class Cutter:
             return span.end is not None and self._unheard.claimed_to < min(span.end + HANG, self.done_to)
         return span.end is None and span.start > horizon - _LATE_WAIT
 
-    def forget(self, before: int) -> None:
-        """Drop what ended before this position."""
-        while self._reserved and self._reserved[0][1] < before:
-            self._reserved.popleft()
-
-    # --- planning ---
-
-    def _spans(self, since: int) -> list[Span]:
-        spans = self._timeline.spans(since) + self._unheard.spans(since)
+    def spans(self, since: int) -> list[Span]:
+        """Whoever speaks behind this position, as far as it is known, and what nobody claims."""
+        spans = self._epochs.spans(since) + self._unheard.spans(since)
         spans.sort(key=lambda span: (span.start, span.order))
         return spans
+
+    def revised(self, holder: Voice) -> None:
+        """The past was decided anew: so this voice held the floor up to `done_to`."""
+        self._holder = holder
+
+    @property
+    def taken_from(self) -> int | None:
+        """Audio from here on is the open turn's."""
+        if self.open is None:
+            return None
+        return self.open.start if self.open.sent_from is None else self.open.sent_from
+
+    # --- planning ---
 
     def _reconcile(self, segments: list[Segment]) -> list[tuple[Segment, Turn | None]]:
         """Say which segment the open turn is, and give it what was sent of it already."""
@@ -116,6 +124,7 @@ class Cutter:
             share for segment, share in zip(segments, shares, strict=True) if segment is not main and share > 0
         )
         foreign = max(foreign, self._voiced_behind(main, segments, high))
+        turn.misfit = foreign > _TOLERANCE and turn.repaired
         if foreign > _TOLERANCE and not turn.repaired:
             turn.repaired = True
             self._lane.withdraw(turn)
@@ -164,7 +173,7 @@ class Cutter:
         if turn is None:
             turn = self._new_turn(segment, 0)
         if turn.sent_to is None:
-            turn.not_before = max((high for _, high in self._reserved), default=0)
+            turn.not_before = self._book.taken_to
         sent_to = turn.sent_to or segment.start
         cut = self._monologue.cut(segment, spans, sent_to, hold_back)
         rest: Segment | None = None
@@ -183,8 +192,7 @@ class Cutter:
         return True
 
     def _new_turn(self, segment: Segment, not_before: int) -> Turn:
-        number = TurnNumber(self._next_number)
-        self._next_number += 1
+        number = TurnNumber(next(self._numbers))
         return Turn(number, segment.voice, segment.start, segment.end, segment.start, segment.end, not_before)
 
     def _place(self, turn: Turn, segment: Segment) -> None:
@@ -211,10 +219,9 @@ class Cutter:
 
     def _late(self, segment: Segment) -> None:
         """Make a closed turn of speech in a gap between turns; its audio stays within the gap."""
-        taken = list(self._reserved)
-        if self.open is not None:
-            begun = self.open.sent_from
-            taken.append((self.open.start if begun is None else begun, segment.end + MARGIN))
+        taken = self._book.taken()
+        if self.taken_from is not None:
+            taken.append((self.taken_from, segment.end + MARGIN))
         turn = self._new_turn(segment, max((high for low, high in taken if low <= segment.start), default=0))
         self._place(turn, segment)
         turn.not_after = min((low for low, _ in taken if low > segment.start), default=turn.not_after)
@@ -229,15 +236,13 @@ class Cutter:
         self._closed(turn)
 
     def _uncovered(self, start: int, end: int) -> list[tuple[int, int]]:
-        taken = [*self._reserved, (self._audio_start(self.open), end)] if self.open else list(self._reserved)
-        return outside(start, end, taken)
+        return self._book.uncovered(start, min(end, self._audio_start(self.open)) if self.open else end)
 
     def _reserve(self, turn: Turn, until: int) -> None:
         # A second attempt sends just what the first one did, also what went into it by mistake.
-        start = turn.first = self._audio_start(turn)
+        turn.first = self._audio_start(turn)
         turn.last = until
-        if until > start:  # else all of it is in other turns' commits
-            self._reserved.append((start, until))
+        self._book.add(turn)
 
     def _audio_start(self, turn: Turn) -> int:
         return turn.sent_from if turn.sent_from is not None else max(turn.not_before, turn.first)

@@ -4,10 +4,12 @@ This file joins the parts and turns their state into outputs. Who is active is t
 floor.py's, where turns are cut plan.py's and cutter.py's, what the transcriber is sent and answers lane.py's.
 """
 
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
+from minuted_daemon.core.book import Book
 from minuted_daemon.core.cutter import LATE_NEWS, Cutter
 from minuted_daemon.core.events import (
     Attribution,
@@ -15,12 +17,12 @@ from minuted_daemon.core.events import (
     Epoch,
     EpochClosed,
     EpochOpened,
+    EpochTookOver,
     MergeOutput,
     Overlap,
-    SpeakerEnded,
     SpeakerNumber,
     SpeakerRelabelled,
-    SpeakerStarted,
+    SpeakersMatched,
     TextCompleted,
     TextFailed,
     TextGrew,
@@ -37,10 +39,13 @@ from minuted_daemon.core.events import (
     UtteranceId,
     VoiceObserved,
 )
+from minuted_daemon.core.epochs import Epochs, Relabelled
 from minuted_daemon.core.holdback import HoldBack
+from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.lane import Lane
+from minuted_daemon.core.reviser import Reviser, Revision
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples, seconds
-from minuted_daemon.core.timeline import UNHEARD, Timeline, Voice
+from minuted_daemon.core.timeline import UNHEARD
 from minuted_daemon.core.turn import Turn
 from minuted_daemon.core.unheard import MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
@@ -66,7 +71,9 @@ class MergeSettings:
 MergeInput = (
     VoiceObserved
     | EpochOpened
+    | EpochTookOver
     | EpochClosed
+    | SpeakersMatched
     | TranscriberEvent
     | TranscriberReady
     | TranscriberLost
@@ -84,23 +91,34 @@ class Merger:
     def __init__(self, settings: MergeSettings) -> None:
         self._settings = settings
         self._track = VoiceTrack()
-        self._timeline = Timeline()
+        self._identity = Identity()
+        self._epochs = Epochs(self._identity)
         self._unheard = UnheardSpeech(self._track)
         self._hold_back = HoldBack(settings.hold_back_s, settings.diarizer_lag_s)
         self._lane = Lane()
+        self._book = Book()
+        self._numbers = count(1)
         self._cutter = Cutter(
-            self._timeline,
+            self._epochs,
             self._unheard,
             self._track,
             self._lane,
+            self._book,
+            self._numbers,
             samples(settings.join_gap_s),
             samples(settings.max_turn_s),
             self._turn_closed,
             self._turn_vanished,
         )
-        self._voices: dict[tuple[Epoch, str], Voice] = {}
-        self._speakers: dict[Voice, SpeakerNumber] = {}
-        self._bases: dict[Epoch, int] = {}
+        self._reviser = Reviser(
+            self._cutter,
+            self._track,
+            self._lane,
+            self._book,
+            self._numbers,
+            samples(settings.join_gap_s),
+            self._turn_renamed,
+        )
         self._now = 0
         self._horizon = 0
         self._retained = 0
@@ -127,10 +145,15 @@ class Merger:
             case TextFailed():
                 self._lane.failed(event.utterance)
             case EpochOpened():
-                self._bases[event.epoch] = event.base
-                self._unheard.diarizer_came(event.base)
+                if self._epochs.opened(event):
+                    self._unheard.diarizer_came(event.base)
+            case EpochTookOver():
+                self._changed |= self._epochs.took_over(event) is not None
             case EpochClosed():
                 self._close_epoch(event)
+            case SpeakersMatched():
+                if self._epochs.match(event.newer, event.older):
+                    self._speakers_joined()
             case TranscriberReady():
                 self._lane.ready()
             case TranscriberLost():
@@ -143,21 +166,15 @@ class Merger:
 
         Events of an epoch that is not open are dropped: nobody can say where they belong.
         """
-        base = self._bases.get(epoch)
-        if base is None:
-            return
         if isinstance(event, SpeakerRelabelled):
-            old, new = self._voice(epoch, event.old), self._voice(epoch, event.new)
-            if old != new:
-                self._relabel(old, new, base + event.start, base + event.end)
+            relabelled = self._epochs.relabel(epoch, event)
+            if relabelled is not None:
+                self._relabel(relabelled)
             return
-        at = base + event.at
-        self._hold_back.observe(sent_to - at)
-        voice = self._voice(epoch, event.label)
-        if isinstance(event, SpeakerStarted):
-            self._news(self._timeline.start(voice, at), at)
-        elif isinstance(event, SpeakerEnded):
-            self._news(self._timeline.end(voice, at), at)
+        heard = self._epochs.tell(epoch, event)
+        if heard is not None:
+            self._hold_back.observe(sent_to - heard.at)
+            self._news(heard.changed_from)
 
     def close(self) -> None:
         """No more audio and no more diarizer events will come: decide all that is left at the next `advance`."""
@@ -174,12 +191,17 @@ class Merger:
 
         Calling it again with the same `now` and nothing fed gives nothing.
         """
-        self._now = max(now, self._now)
+        later, self._now = now > self._now, max(now, self._now)
         self._end_silent()
         moved = self._move_horizon()
+        if self._epochs.join(self._horizon):
+            self._speakers_joined()
         if moved or self._changed or (self._closing and not self._final):
             self._final = self._closing
             self._cut()
+        looked_from = self._reviser.advance(self._now, self._frozen_to, self._final) if later else None
+        if looked_from is not None:
+            self._correct_overlaps(looked_from)
         self._lane.advance(self._now, self._horizon)
         self._outputs.extend(self._lane.commands)
         self._lane.commands.clear()
@@ -190,10 +212,25 @@ class Merger:
         outputs, self._outputs = self._outputs, []
         return outputs
 
+    def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
+        """Whose label this is, None before their first turn. A later join may change the answer."""
+        voice = self._epochs.voice(epoch, label)
+        return None if voice is None else self._identity.known(voice)
+
+    def epochs_of(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
+        """The epochs that have a label which is this speaker's. Who shares one with another can never be the other."""
+        return self._epochs.of_speaker(speaker)
+
     @property
     def settled(self) -> bool:
         """True once closed and no turn waits for anything."""
-        return self._final and self._cutter.open is None and not self._waiting and self._lane.idle
+        return (
+            self._final
+            and self._cutter.open is None
+            and not self._waiting
+            and self._lane.idle
+            and not self._reviser.busy
+        )
 
     @property
     def retain_from(self) -> Sample:
@@ -210,9 +247,7 @@ class Merger:
     def next_deadline(self) -> Sample | None:
         """When `advance` must be called at the latest even if nothing is fed; None if nothing is due."""
         due = [turn.revised_at + _REVISE_EVERY for turn in self._changed_finals]
-        answer = self._lane.deadline()
-        if answer is not None:
-            due.append(answer)
+        due += [at for at in (self._lane.deadline(), self._reviser.deadline()) if at is not None]
         return Sample(min(due)) if due else None
 
     @property
@@ -222,26 +257,35 @@ class Merger:
 
     # --- parts ---
 
-    def _voice(self, epoch: Epoch, label: str) -> Voice:
-        return self._voices.setdefault((epoch, label), Voice(len(self._voices) + 1))
-
-    def _news(self, changed: bool, at: int) -> None:
-        self._changed |= changed
-        self._cutter.late |= changed and at < self._cutter.done_to
-        if changed:
-            self._unheard.judge_again(max(at, self._horizon - LATE_NEWS))
+    def _news(self, changed_from: int | None) -> None:
+        if changed_from is None:
+            return
+        self._changed = True
+        self._cutter.late |= changed_from < self._cutter.done_to
+        self._unheard.judge_again(max(changed_from, self._horizon - LATE_NEWS))
+        self._reviser.news(changed_from, self._now)
 
     def _close_epoch(self, event: EpochClosed) -> None:
-        if self._bases.pop(event.epoch, None) is None:
+        broke = self._epochs.closed(event)
+        if broke is None:
             return
-        for (epoch, _), voice in self._voices.items():
-            if epoch == event.epoch:
-                self._changed |= self._timeline.cut_off(voice, event.heard_to)
-        self._unheard.diarizer_went(event.heard_to)
+        if broke.changed:
+            self._news(broke.at)
+        if broke.resumed_from is None or broke.resumed_from > broke.at:
+            self._unheard.diarizer_went(broke.at)
+        if broke.resumed_from is not None:
+            self._unheard.diarizer_came(broke.resumed_from)
+
+    def _speakers_joined(self) -> None:
+        """Some speakers are others now: growing turns show it at once, final ones are revised where it matters."""
+        for turn in self._finals:
+            turn.overlapping = self._of_others(turn, turn.overlapping)
+            if self._state(turn) != turn.shown:
+                self._to_revise(turn)
 
     def _end_silent(self) -> None:
         silent_since = max(self._track.last_voiced, 1)
-        if self._track.end - silent_since >= _SILENCE_ENDS and self._timeline.fall_silent(silent_since):
+        if self._track.end - silent_since >= _SILENCE_ENDS and self._epochs.fall_silent(silent_since):
             self._changed = True
 
     def _move_horizon(self) -> bool:
@@ -255,7 +299,7 @@ class Merger:
     def _cut(self) -> None:
         self._changed = False
         before = self._unheard.claimed_to
-        spans = self._timeline.spans(before - LATE_NEWS)
+        spans = self._epochs.spans(before - LATE_NEWS)
         if self._unheard.advance(self._horizon, spans, self._final):
             self._cutter.late |= before < self._cutter.done_to
         self._cutter.plan(self._horizon, self._hold_back.length, self._final)
@@ -266,6 +310,8 @@ class Merger:
         self._speaker_of(turn)  # a label is a speaker from its first turn
         turn.overlapping = self._overlaps(turn)
         self._waiting.append(turn)
+        if turn.misfit:
+            self._reviser.news(turn.start, self._now)
 
     def _turn_vanished(self, turn: Turn) -> None:
         turn.gone = True
@@ -274,23 +320,29 @@ class Merger:
 
     def _overlaps(self, turn: Turn) -> tuple[Overlap, ...]:
         others = [
-            Overlap(self._speaker(voice), length)
-            for voice, length in self._timeline.active_time(turn.start, turn.end)
+            Overlap(self._identity.speaker(voice), length)
+            for voice, length in self._epochs.active_time(turn.start, turn.end)
             if voice != turn.voice and length >= _OVERLAP_LEAST
         ]
-        return tuple(sorted(others, key=lambda overlap: overlap.speaker))
+        return self._of_others(turn, others)
 
-    def _speaker(self, voice: Voice) -> SpeakerNumber:
-        return self._speakers.setdefault(voice, SpeakerNumber(len(self._speakers) + 1))
+    def _of_others(self, turn: Turn, overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
+        """One entry for each speaker as they are known now; nobody overlaps with himself."""
+        total: Counter[SpeakerNumber] = Counter()
+        for overlap in overlaps:
+            total[self._identity.standing(overlap.speaker)] += overlap.duration
+        own = self._speaker_of(turn)
+        return tuple(Overlap(speaker, length) for speaker, length in sorted(total.items()) if speaker != own)
 
     def _state(self, turn: Turn, partial: bool = False) -> TurnState:
         speaker = self._speaker_of(turn)
+        told = Attribution.DIARIZED if turn.voice != UNHEARD else Attribution.INFERRED
         return TurnState(
             turn.number,
             Sample(turn.start),
             Sample(turn.end),
             speaker,
-            Attribution.UNKNOWN if speaker is None else Attribution.DIARIZED,
+            Attribution.UNKNOWN if speaker is None else told,
             turn.partial.strip() if partial else turn.text,
             TextSource.NONE if partial else turn.text_source,
             turn.overlapping,
@@ -308,14 +360,17 @@ class Merger:
                 self._outputs.append(TurnGrew(turn.shown))
 
     def _speaker_of(self, turn: Turn) -> SpeakerNumber | None:
-        return None if turn.voice == UNHEARD else self._speaker(turn.voice)
+        if turn.voice == UNHEARD:
+            return self._epochs.inferred(turn.start, turn.end)
+        return self._identity.speaker(turn.voice)
 
     def _settle(self) -> None:
         for turn in self._lane.answered:
+            if self._reviser.took(turn):
+                continue
             self._waiting.remove(turn)
             turn.settled = True
-            silent = turn.text_source is TextSource.COMPLETED and not any(map(str.isalnum, turn.text))
-            if silent or turn.swallowed:
+            if turn.silent or turn.swallowed:
                 self._turn_vanished(turn)
                 continue
             turn.overlapping = self._overlaps(turn)
@@ -328,10 +383,51 @@ class Merger:
             turn.revised_at = min(turn.revised_at, self._now - _REVISE_EVERY)  # once in a turn's life: no need to wait
             self._to_revise(turn)
         self._lane.corrected.clear()
+        for revision in self._reviser.done:
+            self._replace(revision)
+        self._reviser.done.clear()
 
-    def _relabel(self, old: Voice, new: Voice, start: int, end: int) -> None:
-        self._changed |= self._timeline.relabel(old, new, start, end)
-        for turn in [*self._waiting, *self._finals]:
+    def _replace(self, revision: Revision) -> None:
+        """Put the new turns in the place of the old ones: what is gone first, then what changed, then what is new."""
+        before = {turn.number for turn in revision.old if not turn.gone}
+        said = [turn for turn in revision.new if not turn.silent and not turn.swallowed]
+        for turn in revision.old:
+            if turn in self._finals:
+                self._finals.remove(turn)
+            if turn in self._changed_finals:
+                self._changed_finals.remove(turn)
+            if not turn.gone and turn.number not in {other.number for other in said}:
+                self._outputs.append(TurnRetracted(turn.number, was_final=True))
+            turn.gone = True
+        for turn in revision.new:
+            turn.settled, turn.gone = True, turn not in said
+        for turn in sorted(said, key=lambda turn: turn.number not in before):
+            turn.overlapping = self._overlaps(turn)
+            turn.shown, turn.revised_at = self._state(turn), self._now
+            tell = TurnRevised if turn.number in before else TurnSettled
+            self._outputs.append(tell(turn.shown, self._generation(turn)))
+            self._finals.append(turn)
+
+    def _correct_overlaps(self, since: int) -> None:
+        """News changed for how long somebody else spoke during a final turn: worth a revision from 0.1 s on."""
+        for turn in self._finals:
+            if turn.end <= since:
+                continue
+            overlaps = self._overlaps(turn)
+            before = {overlap.speaker: overlap.duration for overlap in turn.overlapping}
+            after = {overlap.speaker: overlap.duration for overlap in overlaps}
+            if any(abs(after.get(one, 0) - before.get(one, 0)) >= _OVERLAP_LEAST for one in {*before, *after}):
+                turn.overlapping = overlaps
+                self._to_revise(turn)
+
+    def _turn_renamed(self, turn: Turn) -> None:
+        turn.revised_at = min(turn.revised_at, self._now - _REVISE_EVERY)  # the truth came late, nobody wavers
+        self._to_revise(turn)
+
+    def _relabel(self, told: Relabelled) -> None:
+        old, new, start, end = told.old, told.new, told.start, told.end
+        self._changed |= told.changed
+        for turn in [*self._waiting, *self._finals, *self._reviser.new_turns]:
             if turn.voice == old and 2 * (min(end, turn.end) - max(start, turn.start)) > turn.end - turn.start:
                 turn.voice = new
                 self._to_revise(turn)
@@ -352,10 +448,14 @@ class Merger:
     def _generation(self, turn: Turn) -> UtteranceId | None:
         return turn.utterance if turn.text_source is not TextSource.NONE else None
 
+    @property
+    def _frozen_to(self) -> int:
+        return self._now - samples(self._settings.freeze_s)
+
     def _forget(self) -> None:
-        while self._finals and self._finals[0].end < self._now - samples(self._settings.freeze_s):
+        while self._finals and self._finals[0].end < self._frozen_to:
             self._finals.popleft()
         before = self._cutter.done_to - _MEMORY
-        self._timeline.forget(before)
+        self._epochs.forget(before)
         self._unheard.forget(before)
-        self._cutter.forget(before)
+        self._book.forget(before)

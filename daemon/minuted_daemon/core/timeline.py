@@ -5,8 +5,9 @@ them, so a late, doubled or missing event costs no more than itself. Who holds t
 """
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import NewType
 
 from minuted_daemon.core.samples import samples
@@ -50,13 +51,13 @@ class _Voice:
         self.marks: list[_Mark] = []
         self.spans: list[Span] = []
 
-    def add_start(self, at: int, order: int) -> bool:
+    def add_start(self, at: int, order: int) -> int | None:
         insort(self.marks, _Mark(at, _START, order))
         return self.read()
 
-    def add_end(self, at: int, order: int) -> bool:
+    def add_end(self, at: int, order: int) -> int | None:
         if any(mark.kind == _END and mark.at == at and not mark.provisional for mark in self.marks):
-            return False  # told twice
+            return None  # told twice
         if not any(span.start < at and (span.end is None or at <= span.end) for span in self.spans):
             # An end with nothing to end. Directly before an open start it is that start's, from a pair of no length.
             opened = self.spans[-1] if self.spans and self.spans[-1].end is None else None
@@ -67,7 +68,7 @@ class _Voice:
         self._drop_replaced(at)
         return self.read()
 
-    def add_provisional_end(self, at: int, order: int) -> bool:
+    def add_provisional_end(self, at: int, order: int) -> int | None:
         insort(self.marks, _Mark(at, _END, order, provisional=True))
         return self.read()
 
@@ -76,8 +77,8 @@ class _Voice:
         started = max((mark.at for mark in self.marks if mark.kind == _START and mark.at < at), default=0)
         self.marks = [mark for mark in self.marks if not (mark.provisional and started <= mark.at < at)]
 
-    def read(self) -> bool:
-        """Read the spans off the marks; tell whether any changed."""
+    def read(self) -> int | None:
+        """Read the spans off the marks; give the first position at which they changed."""
         spans: list[Span] = []
         since: _Mark | None = None
         for mark in self.marks:
@@ -89,9 +90,25 @@ class _Voice:
                 since = None
         if since is not None:
             spans.append(Span(self.voice, since.at, None, since.order))
-        changed = spans != self.spans
+        changed_from = _differ_from(self.spans, spans)
         self.spans = spans
-        return changed
+        return changed_from
+
+    def rewrite(self, spans: Sequence[Span], order: int) -> None:
+        """Be active where any of these spans is."""
+        self.marks = []
+        until: int | None = -1
+        for span in sorted(spans, key=lambda span: span.start):
+            if until is None:
+                break
+            if span.start > until:
+                if self.marks:
+                    insort(self.marks, _Mark(until, _END, order))
+                insort(self.marks, _Mark(span.start, _START, span.order))
+            until = None if span.end is None else max(until, span.end)
+        if self.marks and until is not None:
+            insort(self.marks, _Mark(until, _END, order))
+        self.read()
 
     def forget(self, before: int) -> None:
         keep = 0
@@ -107,6 +124,18 @@ class _Voice:
             self.marks = [mark for mark in self.marks if mark.at > before]
 
 
+def _differ_from(before: list[Span], after: list[Span]) -> int | None:
+    for old, new in zip_longest(before, after):
+        if old == new:
+            continue
+        starts = {span.start for span in (old, new) if span is not None}
+        if len(starts) > 1 or old is None or new is None:
+            return min(starts)
+        ends = [span.end for span in (old, new) if span.end is not None]
+        return min(ends, default=new.start) if old.end != new.end else new.start
+    return None
+
+
 class Timeline:
     """The activity of all voices over the recent past."""
 
@@ -114,25 +143,25 @@ class Timeline:
         self._voices: dict[Voice, _Voice] = {}
         self._order = 0
 
-    def start(self, voice: Voice, at: int) -> bool:
-        """Take a start; tell whether any span changed."""
+    def start(self, voice: Voice, at: int) -> int | None:
+        """Take a start; give the first position at which any span changed, None if none did."""
         return self._of(voice).add_start(at, self._next())
 
-    def end(self, voice: Voice, at: int) -> bool:
-        """Take an end; tell whether any span changed."""
+    def end(self, voice: Voice, at: int) -> int | None:
+        """Take an end; give the first position at which any span changed, None if none did."""
         return self._of(voice).add_end(at, self._next())
 
     def cut_off(self, voice: Voice, at: int) -> bool:
         """The voice's epoch is gone: whatever is open ends at `at`."""
         entry = self._of(voice)
-        return any(span.end is None for span in entry.spans) and entry.add_end(at, self._next())
+        return any(span.end is None for span in entry.spans) and entry.add_end(at, self._next()) is not None
 
     def fall_silent(self, since: int) -> bool:
         """Nobody was heard since `since`, for longer than a speaker may pause: end what is open, provisionally."""
         changed = False
         for entry in self._voices.values():
             if entry.spans and entry.spans[-1].end is None and entry.spans[-1].start < since:
-                changed |= entry.add_provisional_end(since, self._next())
+                changed |= entry.add_provisional_end(since, self._next()) is not None
         return changed
 
     def relabel(self, old: Voice, new: Voice, start: int, end: int) -> bool:
@@ -143,15 +172,9 @@ class Timeline:
             for span in source.spans
             if 2 * (min(span.end or end, end) - max(span.start, start)) > (span.end or end) - span.start
         ]
-        for span in moved:
-            until = span.end if span.end is not None else span.start
-            source.marks = [mark for mark in source.marks if not span.start <= mark.at <= until]
-            insort(target.marks, _Mark(span.start, _START, span.order))
-            if span.end is not None:
-                insort(target.marks, _Mark(span.end, _END, self._next()))
         if moved:
-            source.read()
-            target.read()
+            source.rewrite([span for span in source.spans if span not in moved], self._next())
+            target.rewrite([*target.spans, *moved], self._next())
         return bool(moved)
 
     def spans(self, since: int) -> list[Span]:

@@ -27,6 +27,7 @@ class Turn:
     closed: bool = False
     paused: bool = False  # the holder is known to be silent behind the last part
     repaired: bool = False
+    misfit: bool = False  # more of another voice went into its audio than a repair could take out
 
     utterance: UtteranceId | None = None  # the attempt under way
     sent_from: int | None = None
@@ -52,6 +53,11 @@ class Turn:
         low = max(self.first, self.not_before, since)
         high = min(self.last if self.closed or self.paused else self.end, self.not_after, until)
         return (low, high) if high > low else None
+
+    @property
+    def silent(self) -> bool:
+        """The transcriber heard no word in it."""
+        return self.text_source is TextSource.COMPLETED and not any(map(str.isalnum, self.text))
 
     @property
     def sent(self) -> int:
