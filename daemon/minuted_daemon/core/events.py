@@ -78,10 +78,24 @@ DiarizerEvent = SpeakerStarted | SpeakerEnded | SpeakerRelabelled
 
 @dataclass(frozen=True, slots=True)
 class EpochOpened:
-    """A new connection hears everything from `base` on; `base` is sample 0 of its stream."""
+    """A new connection hears everything from `base` on; `base` is sample 0 of its stream.
+
+    While another epoch is open, the new one stands by: what it tells is evidence of who is who, and no more.
+    """
 
     epoch: Epoch
     base: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class EpochTookOver:
+    """From `at` on the epoch that stood by tells who speaks; what the one before tells counts up to there.
+
+    Needs not be said when that one is gone: then the one that stood by goes on where it had heard to.
+    """
+
+    epoch: Epoch
+    at: Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +104,21 @@ class EpochClosed:
 
     epoch: Epoch
     heard_to: Sample
+
+
+# --- about who is who -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersMatched:
+    """Two speakers are one person, as their voices tell: whatever is `newer`'s becomes `older`'s.
+
+    Changes nothing where both were heard in one epoch (a diarizer that hears both tells them apart), or where either
+    is unknown.
+    """
+
+    newer: SpeakerNumber
+    older: SpeakerNumber
 
 
 # --- from the transcriber ---------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from itertools import count
 
 from minuted_daemon.core.book import Book
 from minuted_daemon.core.cutter import LATE_NEWS, Cutter
+from minuted_daemon.core.epochs import Epochs, Relabelled
 from minuted_daemon.core.events import (
     Attribution,
     DiarizerEvent,
@@ -39,7 +40,6 @@ from minuted_daemon.core.events import (
     UtteranceId,
     VoiceObserved,
 )
-from minuted_daemon.core.epochs import Epochs, Relabelled
 from minuted_daemon.core.holdback import HoldBack
 from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.lane import Lane
