@@ -58,12 +58,6 @@ class _Voice:
     def add_end(self, at: int, order: int) -> int | None:
         if any(mark.kind == _END and mark.at == at and not mark.provisional for mark in self.marks):
             return None  # told twice
-        if not any(span.start < at and (span.end is None or at <= span.end) for span in self.spans):
-            # An end with nothing to end. Directly before an open start it is that start's, from a pair of no length.
-            opened = self.spans[-1] if self.spans and self.spans[-1].end is None else None
-            if opened is not None and 0 <= opened.start - at <= _NEGATIVE_PAIR:
-                self.marks = [mark for mark in self.marks if not (mark.kind == _START and mark.at == opened.start)]
-                return self.read()
         insort(self.marks, _Mark(at, _END, order))
         self._drop_replaced(at)
         return self.read()
@@ -81,10 +75,17 @@ class _Voice:
         """Read the spans off the marks; give the first position at which they changed."""
         spans: list[Span] = []
         since: _Mark | None = None
+        nothing: int | None = None  # position of an end that ended nothing
         for mark in self.marks:
             if mark.kind == _START:
-                since = since or mark
-            elif since is not None:
+                # Directly behind an end that ended nothing, a start is the other half of a pair of no length.
+                empty = nothing is not None and mark.at - nothing <= _NEGATIVE_PAIR
+                nothing = None
+                if since is None and not empty:
+                    since = mark
+            elif since is None:
+                nothing = mark.at
+            else:
                 if mark.at > since.at:
                     spans.append(Span(self.voice, since.at, mark.at, since.order))
                 since = None
