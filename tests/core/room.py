@@ -19,6 +19,7 @@ from minuted_daemon.core.events import (
     Epoch,
     EpochClosed,
     EpochOpened,
+    EpochTookOver,
     MergeOutput,
     SpeakerEnded,
     SpeakerStarted,
@@ -129,6 +130,9 @@ class Room:
     def epoch_opens(self, at_s: float, epoch: int) -> None:
         self.at(at_s, lambda: self.merger.feed(EpochOpened(Epoch(epoch), Sample(s(at_s)))))
 
+    def takes_over(self, at_s: float, epoch: int) -> None:
+        self.at(at_s, lambda: self.merger.feed(EpochTookOver(Epoch(epoch), Sample(s(at_s)))))
+
     def _push(self, when: int, act: Callable[[], None]) -> None:
         heapq.heappush(self._schedule, (when, next(self._order), act))
 
@@ -169,7 +173,10 @@ class Room:
                 assert output.end > output.start
                 assert not heard.ranges or output.start >= heard.ranges[-1][1], "audio of an utterance must rise"
                 assert output.end <= self.length
-                heard.ranges.append((output.start, output.end))
+                if heard.ranges and heard.ranges[-1][1] == output.start:
+                    heard.ranges[-1] = (heard.ranges[-1][0], output.end)
+                else:
+                    heard.ranges.append((output.start, output.end))
                 self.sent_samples += output.end - output.start
                 if self.partials:
                     text = self.text(output.utterance)

@@ -73,6 +73,14 @@ def test_one_who_was_missed_before_is_no_rival_to_himself() -> None:
     assert sorted(joined(*prints)) == [(2, 1), (3, 1)]
 
 
+def test_where_known_strangers_sound_alike_nobody_is_joined() -> None:
+    twin = like(ADA, 0.95, 9)
+    assert joined(voice(1, ADA, 1), voice(2, twin, 1), voice(3, ADA, 2)) == []
+    assert joined(voice(1, ADA, 1), voice(3, like(ADA, 0.85, 10), 2), voice(4, twin, 2)) == []
+    # 3 was missed for that reason. Now 4 comes: it is like 3, but 3 may be 1 or 2, who are two.
+    assert joined(voice(1, ADA, 1), voice(2, twin, 1), voice(3, ADA, 2), voice(4, ADA, 3)) == []
+
+
 def test_a_join_forbids_what_it_makes_impossible() -> None:
     # 3 is joined to 1, and so is heard in epochs 1 and 2: 4, of epoch 2, cannot be 1 as well.
     prints = [voice(1, ADA, 1), voice(3, like(ADA, 0.95, 10), 2), voice(4, like(ADA, 0.7, 11), 2)]

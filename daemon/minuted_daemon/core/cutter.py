@@ -20,6 +20,8 @@ from minuted_daemon.core.voice import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of another voice in a turn's audio
 _LATE_WAIT = samples(1.5)
+_WORD = samples(0.12)
+"""The shortest voice between two commits that may be somebody's word."""
 LATE_NEWS = samples(30.0)
 """News that comes later than this behind the horizon makes no turn and changes none that is closed."""
 
@@ -52,6 +54,7 @@ class Cutter:
         self._join_gap = join_gap
         self._closed, self._vanished = closed, vanished
         self._holder: Voice | None = None
+        self._swept_to = 0
 
     def plan(self, horizon: int, hold_back: int, final: bool) -> None:
         """Bring the turns up to what is known now. horizon: events before it are known."""
@@ -65,6 +68,7 @@ class Cutter:
                 break
         if self.open is None:
             self.done_to = max(self.done_to, horizon - LATE_NEWS)
+        self._sweep(horizon if final else min(self.done_to, self._unheard.claimed_to) - MARGIN)
 
     def catch_late(self, horizon: int, final: bool) -> None:
         """Make turns of speech before `done_to` that no turn covers: news that came too late for the plan."""
@@ -214,6 +218,18 @@ class Cutter:
         self._lane.withdraw(turn)
         self.open = None
         self._vanished(turn)
+
+    def _sweep(self, until: int) -> None:
+        """Make turns of voice that came to lie between the commits, whoever it was thought to go with."""
+        if self.open is not None:
+            until = min(until, self._audio_start(self.open))
+        if until <= self._swept_to:
+            return
+        since, self._swept_to = self._swept_to, until
+        for low, high in self._book.uncovered(since - MARGIN, until):
+            for start, end in self._track.runs(low, high, voiced=True, at_least=_WORD):
+                active = dict(self._epochs.active_time(start, end))
+                self._late(Segment(max(active, key=active.__getitem__, default=UNHEARD), start, end, closed=True))
 
     # --- late news ---
 

@@ -44,7 +44,10 @@ class Health(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """The health of one link, with the reason (UPPER_SNAKE) and one sentence where it is not UP."""
+    """The health of one link, with a reason (UPPER_SNAKE) and one sentence unless all is well.
+
+    A link that is UP may have a reason, too: it works, but not as it was meant to.
+    """
 
     health: Health
     reason: str = ""
@@ -75,6 +78,7 @@ class SessionSettings:
     diarizer: str  # pyannote, local or none: never auto, which is resolved before
     transcriber: str  # openai, local or none
     languages: tuple[str, ...] = ()
+    fallback: str = "none"  # or local: who takes over from an engine that refuses for good
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,10 @@ class WallPoint:
 
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session as stored. Link health is live state and not stored, but `reason` of a FAILED session is."""
+    """A session as stored. Link health is live state and not stored, but `reason` of a FAILED session is.
+
+    `diarizer_sent` and `transcriber_sent`: samples at 16 kHz that went to each engine, as of the last change of state.
+    """
 
     id: SessionId
     name: str
@@ -98,6 +105,8 @@ class SessionRecord:
     heard: Sample = Sample(0)  # noqa: RUF009  a NewType
     reason: str = ""
     detail: str = ""
+    diarizer_sent: int = 0
+    transcriber_sent: int = 0
     seq: Seq = Seq(0)
 
 
