@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import pytest
 
 from minuted_daemon.core.events import (
+    Append,
+    AudioShed,
     Commit,
     TextCompleted,
     TextFailed,
@@ -18,6 +20,7 @@ from minuted_daemon.core.events import (
     UtteranceId,
 )
 from minuted_daemon.core.merger import MergeSettings
+from minuted_daemon.core.samples import RATE_HZ, Sample
 from tests.core.room import Room, assert_every_word_once, run_of_words, s, said
 
 
@@ -149,3 +152,34 @@ def test_silence_is_not_sent() -> None:
     room.speaks("A", 20, 20.5)
     room.run()
     assert room.sent_samples <= s(2 * (0.5 + 0.1 + 0.15))
+
+
+def test_after_an_outage_the_present_does_not_wait_for_the_past() -> None:
+    room = Room(run_of_words("a", 1, 149), 150)
+    room.speaks("A", 1, None)
+    room.at(20, lambda: room.merger.feed(TranscriberLost()))
+    room.at(110, lambda: room.merger.feed(TranscriberReady()))
+    room.run()
+    assert_every_word_once(room)
+    behind = [
+        (now - output.end) / RATE_HZ
+        for now, output in room.outputs
+        if isinstance(output, Append) and not output.makes_up and now > s(120)
+    ]
+    assert max(behind) <= room.merger.hold_back_s + 0.1
+    made_up = [(now, output) for now, output in room.outputs if isinstance(output, Append) and output.makes_up]
+    assert [output.start for _, output in made_up] == sorted(output.start for _, output in made_up), "oldest first"
+    sent = sum(output.end - output.start for _, output in made_up)
+    assert sent <= 4.1 * (made_up[-1][0] - made_up[0][0]) + s(0.5), "at most four times as fast as real time"
+
+
+def test_what_was_shed_gets_no_text_and_is_told_all_the_same() -> None:
+    room = Room([*run_of_words("a", 1, 3), *run_of_words("b", 30, 32)], 60)
+    room.speaks("A", 1, 3)
+    room.speaks("B", 30, 32)
+    room.at(0.5, lambda: room.merger.feed(TranscriberLost()))
+    room.at(20, lambda: room.merger.feed(AudioShed(Sample(s(10)))))
+    room.at(50, lambda: room.merger.feed(TranscriberReady()))
+    room.run()
+    assert [turn.text_source for turn in room.finals] == [TextSource.NONE, TextSource.COMPLETED]
+    assert room.merger.settled

@@ -14,7 +14,7 @@ DIMENSIONS = 64
 
 
 def direction(number: int) -> NDArray[np.float32]:
-    return np.eye(DIMENSIONS, dtype=np.float32)[number]
+    return np.asarray(np.eye(DIMENSIONS, dtype=np.float32)[number])
 
 
 def like(person: NDArray[np.float32], likeness: float, aside: int) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ over, up to where it was relieved or broke. So news may come late from either si
 but what it is about. An epoch that stands by reigns nowhere: it gathers evidence of who is who (shared_speech.py).
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -19,6 +19,7 @@ from minuted_daemon.core.events import (
     SpeakerRelabelled,
     SpeakerStarted,
 )
+from minuted_daemon.core.gaps import Gaps
 from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.samples import samples
 from minuted_daemon.core.shared_speech import SharedSpeech
@@ -28,11 +29,6 @@ _LATE_EVIDENCE = samples(10.0)
 """What was shared is added up for good once it lies so far back; events that come later no longer count for it."""
 _JOIN_UNTIL = samples(5.0)
 """So long behind a change-over late events may still show who is who."""
-_INFER = samples(3.0)
-"""The longest gap between two epochs that may be its two sides' own."""
-_EDGE = samples(0.35)
-_TOGETHER = samples(0.1)
-_MOST_GAPS = 32
 _ENDLESS = 1 << 62
 
 
@@ -100,21 +96,6 @@ class _Beside:
     matched: dict[Voice, Voice] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class _Gap:
-    """Nobody listened from `start` until `epoch` was first told of somebody."""
-
-    start: int
-    before: frozenset[Voice]  # whoever was cut off
-    epoch: Epoch | None = None
-    firsts: dict[Voice, int] = field(default_factory=dict)
-
-    def ends(self) -> tuple[int, frozenset[Voice]]:
-        """Where the next epoch's first speaker is heard, and who."""
-        first = min(self.firsts.values(), default=_ENDLESS)
-        return first, frozenset(voice for voice, at in self.firsts.items() if at < first + _TOGETHER)
-
-
 class Epochs:
     """Takes in what diarizers say; gives who was active when, over all epochs, under one voice for one person."""
 
@@ -126,7 +107,7 @@ class Epochs:
         self._fresh = True  # no turn can know yet of a voice of the leader
         self._voices: dict[tuple[Epoch, str], Voice] = {}
         self._next_voice = 1
-        self._gaps: deque[_Gap] = deque(maxlen=_MOST_GAPS)
+        self._gaps = Gaps()
 
     # --- connections ---
 
@@ -138,8 +119,7 @@ class Epochs:
             return False
         epoch.since = max([epoch.base, *(other.until for other in self._epochs.values() if other.until < _ENDLESS)])
         self._leader = epoch
-        if self._gaps and self._gaps[-1].epoch is None:
-            self._gaps[-1].epoch = epoch.number
+        self._gaps.ended(epoch.number)
         return True
 
     def took_over(self, event: EpochTookOver) -> int | None:
@@ -175,7 +155,11 @@ class Epochs:
         resumed_from = None if heir is None else self._hand_over(epoch, heir, max(at, heir.base))
         epoch.until = at
         if resumed_from is None or resumed_from > at:
-            self._note_gap(_Gap(at, cut_off), heir)
+            self._gaps.began(at, cut_off)
+            if heir is not None:
+                self._gaps.ended(heir.number)
+                for span in heir.timeline.spans(heir.base):
+                    self._gaps.heard(heir.number, span.voice, span.start)
         return Broke(at, resumed_from, bool(cut_off) or heir is not None)
 
     def _hand_over(self, old: _Epoch, new: _Epoch, at: int) -> int:
@@ -195,7 +179,7 @@ class Epochs:
         voice = self._voice(epoch, event.label)
         if isinstance(event, SpeakerStarted):
             changed_from = epoch.timeline.start(voice, at)
-            self._note_first(epoch, voice, at)
+            self._gaps.heard(epoch.number, voice, at)
         else:
             changed_from = epoch.timeline.end(voice, at)
         if epoch.since is None or at >= epoch.until:
@@ -310,31 +294,8 @@ class Epochs:
         return not self.of_speaker(newer) & self.of_speaker(older) and self._identity.match(newer, older)
 
     def inferred(self, start: int, end: int) -> SpeakerNumber | None:
-        """Whose unclaimed speech of [start, end) must be, because it lies in a gap between two epochs.
-
-        The gap is at most 3 s, one voice was cut off where it begins, and the same person alone is heard at its end.
-        """
-        for gap in self._gaps:
-            until, after = gap.ends()
-            if until - gap.start > _INFER or start < gap.start - _EDGE or end > until + _EDGE:
-                continue
-            if len(gap.before) == len(after) == 1:
-                one, other = (self._identity.known(voice) for side in (gap.before, after) for voice in side)
-                return one if one == other else None
-        return None
-
-    def _note_gap(self, gap: _Gap, heir: _Epoch | None) -> None:
-        self._gaps.append(gap)
-        if heir is not None:
-            gap.epoch = heir.number
-            for span in heir.timeline.spans(heir.base):
-                self._note_first(heir, span.voice, span.start)
-
-    def _note_first(self, epoch: _Epoch, voice: Voice, at: int) -> None:
-        if self._gaps and self._gaps[-1].epoch == epoch.number:
-            gap = self._gaps[-1]
-            if gap.start <= at <= gap.start + _INFER and at < gap.firsts.get(voice, _ENDLESS):
-                gap.firsts[voice] = at
+        """Whose the unclaimed speech of [start, end) must be, because it lies in a gap between two epochs."""
+        return self._gaps.inferred(start, end, self._identity.known)
 
     def _add_up(self, beside: _Beside, until: int) -> None:
         if until <= beside.added_to:

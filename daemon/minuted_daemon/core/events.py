@@ -166,6 +166,13 @@ class TranscriberLost:
 
 
 @dataclass(frozen=True, slots=True)
+class AudioShed:
+    """Audio before this position is no longer retained, though it may not have been transcribed."""
+
+    before: Sample
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriberRefused:
     """There will be no transcriber any more in this session; texts settle with what is there."""
 
@@ -190,11 +197,15 @@ class VoiceObserved:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Send the retained audio of [start, end) as part of an utterance. Ranges of one utterance rise."""
+    """Send the retained audio of [start, end) as part of an utterance. Ranges of one utterance rise.
+
+    One utterance at a time is under way, and beside it one of those that make up for an outage (`makes_up`).
+    """
 
     utterance: UtteranceId
     start: Sample
     end: Sample
+    makes_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

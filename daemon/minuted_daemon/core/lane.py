@@ -1,11 +1,15 @@
 """The way to the transcriber: turns wait here, are sent one after another, and get the text that answers them.
 
+There are two tracks with one utterance at a time each: one for what is said now, one for what is made up for after an
+outage, so that the living do not wait for the past.
+
 The lane knows utterances and answers; where turns begin and end is decided in cutter.py, and what becomes of a turn
 with its text in merger.py.
 """
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from minuted_daemon.core.events import Append, Clear, Commit, TextSource, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples
@@ -16,7 +20,8 @@ _SHORTEST_COMMIT = samples(0.3)
 _ANSWER_WAIT = 8 * RATE_HZ
 _MAX_MISSES = 2
 _LATE_ANSWER = 60 * RATE_HZ
-_MAX_BACKLOG = 300 * RATE_HZ
+_PAST = 10 * RATE_HZ
+"""Turns that ended longer ago than this when a connection comes are made up for beside those of the present."""
 
 
 @dataclass(slots=True)
@@ -24,6 +29,15 @@ class _Asked:
     turn: Turn
     utterance: UtteranceId
     due: int
+
+
+@dataclass(slots=True)
+class _Track:
+    """`quota`: how many samples may be sent at once."""
+
+    makes_up: bool
+    queue: deque[Turn] = field(default_factory=deque)
+    quota: int = 0
 
 
 class Lane:
@@ -36,7 +50,7 @@ class Lane:
         self.answered: list[Turn] = []
         self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
         self.commands: list[Append | Commit | Clear] = []
-        self._queue: deque[Turn] = deque()
+        self._present, self._past = _Track(makes_up=False), _Track(makes_up=True)
         self._asked: dict[UtteranceId, _Asked] = {}
         self._late: dict[UtteranceId, _Asked] = {}
         self._superseded: dict[UtteranceId, Turn] = {}
@@ -44,19 +58,19 @@ class Lane:
         self._refused = False
         self._next_utterance = 1
         self._now = 0
-        self._quota = 0
 
     # --- turns ---
 
     def submit(self, turn: Turn) -> None:
         """Put a turn, open or closed, behind the others."""
-        self._queue.append(turn)
+        self._present.queue.append(turn)
 
     def withdraw(self, turn: Turn) -> None:
         """The turn no longer exists."""
         self.restart(turn)
-        if turn in self._queue:
-            self._queue.remove(turn)
+        for track in self._tracks:
+            if turn in track.queue:
+                track.queue.remove(turn)
 
     def restart(self, turn: Turn) -> None:
         """Forget what was sent of a turn that has not been committed; it is sent anew."""
@@ -66,11 +80,12 @@ class Lane:
 
     def first(self, turn: Turn) -> None:
         """Send this waiting turn before an open one of which nothing was sent."""
-        self._queue.remove(turn)
-        place = next((i for i, other in enumerate(self._queue) if not other.closed), len(self._queue))
-        if place < len(self._queue) and self._queue[place].sent_to is not None:
+        queue = self._present.queue
+        queue.remove(turn)
+        place = next((i for i, other in enumerate(queue) if not other.closed), len(queue))
+        if place < len(queue) and queue[place].sent_to is not None:
             place += 1
-        self._queue.insert(place, turn)
+        queue.insert(place, turn)
 
     # --- the connection ---
 
@@ -79,6 +94,9 @@ class Lane:
         if self._refused:
             return
         self._requeue()
+        over = {turn for turn in self._present.queue if turn.closed and turn.end < self._now - _PAST}
+        self._present.queue = deque(turn for turn in self._present.queue if turn not in over)
+        self._past.queue = deque(sorted([*self._past.queue, *over], key=lambda turn: turn.start))
         self._ready = True
 
     def lost(self) -> None:
@@ -125,20 +143,18 @@ class Lane:
     def advance(self, now: int, horizon: int) -> None:
         """Send what may be sent: audio before `horizon`, at a bounded pace; ask again where no answer came."""
         elapsed, self._now = now - self._now, now
-        self._quota = min(self._quota + _CATCH_UP * elapsed, _CATCH_UP * RATE_HZ // 2)
+        for track in self._tracks:
+            track.quota = min(track.quota + _CATCH_UP * elapsed, _CATCH_UP * RATE_HZ // 2)
         for asked in [asked for asked in self._asked.values() if asked.due <= now]:
             del self._asked[asked.utterance]
             self._missed(asked)
         for asked in [asked for asked in self._late.values() if asked.due <= now]:
             del self._late[asked.utterance]
-        while self._queue and self._queue[0].closed and self._queue[0].start < now - _MAX_BACKLOG:
-            turn = self._queue.popleft()
-            self.restart(turn)
-            self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)
         if self._refused:
-            self._give_up()
-        while self._ready and self._queue and self._send(self._queue[0], horizon):
-            self._queue.popleft()
+            self._give_up([turn for track in self._tracks for turn in track.queue if turn.closed])
+        for track in self._tracks:
+            while self._ready and track.queue and self._send(track, track.queue[0], horizon):
+                track.queue.popleft()
 
     def deadline(self) -> int | None:
         """When an answer is missed next."""
@@ -146,30 +162,39 @@ class Lane:
 
     def holds(self, turn: Turn) -> bool:
         """Tell whether the turn waits to be sent."""
-        return turn in self._queue
+        return any(turn in track.queue for track in self._tracks)
 
     @property
     def idle(self) -> bool:
         """Nothing waits to be sent or answered."""
-        return not self._queue and not self._asked
+        return not any(track.queue for track in self._tracks) and not self._asked
 
     def needed_from(self) -> int | None:
         """The oldest audio that may still be sent."""
-        starts = [turn.start for turn in self._queue] + [asked.turn.start for asked in self._asked.values()]
+        waiting = [turn for track in self._tracks for turn in track.queue]
+        starts = [turn.start for turn in waiting] + [asked.turn.start for asked in self._asked.values()]
         return min(starts, default=None)
 
-    def _send(self, turn: Turn, horizon: int) -> bool:
+    def shed(self, before: int) -> None:
+        """Audio before this position is gone: the turns that still need it get no more text than they have."""
+        self._give_up([turn for track in self._tracks for turn in track.queue if turn.closed and turn.first < before])
+
+    @property
+    def _tracks(self) -> tuple[_Track, _Track]:
+        return self._present, self._past
+
+    def _send(self, track: _Track, turn: Turn, horizon: int) -> bool:
         """Send more of a turn; tell whether it is all sent and committed."""
         until = max(horizon, turn.last) if turn.closed else horizon
         piece = turn.content(turn.sent_to or 0, until)
-        if piece is not None and self._quota > 0:
-            start, end = piece[0], min(piece[1], piece[0] + self._quota)
+        if piece is not None and track.quota > 0:
+            start, end = piece[0], min(piece[1], piece[0] + track.quota)
             if turn.utterance is None:
                 turn.utterance = UtteranceId(self._next_utterance)
                 turn.sent_from = start
                 self._next_utterance += 1
-            self.commands.append(Append(turn.utterance, Sample(start), Sample(end)))
-            self._quota -= end - start
+            self.commands.append(Append(turn.utterance, Sample(start), Sample(end), track.makes_up))
+            track.quota -= end - start
             turn.sent_to = end
         if not turn.closed or turn.content(turn.sent_to or 0, until):
             return False
@@ -188,7 +213,7 @@ class Lane:
         if turn.misses < _MAX_MISSES and not self._refused:
             self._superseded[asked.utterance] = turn
             turn.forget_sent()
-            self._queue.append(turn)
+            self.submit(turn)
             self.first(turn)
             return
         # The newest attempt may still be answered.
@@ -203,17 +228,18 @@ class Lane:
     def _requeue(self) -> None:
         unanswered = [asked.turn for asked in self._asked.values()]
         self._asked.clear()
-        for turn in [*unanswered, *self._queue]:
+        for turn in [*unanswered, *(turn for track in self._tracks for turn in track.queue)]:
             turn.fallback = turn.partial or turn.fallback
             turn.forget_sent()
-        self._queue.extendleft(reversed(unanswered))
+        self._present.queue.extendleft(reversed(unanswered))
 
-    def _give_up(self) -> None:
-        for turn in [turn for turn in self._queue if turn.closed]:
-            self._queue.remove(turn)
+    def _give_up(self, turns: Sequence[Turn]) -> None:
+        for turn in turns:
+            self.withdraw(turn)
             self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)
 
     def _turn_of(self, utterance: UtteranceId) -> Turn | None:
         if utterance in self._asked:
             return self._asked[utterance].turn
-        return next((turn for turn in self._queue if turn.utterance == utterance), None)
+        heads = (track.queue[0] for track in self._tracks if track.queue)
+        return next((turn for turn in heads if turn.utterance == utterance), None)

@@ -14,6 +14,7 @@ from minuted_daemon.core.cutter import LATE_NEWS, Cutter
 from minuted_daemon.core.epochs import Epochs, Relabelled
 from minuted_daemon.core.events import (
     Attribution,
+    AudioShed,
     DiarizerEvent,
     Epoch,
     EpochClosed,
@@ -74,6 +75,7 @@ MergeInput = (
     | EpochTookOver
     | EpochClosed
     | SpeakersMatched
+    | AudioShed
     | TranscriberEvent
     | TranscriberReady
     | TranscriberLost
@@ -154,6 +156,8 @@ class Merger:
             case SpeakersMatched():
                 if self._epochs.match(event.newer, event.older):
                     self._speakers_joined()
+            case AudioShed():
+                self._lane.shed(event.before)
             case TranscriberReady():
                 self._lane.ready()
             case TranscriberLost():

@@ -108,6 +108,7 @@ class VoiceTrack:
                 high_limit = low
             else:
                 last = max(last, high)
+        high_limit = min(high_limit, self.end)
         return min(start, max(min(first, start - lead), low_limit)), max(end, min(max(last, end + tail), high_limit))
 
     def quietest(self, start: int, end: int) -> int:

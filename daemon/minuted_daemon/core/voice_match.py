@@ -6,7 +6,6 @@ everybody else it might be, and speech enough on both sides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,30 +60,33 @@ def matches(prints: Sequence[VoicePrint], alike: float = ALIKE, margin: float = 
 
 
 def _clearest(prints: Sequence[VoicePrint], alike: float, margin: float) -> tuple[VoicePrint, VoicePrint] | None:
-    possible = [pair for pair in combinations(prints, 2) if may_be_one(pair[0].epochs, pair[1].epochs)]
-    for one, other in sorted(possible, key=lambda pair: -_likeness(*pair)):
-        if _likeness(one, other) < alike:
-            return None
-        if _clear(one, other, prints, alike, margin) and _clear(other, one, prints, alike, margin):
-            return one, other
+    if len(prints) < 2:
+        return None
+    vectors = np.stack([one.vector for one in prints])
+    likeness = vectors @ vectors.T
+    possible = np.array([[may_be_one(one.epochs, other.epochs) for other in prints] for one in prints])
+    pairs = np.argwhere(np.triu(possible & (likeness >= alike)))
+    for one, other in sorted(pairs.tolist(), key=lambda pair: -likeness[pair[0], pair[1]]):
+        both = ((one, other), (other, one))
+        if all(_clear(*pair, likeness, possible, alike, margin) for pair in both):
+            return prints[one], prints[other]
     return None
 
 
-def _clear(one: VoicePrint, other: VoicePrint, prints: Sequence[VoicePrint], alike: float, margin: float) -> bool:
+def _clear(
+    one: int, other: int, likeness: NDArray[np.float32], possible: NDArray[np.bool_], alike: float, margin: float
+) -> bool:
     """Whether nobody else is nearly as like `one` as `other` is.
 
     It does no harm that somebody is who may well be `other` as well: of another epoch, and alike. But where one of
     them is known not to be another of them, or not to be `one`, the voices are too near each other to tell.
     """
-    best = _likeness(one, other)
-    near = [who for who in prints if who not in (one, other) and best - _likeness(one, who) < margin]
-    return all(_likeness(other, who) >= alike for who in near) and all(
-        may_be_one(who.epochs, rival.epochs) for who, rival in combinations((one, other, *near), 2)
-    )
-
-
-def _likeness(one: VoicePrint, other: VoicePrint) -> float:
-    return float(one.vector @ other.vector)
+    near = likeness[one] > likeness[one, other] - margin
+    near[[one, other]] = False
+    if not (likeness[other, near] >= alike).all():
+        return False
+    near[[one, other]] = True
+    return int(np.count_nonzero(possible[near][:, near])) == near.sum() * (near.sum() - 1)
 
 
 def _joined(newer: VoicePrint, older: VoicePrint) -> VoicePrint:
