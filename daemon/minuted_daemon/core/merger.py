@@ -1,19 +1,18 @@
 """The merge as the service sees it: events in, commands and turns out, time as data.
 
-This file joins the parts and turns their state into outputs. Who is active is timeline.py's, who holds the floor
-floor.py's, where turns are cut plan.py's and cutter.py's, what the transcriber is sent and answers lane.py's.
+This file joins the parts. Who is active is epochs.py's and timeline.py's, who holds the floor floor.py's, where turns
+are cut plan.py's and cutter.py's, what the transcriber is sent and answers lane.py's, what late news changes
+reviser.py's, and what is told of turns outcomes.py's.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
 from minuted_daemon.core.book import Book
 from minuted_daemon.core.cutter import LATE_NEWS, Cutter
-from minuted_daemon.core.epochs import Epochs, Relabelled
+from minuted_daemon.core.epochs import Epochs
 from minuted_daemon.core.events import (
-    Attribution,
     AudioShed,
     DiarizerEvent,
     Epoch,
@@ -21,40 +20,30 @@ from minuted_daemon.core.events import (
     EpochOpened,
     EpochTookOver,
     MergeOutput,
-    Overlap,
     SpeakerNumber,
     SpeakerRelabelled,
     SpeakersMatched,
     TextCompleted,
     TextFailed,
     TextGrew,
-    TextSource,
     TranscriberEvent,
     TranscriberLost,
     TranscriberReady,
     TranscriberRefused,
-    TurnGrew,
-    TurnRetracted,
-    TurnRevised,
-    TurnSettled,
-    TurnState,
-    UtteranceId,
     VoiceObserved,
 )
 from minuted_daemon.core.holdback import HoldBack
 from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.lane import Lane
-from minuted_daemon.core.reviser import Reviser, Revision
-from minuted_daemon.core.samples import RATE_HZ, Sample, samples, seconds
-from minuted_daemon.core.timeline import UNHEARD
+from minuted_daemon.core.outcomes import Outcomes
+from minuted_daemon.core.reviser import Reviser
+from minuted_daemon.core.samples import Sample, samples, seconds
 from minuted_daemon.core.turn import Turn
 from minuted_daemon.core.unheard import MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
 
 _SILENCE_ENDS = samples(1.5)
 _MEMORY = samples(60.0)
-_REVISE_EVERY = 10 * RATE_HZ
-_OVERLAP_LEAST = samples(0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +84,7 @@ class Merger:
         self._track = VoiceTrack()
         self._identity = Identity()
         self._epochs = Epochs(self._identity)
+        self._outcomes = Outcomes(self._epochs, self._identity)
         self._unheard = UnheardSpeech(self._track)
         self._hold_back = HoldBack(settings.hold_back_s, settings.diarizer_lag_s)
         self._lane = Lane()
@@ -110,7 +100,7 @@ class Merger:
             samples(settings.join_gap_s),
             samples(settings.max_turn_s),
             self._turn_closed,
-            self._turn_vanished,
+            self._outcomes.vanished,
         )
         self._reviser = Reviser(
             self._cutter,
@@ -119,17 +109,13 @@ class Merger:
             self._book,
             self._numbers,
             samples(settings.join_gap_s),
-            self._turn_renamed,
+            self._outcomes.corrected,
         )
         self._now = 0
         self._horizon = 0
         self._retained = 0
         self._closing = self._final = False
         self._changed = False
-        self._waiting: list[Turn] = []  # closed, and without their text
-        self._finals: deque[Turn] = deque()
-        self._changed_finals: list[Turn] = []
-        self._outputs: list[MergeOutput] = []
         if not settings.transcribes:
             self._lane.refuse()
 
@@ -155,7 +141,7 @@ class Merger:
                 self._close_epoch(event)
             case SpeakersMatched():
                 if self._epochs.match(event.newer, event.older):
-                    self._speakers_joined()
+                    self._outcomes.speakers_joined()
             case AudioShed():
                 self._lane.shed(event.before)
             case TranscriberReady():
@@ -173,7 +159,8 @@ class Merger:
         if isinstance(event, SpeakerRelabelled):
             relabelled = self._epochs.relabel(epoch, event)
             if relabelled is not None:
-                self._relabel(relabelled)
+                self._changed |= relabelled.changed
+                self._outcomes.relabel(relabelled, self._reviser.new_turns)
             return
         heard = self._epochs.tell(epoch, event)
         if heard is not None:
@@ -195,25 +182,26 @@ class Merger:
 
         Calling it again with the same `now` and nothing fed gives nothing.
         """
-        later, self._now = now > self._now, max(now, self._now)
+        later = now > self._now
+        self._now = self._outcomes.now = max(now, self._now)
         self._end_silent()
         moved = self._move_horizon()
         if self._epochs.join(self._horizon):
-            self._speakers_joined()
+            self._outcomes.speakers_joined()
         if moved or self._changed or (self._closing and not self._final):
             self._final = self._closing
             self._cut()
         looked_from = self._reviser.advance(self._now, self._frozen_to, self._final) if later else None
         if looked_from is not None:
-            self._correct_overlaps(looked_from)
+            self._outcomes.correct_overlaps(looked_from)
         self._lane.advance(self._now, self._horizon)
-        self._outputs.extend(self._lane.commands)
+        self._outcomes.outputs.extend(self._lane.commands)
         self._lane.commands.clear()
-        self._show_partials()
+        self._outcomes.show_partials(self._cutter.open)
         self._settle()
-        self._revise()
+        self._outcomes.revise(self._final)
         self._forget()
-        outputs, self._outputs = self._outputs, []
+        outputs, self._outcomes.outputs = self._outcomes.outputs, []
         return outputs
 
     def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
@@ -231,7 +219,7 @@ class Merger:
         return (
             self._final
             and self._cutter.open is None
-            and not self._waiting
+            and not self._outcomes.waits
             and self._lane.idle
             and not self._reviser.busy
         )
@@ -250,8 +238,8 @@ class Merger:
 
     def next_deadline(self) -> Sample | None:
         """When `advance` must be called at the latest even if nothing is fed; None if nothing is due."""
-        due = [turn.revised_at + _REVISE_EVERY for turn in self._changed_finals]
-        due += [at for at in (self._lane.deadline(), self._reviser.deadline()) if at is not None]
+        deadlines = (self._lane.deadline(), self._reviser.deadline(), self._outcomes.deadline())
+        due = [at for at in deadlines if at is not None]
         return Sample(min(due)) if due else None
 
     @property
@@ -280,13 +268,6 @@ class Merger:
         if broke.resumed_from is not None:
             self._unheard.diarizer_came(broke.resumed_from)
 
-    def _speakers_joined(self) -> None:
-        """Some speakers are others now: growing turns show it at once, final ones are revised where it matters."""
-        for turn in self._finals:
-            turn.overlapping = self._of_others(turn, turn.overlapping)
-            if self._state(turn) != turn.shown:
-                self._to_revise(turn)
-
     def _end_silent(self) -> None:
         silent_since = max(self._track.last_voiced, 1)
         if self._track.end - silent_since >= _SILENCE_ENDS and self._epochs.fall_silent(silent_since):
@@ -311,154 +292,25 @@ class Merger:
             self._cutter.catch_late(self._horizon, self._final)
 
     def _turn_closed(self, turn: Turn) -> None:
-        self._speaker_of(turn)  # a label is a speaker from its first turn
-        turn.overlapping = self._overlaps(turn)
-        self._waiting.append(turn)
+        self._outcomes.closed(turn)
         if turn.misfit:
             self._reviser.news(turn.start, self._now)
 
-    def _turn_vanished(self, turn: Turn) -> None:
-        turn.gone = True
-        if turn.shown is not None:
-            self._outputs.append(TurnRetracted(turn.number, was_final=False))
-
-    def _overlaps(self, turn: Turn) -> tuple[Overlap, ...]:
-        others = [
-            Overlap(self._identity.speaker(voice), length)
-            for voice, length in self._epochs.active_time(turn.start, turn.end)
-            if voice != turn.voice and length >= _OVERLAP_LEAST
-        ]
-        return self._of_others(turn, others)
-
-    def _of_others(self, turn: Turn, overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
-        """One entry for each speaker as they are known now; nobody overlaps with himself."""
-        total: Counter[SpeakerNumber] = Counter()
-        for overlap in overlaps:
-            total[self._identity.standing(overlap.speaker)] += overlap.duration
-        own = self._speaker_of(turn)
-        return tuple(Overlap(speaker, length) for speaker, length in sorted(total.items()) if speaker != own)
-
-    def _state(self, turn: Turn, partial: bool = False) -> TurnState:
-        speaker = self._speaker_of(turn)
-        told = Attribution.DIARIZED if turn.voice != UNHEARD else Attribution.INFERRED
-        return TurnState(
-            turn.number,
-            Sample(turn.start),
-            Sample(turn.end),
-            speaker,
-            Attribution.UNKNOWN if speaker is None else told,
-            turn.partial.strip() if partial else turn.text,
-            TextSource.NONE if partial else turn.text_source,
-            turn.overlapping,
-        )
-
-    def _show_partials(self) -> None:
-        growing = [*self._waiting, self._cutter.open] if self._cutter.open else self._waiting
-        for turn in growing:
-            if turn.settled or not (turn.partial.strip() or turn.shown):
-                continue
-            shown = turn.shown
-            if shown is None or shown.text != turn.partial.strip() or self._speaker_of(turn) != shown.speaker:
-                turn.overlapping = self._overlaps(turn)
-                turn.shown = self._state(turn, partial=True)
-                self._outputs.append(TurnGrew(turn.shown))
-
-    def _speaker_of(self, turn: Turn) -> SpeakerNumber | None:
-        if turn.voice == UNHEARD:
-            return self._epochs.inferred(turn.start, turn.end)
-        return self._identity.speaker(turn.voice)
-
     def _settle(self) -> None:
-        for turn in self._lane.answered:
-            if self._reviser.took(turn):
-                continue
-            self._waiting.remove(turn)
-            turn.settled = True
-            if turn.silent or turn.swallowed:
-                self._turn_vanished(turn)
-                continue
-            turn.overlapping = self._overlaps(turn)
-            turn.shown = self._state(turn)
-            turn.revised_at = self._now
-            self._finals.append(turn)
-            self._outputs.append(TurnSettled(turn.shown, self._generation(turn)))
-        self._lane.answered.clear()
+        self._outcomes.settle([turn for turn in self._lane.answered if not self._reviser.took(turn)])
         for turn in self._lane.corrected:
-            turn.revised_at = min(turn.revised_at, self._now - _REVISE_EVERY)  # once in a turn's life: no need to wait
-            self._to_revise(turn)
-        self._lane.corrected.clear()
+            self._outcomes.corrected(turn)
         for revision in self._reviser.done:
-            self._replace(revision)
-        self._reviser.done.clear()
-
-    def _replace(self, revision: Revision) -> None:
-        """Put the new turns in the place of the old ones: what is gone first, then what changed, then what is new."""
-        before = {turn.number for turn in revision.old if not turn.gone}
-        said = [turn for turn in revision.new if not turn.silent and not turn.swallowed]
-        for turn in revision.old:
-            if turn in self._finals:
-                self._finals.remove(turn)
-            if turn in self._changed_finals:
-                self._changed_finals.remove(turn)
-            if not turn.gone and turn.number not in {other.number for other in said}:
-                self._outputs.append(TurnRetracted(turn.number, was_final=True))
-            turn.gone = True
-        for turn in revision.new:
-            turn.settled, turn.gone = True, turn not in said
-        for turn in sorted(said, key=lambda turn: turn.number not in before):
-            turn.overlapping = self._overlaps(turn)
-            turn.shown, turn.revised_at = self._state(turn), self._now
-            tell = TurnRevised if turn.number in before else TurnSettled
-            self._outputs.append(tell(turn.shown, self._generation(turn)))
-            self._finals.append(turn)
-
-    def _correct_overlaps(self, since: int) -> None:
-        """News changed for how long somebody else spoke during a final turn: worth a revision from 0.1 s on."""
-        for turn in self._finals:
-            if turn.end <= since:
-                continue
-            overlaps = self._overlaps(turn)
-            before = {overlap.speaker: overlap.duration for overlap in turn.overlapping}
-            after = {overlap.speaker: overlap.duration for overlap in overlaps}
-            if any(abs(after.get(one, 0) - before.get(one, 0)) >= _OVERLAP_LEAST for one in {*before, *after}):
-                turn.overlapping = overlaps
-                self._to_revise(turn)
-
-    def _turn_renamed(self, turn: Turn) -> None:
-        turn.revised_at = min(turn.revised_at, self._now - _REVISE_EVERY)  # the truth came late, nobody wavers
-        self._to_revise(turn)
-
-    def _relabel(self, told: Relabelled) -> None:
-        old, new, start, end = told.old, told.new, told.start, told.end
-        self._changed |= told.changed
-        for turn in [*self._waiting, *self._finals, *self._reviser.new_turns]:
-            if turn.voice == old and 2 * (min(end, turn.end) - max(start, turn.start)) > turn.end - turn.start:
-                turn.voice = new
-                self._to_revise(turn)
-
-    def _to_revise(self, turn: Turn) -> None:
-        if turn.settled and not turn.gone and turn not in self._changed_finals:
-            self._changed_finals.append(turn)
-
-    def _revise(self) -> None:
-        due = [turn for turn in self._changed_finals if self._final or self._now >= turn.revised_at + _REVISE_EVERY]
-        for turn in due:
-            self._changed_finals.remove(turn)
-            state = self._state(turn)
-            if state != turn.shown:
-                turn.shown, turn.revised_at = state, self._now
-                self._outputs.append(TurnRevised(state, self._generation(turn)))
-
-    def _generation(self, turn: Turn) -> UtteranceId | None:
-        return turn.utterance if turn.text_source is not TextSource.NONE else None
+            self._outcomes.replace(revision)
+        for done in (self._lane.answered, self._lane.corrected, self._reviser.done):
+            done.clear()
 
     @property
     def _frozen_to(self) -> int:
         return self._now - samples(self._settings.freeze_s)
 
     def _forget(self) -> None:
-        while self._finals and self._finals[0].end < self._frozen_to:
-            self._finals.popleft()
+        self._outcomes.forget(self._frozen_to)
         before = self._cutter.done_to - _MEMORY
         self._epochs.forget(before)
         self._unheard.forget(before)

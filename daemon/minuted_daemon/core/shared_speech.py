@@ -14,6 +14,8 @@ _ENOUGH = samples(0.8)
 """A second of speech in both, less what two diarizers may differ by at its edges."""
 _CLEARLY = 2
 """So many times as long as with anybody else must a newer label have spoken with its match."""
+_DOUBTED = 4
+"""At most so many times as long may there have been another older label that could be the match instead."""
 _MOST_SUMS = 512
 
 Active = tuple[Voice, ...]
@@ -75,19 +77,23 @@ def _clear_matches(sums: Counter[Together], known: dict[Voice, Voice]) -> dict[V
     Overlapped speech does not say which of several labels is which, so only stretches count in which each epoch has
     one label that is not known yet: those of a lone speaker, and the rest of an overlap once the others are known.
     A newer label must clearly have spoken with one older label; an older label that was split into several newer ones
-    goes on as the one that spoke most.
+    goes on as the one that spoke most. An older label whose end was lost seems to speak with everybody: it is no match
+    where it shared little with the newer one but what another older label shared as well.
     """
     taken = set(known.values())
     shared: Counter[tuple[Voice, Voice]] = Counter()
+    doubtful: Counter[tuple[Voice, Voice]] = Counter()
     for (old, new), length in sums.items():
         left, right = _others(old, taken), _others(new, known)
         if len(left) == len(right) == 1:
             shared[right[0], left[0]] += length
+        elif len(right) == 1:
+            doubtful.update({(right[0], voice): length for voice in left})
     best: dict[Voice, Voice] = {}  # older to newer
     for (one, other), length in sorted(shared.items()):
         rival = max((shared[pair] for pair in shared if pair[0] == one and pair[1] != other), default=0)
-        clear = length >= _ENOUGH and length >= _CLEARLY * rival
-        if clear and (other not in best or length > shared[best[other], other]):
+        clear = length >= _CLEARLY * rival and length * _DOUBTED >= doubtful[one, other]
+        if clear and length >= _ENOUGH and (other not in best or length > shared[best[other], other]):
             best[other] = one
     return {one: other for other, one in best.items() if _leads(shared, one, other)}
 
