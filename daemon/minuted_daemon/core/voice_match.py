@@ -86,7 +86,8 @@ def _clear(
     if not (likeness[other, near] >= alike).all():
         return False
     near[[one, other]] = True
-    return int(np.count_nonzero(possible[near][:, near])) == near.sum() * (near.sum() - 1)
+    group = np.flatnonzero(near)
+    return bool(np.count_nonzero(possible[np.ix_(group, group)]) == len(group) * (len(group) - 1))
 
 
 def _joined(newer: VoicePrint, older: VoicePrint) -> VoicePrint:
