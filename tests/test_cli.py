@@ -117,6 +117,28 @@ def test_check_warns_of_what_is_only_odd(monkeypatch: pytest.MonkeyPatch, capsys
     assert all(line.startswith("minuted: warning: ") for line in told)
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"TRANSCRIBER": "local", "LANGUAGES": "de,en-GB,pt-BR"}, "knows only en, and will get de, pt-BR wrong"),
+        ({"LANGUAGES": "de"}, "and will get de wrong"),
+        ({"LANGUAGES": "de", "FALLBACK": "local", "key": "k"}, "will get de wrong should it have to take over"),
+        ({"LANGUAGES": "de", "key": "k"}, ""),
+        ({"TRANSCRIBER": "local", "LANGUAGES": "en-GB"}, ""),
+        ({"TRANSCRIBER": "none", "LANGUAGES": "de", "FALLBACK": "local"}, ""),
+    ],
+)
+def test_check_tells_which_languages_the_offline_engine_does_not_know(
+    settings: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv("OPENAI_API_KEY" if name == "key" else f"MINUTED_SESSIONS__A__{name}", value)
+    assert main(["check"]) == 0
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == bool(told)
+    assert told in "".join(warnings)
+
+
 def test_check_looks_at_the_directories(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -89,6 +89,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
             transcriber = "none"
             autostart = true
             languages = ["de"]
+            fallback = "local"
             [sessions.lab-2]
             """,
         ),
@@ -108,7 +109,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert (config.merge.hold_back_s, config.merge.max_turn_s, config.merge.freeze_s) == (0.75, 10.0, 300.0)
     assert config.spool.max_gb == 1.0
     assert config.sessions == {
-        "boardroom": SessionConfig("USB: Jabra, Mono", "local", "none", True, ("de",)),
+        "boardroom": SessionConfig("USB: Jabra, Mono", "local", "none", True, ("de",), "local"),
         "lab-2": SessionConfig(),
     }
 

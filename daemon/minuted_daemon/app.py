@@ -27,7 +27,7 @@ from minuted_daemon.adapters.systemd import Notifier
 from minuted_daemon.config import Config, MergeConfig
 from minuted_daemon.core.merger import Merger, MergeSettings
 from minuted_daemon.errors import ConfigError, WrongState
-from minuted_daemon.ports import Diarizer, Transcriber
+from minuted_daemon.ports import Diarizer, Transcriber, VoicePrinter
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.engines import Diarizers, Offer, Offers, Transcribers
 from minuted_daemon.service.hub import Hub
@@ -67,7 +67,9 @@ async def run(config: Config) -> None:
         journal = Journal(store, hub)
         capture = MachineCapture()
         diarizers, transcribers = _engines(config)
-        stack.push_async_callback(_close, capture.close, diarizers.close, transcribers.close)
+        voice_printer = _voice_printer()
+        close_voices = [] if voice_printer is None else [voice_printer.close]
+        stack.push_async_callback(_close, capture.close, diarizers.close, transcribers.close, *close_voices)
         group = await stack.enter_async_context(one_fault())
         watchdog = group.create_task(_keep_watchdog_quiet(notifier))
         stack.callback(watchdog.cancel)
@@ -79,7 +81,7 @@ async def run(config: Config) -> None:
             spool=lambda transcriber: MemorySpool(transcriber.capabilities.rate_hz),
             freeze_s=config.merge.freeze_s,
         )
-        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random)
+        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
         registry = Registry(group, workshop, around, config.sessions)
         await registry.recover()
         server = await start_server(config.daemon.listen, sessions=registry, store=store, hub=hub, capture=capture)
@@ -156,6 +158,15 @@ def _engines(config: Config) -> tuple[Diarizers, Transcribers]:
             [Offer("openai", lambda: no_openai, openai), Offer("local", _local_missing, local_transcriber)],
         ),
     )
+
+
+def _voice_printer() -> VoicePrinter | None:
+    """What joins speakers by voice when a diarizer's connection broke; the offline engine's, where it is installed."""
+    if local_engine_missing() is not None:
+        return None
+    from minuted_daemon.adapters.local.voiceprint import LocalVoicePrinter
+
+    return LocalVoicePrinter()
 
 
 def _key_missing(engine: str, key: str | None, variable: str, credential: str) -> WrongState | None:

@@ -5,7 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from minuted_daemon.config import Config
+from minuted_daemon.adapters.local.availability import LANGUAGES, local_engine_missing
+from minuted_daemon.config import Config, SessionConfig
 
 _MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper", "gpt-transcribe")
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
@@ -80,6 +81,23 @@ def _remarks(config: Config) -> list[str]:
             remarks.append(f"sessions.{name}.transcriber: openai cannot be used without a key (openai_api_key)")
         if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
             remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
+        remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
+    return remarks
+
+
+def _local_remarks(config: Config, session: SessionConfig) -> list[str]:
+    """Say what the offline engine will not do for a session that uses it, or may come to use it."""
+    remarks = []
+    local = {"local", "none" if config.openai.api_key else "auto"}
+    falls_back = session.fallback == "local"
+    if falls_back and (missing := local_engine_missing()):
+        remarks.append(f"fallback: the offline engine cannot take over, it lacks {missing}")
+    foreign = [language for language in session.languages if language.lower().split("-")[0] not in LANGUAGES]
+    if foreign and (session.transcriber in local or (falls_back and session.transcriber != "none")):
+        remarks.append(
+            f"languages: the offline transcriber knows only {', '.join(LANGUAGES)}, and will get "
+            f"{', '.join(foreign)} wrong{'' if session.transcriber in local else ' should it have to take over'}"
+        )
     return remarks
 
 

@@ -77,6 +77,7 @@ class SessionConfig:
     transcriber: str = "auto"
     autostart: bool = False
     languages: tuple[str, ...] = ()
+    fallback: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "transcriber": values.text(values.one_of("auto", "openai", "local", "none")),
         "autostart": values.flag(),
         "languages": values.texts(values.language),
+        "fallback": values.text(values.one_of("none", "local")),
     },
 }
 _KEY_FILES = {

@@ -124,6 +124,7 @@ class Capture(Protocol):
 class DiarizerCapabilities:
     """What varies between diarizers. `lag_s`: the event lag to expect before any was measured.
 
+    `max_stream_s`: how long a stream may last before the other side ends it, None where that never happens.
     `catch_up_s`: how much audio from before the connection it takes, faster than real time; 0 if it wants live audio.
     """
 
@@ -183,11 +184,15 @@ class Diarizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TranscriberCapabilities:
-    """What varies between transcribers. `rate_hz`: 16000 or 24000, the rate of what `append` is given."""
+    """What varies between transcribers. `rate_hz`: 16000 or 24000, the rate of what `append` is given.
+
+    `languages`: the languages it knows, as the first part of their BCP 47 codes; None if there is no end of them.
+    """
 
     name: str
     rate_hz: int
     min_commit_s: float = 0.1
+    languages: tuple[str, ...] | None = None
 
 
 class TranscriberStream(Protocol):
@@ -242,6 +247,22 @@ class Transcriber(Protocol):
 
     async def close(self) -> None:
         """Release what the streams share."""
+        ...
+
+
+class VoicePrinter(Protocol):
+    """Tells voices apart by their sound. Optional: without it nobody is recognised by voice."""
+
+    async def print(self, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
+        """Give the print of one voice (int16, shape (n,), 16 kHz, 0.5 s to 20 s of one person's speech).
+
+        A unit vector, shape (d,): the dot product of two prints is high where the voice is the same; None where it
+        sounds like noise and nobody can be known by it. Takes at most 20 s. Raises Unavailable or Rejected.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release what it holds."""
         ...
 
 
@@ -328,8 +349,13 @@ class Store(Protocol):
         """A session's speakers, by label number."""
         ...
 
-    async def turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
-        """A session's FINAL turns at their latest revision, by start, then id. Raises Invalid (BAD_PAGE_TOKEN)."""
+    async def turns(
+        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+    ) -> Page[StoredTurn]:
+        """A session's FINAL turns at their latest revision, by start, then id. Raises Invalid (BAD_PAGE_TOKEN).
+
+        `as_delivered`: every turn as it was when it first became FINAL, also those retracted since.
+        """
         ...
 
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:

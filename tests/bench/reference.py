@@ -5,13 +5,21 @@ It shares no code with the daemon, so that a mistake in one shows as a differenc
 Where the rules leave something open, this is how it is read: a stretch shorter than 0.1 s goes to the stretch it
 follows without a pause, else to the one it precedes without a pause, else (alone in silence) it stays a stretch.
 Cuts of long monologues change no word's speaker and are not made.
+
+`as_told` is rule 1, likewise: what can be known from a diarizer's events once all of them are there, each put at its
+position. An end that was lost ends where the next silence begins. One that was told counts as the end of a speaker
+whom a silence ended before only if it lies in that silence: behind it there may have been a start that was lost.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tests.bench.weather import Retold, Script, Told
 from tests.fakes.meeting import RATE_HZ, Meeting, Segment
 
+SILENCE_S = 1.5
+NEGATIVE_S = 0.05
 RESTART_S = 0.3
 SHORTEST_S = 0.1
 JOIN_GAP_S = 0.8
@@ -116,3 +124,81 @@ def joined(stretches: Sequence[Held], join_gap_s: float = JOIN_GAP_S) -> list[He
 def holder_at(turns: Sequence[Held], sample: int) -> str | None:
     """Who holds the floor at a sample."""
     return next((turn.speaker for turn in turns if turn.start <= sample < turn.end), None)
+
+
+# --- rule 1 -----------------------------------------------------------------------------------------------------------
+
+
+def as_told(script: Script, meeting: Meeting) -> list[Segment]:
+    """Who was active when, by the events of `script` and the voice activity of the meeting; by start."""
+    silences = _silences(meeting)
+    labels: dict[str, list[Told]] = {}
+    for told in sorted(script.told, key=lambda one: one.arrival):
+        labels.setdefault(told.label, []).append(told)
+    found: dict[str, list[Segment]] = {label: _active(marks, silences) for label, marks in labels.items()}
+    for retold in sorted(script.retold, key=lambda one: one.arrival):
+        _retell(found, retold)
+    told_first = sorted(script.told, key=lambda one: -one.arrival)
+    arrival = {(told.label, told.at): told.arrival for told in told_first if told.starts}
+    segments = [segment for own in found.values() for segment in _merged(own)]
+    return sorted(segments, key=lambda one: (one.start, arrival.get((one.speaker, one.start), 0)))
+
+
+def _active(told: Sequence[Told], silences: Sequence[tuple[int, int]]) -> list[Segment]:
+    """One label's segments."""
+    label = told[0].label
+    marks = sorted({(one.at, one.starts) for one in told})  # told twice is told once; at equal positions ends are first
+    segments: list[Segment] = []
+    since: int | None = None
+    orphan: int | None = None  # the position of an end that ended nothing, and that no empty pair has used up
+    for at, starts in marks:
+        silence = None if since is None else _first_silence(silences, since, at)
+        if since is not None and silence is not None and (starts or at > silence[1]):
+            segments.append(Segment(label, since, silence[0]))
+            since = None
+        if starts and since is None:
+            empty = orphan is not None and at - orphan <= round(NEGATIVE_S * RATE_HZ)
+            since, orphan = (None if empty else at), None
+        elif not starts and since is not None:
+            segments.append(Segment(label, since, at))
+            since = None
+        elif not starts:
+            orphan = at
+    last = None if since is None else _first_silence(silences, since, silences[-1][1])
+    if since is not None and last is not None:  # else it began when nobody was heard any more
+        segments.append(Segment(label, since, last[0]))
+    return [segment for segment in segments if segment.end > segment.start]
+
+
+def _silences(meeting: Meeting) -> list[tuple[int, int]]:
+    """Where nobody is heard for 1.5 s or longer. The end of the meeting is one whatever its length."""
+    silences: list[tuple[int, int]] = []
+    heard_to = 0
+    for word in meeting.words:
+        if word.start - heard_to >= round(SILENCE_S * RATE_HZ):
+            silences.append((heard_to, word.start))
+        heard_to = max(heard_to, word.end)
+    return [*silences, (heard_to, 1 << 62)]
+
+
+def _first_silence(silences: Sequence[tuple[int, int]], since: int, before: int) -> tuple[int, int] | None:
+    """The first silence that begins in (since, before)."""
+    place = bisect_left(silences, (since + 1, 0))
+    return silences[place] if place < len(silences) and silences[place][0] < before else None
+
+
+def _retell(found: dict[str, list[Segment]], retold: Retold) -> None:
+    old = found.get(retold.old, [])
+    moved = [s for s in old if 2 * (min(s.end, retold.end) - max(s.start, retold.start)) > s.end - s.start]
+    found[retold.old] = [segment for segment in old if segment not in moved]
+    found.setdefault(retold.new, []).extend(Segment(retold.new, segment.start, segment.end) for segment in moved)
+
+
+def _merged(own: Iterable[Segment]) -> list[Segment]:
+    done: list[Segment] = []
+    for segment in sorted(own, key=lambda one: one.start):
+        if done and segment.start <= done[-1].end:
+            done[-1] = Segment(segment.speaker, done[-1].start, max(done[-1].end, segment.end))
+        else:
+            done.append(segment)
+    return done

@@ -11,6 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from tests.fakes.meeting import RATE_HZ, Meeting
 
 UNKNOWN = "UNKNOWN"
+COLLAR_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +103,54 @@ def best_mapping(counts: Counter[tuple[str, str]]) -> dict[str, str]:
 
 def cp_wer(true: Sequence[ScoredTurn], turns: Sequence[ScoredTurn]) -> float:
     """Concatenated minimum-permutation word error rate of real text. Unknown speakers count as one more speaker."""
-
-    def by_speaker(given: Sequence[ScoredTurn]) -> dict[str, str]:
-        texts: dict[str, list[str]] = {}
-        for turn in sorted(given, key=lambda t: t.start_s):
-            texts.setdefault(turn.speaker or UNKNOWN, []).append(turn.text)
-        return {speaker: " ".join(parts) for speaker, parts in texts.items()}
-
-    rate = meeteval.wer.cp_word_error_rate(by_speaker(true), by_speaker(turns))
+    rate = meeteval.wer.cp_word_error_rate(_texts(true), _texts(turns))
     return float(rate.error_rate or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class WordErrors:
+    """Word errors of a meeting in the best permutation of speakers: in all (cpWER), with a collar of 5 s (tcpWER)."""
+
+    words: int
+    cp: int
+    tcp: int
+
+
+def word_errors(meeting: Meeting, turns: Sequence[ScoredTurn]) -> WordErrors:
+    """Count the errors against the true words. A word on the wrong speaker is two: one is missing, one too many."""
+    true = [ScoredTurn(w.speaker, w.start / RATE_HZ, w.end / RATE_HZ, w.text) for w in meeting.words]
+    given = [turn for turn in sorted(turns, key=lambda turn: turn.start_s) if turn.text]
+    cp = meeteval.wer.cp_word_error_rate(_texts(true), _texts(given))
+    tcp = meeteval.wer.time_constrained_minimum_permutation_word_error_rate(
+        _segments(true),
+        _segments(given),
+        collar=COLLAR_S,
+        reference_pseudo_word_level_timing="none",
+        hypothesis_pseudo_word_level_timing="character_based_points",
+    )
+    return WordErrors(len(true), int(cp.errors), int(tcp.errors))
+
+
+def _texts(turns: Sequence[ScoredTurn]) -> dict[str, str]:
+    texts: dict[str, list[str]] = {}
+    for turn in sorted(turns, key=lambda t: t.start_s):
+        texts.setdefault(turn.speaker or UNKNOWN, []).append(turn.text)
+    return {speaker: " ".join(parts) for speaker, parts in texts.items()}
+
+
+def _segments(turns: Sequence[ScoredTurn]) -> meeteval.io.SegLST:
+    return meeteval.io.SegLST(
+        [
+            {
+                "session_id": "",
+                "speaker": turn.speaker or UNKNOWN,
+                "start_time": turn.start_s,
+                "end_time": turn.end_s,
+                "words": turn.text,
+            }
+            for turn in turns
+        ]
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,17 @@ PYANNOTE_KNOBS = {"latency_s": LAG_S, "sigma_s": SIGMA_S}
 COMPLETED_S = (0.6, 0.9)
 OUT_OF_ORDER = 0.5
 """The share of completions that come 1 to 2 s later than the others, in the runs out of order."""
-EXCERPTS = (("IB4010", 2825.5), ("TS3004b", 2049.5), ("ES2011d", 939.5))
+EXCERPTS = (
+    ("IB4010", 2825.5),
+    ("TS3004b", 2049.5),
+    ("ES2011d", 939.5),
+    ("IS1008c", 902.0),
+    ("ES2011b", 129.0),
+    ("IB4003", 1035.0),
+)
 """Lively minutes of real meetings that begin with a pause, in which both vendors are being connected."""
+HOLD_BACK_S = 0.5
+"""As it starts; with events that are LAG_S late it does not change within the first minute."""
 CATCH_UP_S = 1.0
 """After so long a connection has been sent what was kept for it."""
 
@@ -83,8 +92,8 @@ class Played:
         return float(sent_s * RATE_HZ / speech(self.meeting))
 
 
-async def play(client: AsyncClient, meetings: Sequence[Meeting], place: Path) -> list[Played]:
-    """Hear all meetings at once, each as a session of its own, until all have ended."""
+async def play(client: AsyncClient, meetings: Sequence[Meeting], place: Path, seen: Seen | None = None) -> list[Played]:
+    """Hear all meetings at once, each as a session of its own, until all have ended; one subscriber sees it all."""
     names = {f"room-{number}": meeting for number, meeting in enumerate(meetings)}
     for name, meeting in names.items():
         await asyncio.to_thread(write_wav, place / f"{name}.wav", meeting)
@@ -95,7 +104,7 @@ async def play(client: AsyncClient, meetings: Sequence[Meeting], place: Path) ->
                 group.create_task(client.start(name, device=f"file:{place}/{name}.wav"))
 
     began_at = (await client.info()).highest_seq
-    seen = await follow(client, ended(len(names)), after=began_at, partials=True, caught_up=start)
+    seen = await follow(client, ended(len(names)), after=began_at, partials=True, seen=seen, caught_up=start)
     played = []
     for session in seen.sessions.values():
         turns = [turn async for turn in client.turns(session.id)]

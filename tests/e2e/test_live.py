@@ -20,7 +20,7 @@ BUSY_S = 1.0
 
 
 def meetings(length_s: float) -> list[Meeting]:
-    return [load_meeting(name, start_s, length_s) for name, start_s in EXCERPTS]
+    return [load_meeting(name, start_s, length_s) for name, start_s in EXCERPTS[:3]]
 
 
 def assert_complete(played: Sequence[Played]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from tests.fakes import openai_session as sessions
 from tests.fakes.meeting import RATE_HZ
 from tests.fakes.openai_items import Bookkeeper, Turn
+from tests.fakes.recogniser import HeardWord
 from tests.fakes.standin import Connection
 from tests.fakes.wire import Request, Socket
 
@@ -103,8 +104,7 @@ class RealtimeConnection(Connection):
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
             self._error("invalid_event", "Missing required parameter: 'type'.", "type")
             return
-        kind = event["type"]
-        event_id = event.get("event_id")
+        kind, event_id = event["type"], event.get("event_id")
         if event_id is not None and (not isinstance(event_id, str) or len(event_id) > 512):
             self._error("invalid_value", "event_id is a string of at most 512 characters.", "event_id")
             return
@@ -174,6 +174,7 @@ class RealtimeConnection(Connection):
             turn = self._turn = Turn(f"item_{secrets.token_hex(10)}", self._listener.received, transcription)
         turn.samples += len(pcm)
         self._appended += len(pcm)
+        turn.arrivals.append((self._listener.received + len(pcm) * RATE_HZ / WIDE_HZ, time.time()))
         for at in range(0, len(pcm), WIDE_HZ):
             self._listener.feed(pcm[at : at + WIDE_HZ])
         if turn.streaming:
@@ -208,7 +209,6 @@ class RealtimeConnection(Connection):
         self._listener.mark()
         end = self._listener.received
         heard = self._listener.words(turn.start, end)
-        words = [item.word.text for item in heard]
         self._committed += turn.samples
         spans = self._listener.spans(turn.start, end)
         self.standin.book_commit(self.number, number, turn.id, spans, [(h.meeting.name, h.word.text) for h in heard])
@@ -227,7 +227,7 @@ class RealtimeConnection(Connection):
             wait_s = float(self.rng.uniform(*knobs.late_s))
         if turn.fault == "late":
             wait_s = float(turn.facts.get("by_s", 20.0))
-        self.later(max(self.loop.time() + wait_s, self._ordered + 0.001), lambda: self._complete(turn, words))
+        self.later(max(self.loop.time() + wait_s, self._ordered + 0.001), lambda: self._complete(turn, heard))
 
     def _clear(self) -> None:
         turn, self._turn = self._turn, None
@@ -278,19 +278,22 @@ class RealtimeConnection(Connection):
         for item in listener.words(turn.start, settled)[len(turn.scheduled) :]:
             if item.ends_at > settled or item.word.start >= unsure:
                 break
-            text = item.word.text
-            turn.scheduled.append(text)
+            turn.scheduled.append(item.word.text)
             due = now + delay_s - (listener.received - item.ends_at) / RATE_HZ
             turn.due = max(due, now + 0.005, turn.due + 1e-4)
-            self.later(turn.due, self._delta_call(turn, text))
+            self.later(turn.due, self._delta_call(turn, item))
 
-    def _delta_call(self, turn: Turn, text: str) -> Callable[[], None]:
+    def _delta_call(self, turn: Turn, item: HeardWord) -> Callable[[], None]:
         def send() -> None:
             if not turn.over and turn.fault != "no_deltas":
                 turn.sent += 1
-                self._delta(turn, text)
+                self._word(turn, item)
 
         return send
+
+    def _word(self, turn: Turn, item: HeardWord) -> None:
+        self.standin.book_delta(item.meeting.name, item.word.text, turn.arrival_of(item.ends_at))
+        self._delta(turn, item.word.text)
 
     def _delta(self, turn: Turn, text: str) -> None:
         item_id = turn.id
@@ -314,7 +317,7 @@ class RealtimeConnection(Connection):
         self._send("conversation.item.added", item=item, previous_item_id=previous)
         self._send("conversation.item.done", item=item, previous_item_id=previous)
 
-    def _complete(self, turn: Turn, words: Sequence[str]) -> None:
+    def _complete(self, turn: Turn, heard: Sequence[HeardWord]) -> None:
         facts = turn.facts
         if turn.fault == "failed":
             turn.over = True
@@ -323,16 +326,18 @@ class RealtimeConnection(Connection):
             self._send(FAILED, item_id=turn.id, content_index=0, error=error)
             return
         if turn.fault != "no_deltas":
-            for text in words[turn.sent :]:
-                self._delta(turn, text)
+            for item in heard[turn.sent :]:
+                self._word(turn, item)
             if turn.fault == "differs":
                 self._delta(turn, "misheard")
         turn.over = True
         usage = {"type": "duration", "seconds": round(turn.samples / WIDE_HZ, 3)}
         assert turn.transcription is not None
         extra: dict[str, Any] = {"languages": []} if turn.transcription["model"] == "gpt-transcribe" else {}
+        transcript = " ".join(item.word.text for item in heard)
+        self.standin.book_completed(turn.id)
         for _ in range(2 if turn.fault == "twice" else 1):
-            self._send(COMPLETED, item_id=turn.id, content_index=0, transcript=" ".join(words), usage=usage, **extra)
+            self._send(COMPLETED, item_id=turn.id, content_index=0, transcript=transcript, usage=usage, **extra)
 
     def _in_order(self, after_s: float, act: Callable[[], None]) -> None:
         self._ordered = max(self.loop.time() + after_s, self._ordered + 1e-4)

@@ -1,6 +1,7 @@
 """What the OpenAI stand-in's server and its sessions both know: knobs, items and the server's books."""
 
 import dataclasses
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,6 +47,8 @@ class Turn:
     start: float
     transcription: Mapping[str, Any] | None
     samples: int = 0
+    arrivals: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+    """Of each append: the stream position behind it, and the wall time at which it came."""
     scheduled: list[str] = dataclasses.field(default_factory=list)
     sent: int = 0
     said: str = ""
@@ -58,6 +61,11 @@ class Turn:
     def streaming(self) -> bool:
         """Deltas come while audio does."""
         return self.transcription is not None and self.transcription["model"] in sessions.STREAMING
+
+    def arrival_of(self, position: float) -> float:
+        """When the audio up to a stream position had come (wall time); all of the item, if a cut kept some of it."""
+        behind = bisect_left(self.arrivals, (position, 0.0))
+        return self.arrivals[min(behind, len(self.arrivals) - 1)][1]
 
 
 class Bookkeeper(StandIn):
@@ -75,4 +83,12 @@ class Bookkeeper(StandIn):
         words: Sequence[tuple[str, str]],
     ) -> None:
         """Note which samples of which meeting a commit held."""
+        raise NotImplementedError
+
+    def book_delta(self, meeting: str, word: str, heard_at: float) -> None:
+        """Note that a word is being sent, and when its last sample had come (wall time)."""
+        raise NotImplementedError
+
+    def book_completed(self, item_id: str) -> None:
+        """Note that an item's text is being sent."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ openai_connection and standin.
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +33,8 @@ class OpenAIStandIn(Bookkeeper):
         self._book = CoverageBook()
         self._words: Counter[tuple[str, str]] = Counter()
         self._commits: deque[dict[str, Any]] = deque(maxlen=2000)
+        self._deltas: deque[tuple[str, str, float, float]] = deque(maxlen=5000)
+        self._completed: OrderedDict[str, float] = OrderedDict()
 
     @property
     def base_url(self) -> str:
@@ -88,13 +90,25 @@ class OpenAIStandIn(Bookkeeper):
             }
         )
 
+    def book_delta(self, meeting: str, word: str, heard_at: float) -> None:
+        self._deltas.append((meeting, word, heard_at, time.time()))
+
+    def book_completed(self, item_id: str) -> None:
+        self._completed.setdefault(item_id, time.time())
+        if len(self._completed) > 2000:
+            self._completed.popitem(last=False)
+
     def summary(self) -> dict[str, Any]:
         return {
             "twice_committed_s": round(self._book.again / RATE_HZ, 4),
             "covered_s": round(self._book.covered / RATE_HZ, 3),
             "words_heard": len(self._words),
             "words_twice": {text: count for (_, text), count in self._words.items() if count > 1},
-            "commits": list(self._commits),
+            "commits": [{**commit, "completed_at": self._completed.get(commit["item_id"])} for commit in self._commits],
+            "deltas": [
+                {"meeting": meeting, "word": word, "heard_at": heard_at, "sent_at": sent_at}
+                for meeting, word, heard_at, sent_at in self._deltas
+            ],
         }
 
 

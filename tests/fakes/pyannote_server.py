@@ -97,7 +97,7 @@ class PyannoteStandIn(StandIn):
         stream = self._streams.get(request.path.rsplit("/", 1)[1])
         if stream is None:
             return Reply(404, {"message": "Not found"})
-        body = {
+        body: dict[str, Any] = {
             "id": stream.id,
             "status": stream.status,
             "startedAt": stream.started_at,

@@ -79,6 +79,7 @@ class LiveConnection(Connection):
         self._listener = standin.recogniser.listen(RATE_HZ)
         self._told = 0.0  # stream position up to which events were derived
         self._last_end = -1.0  # where the stretch told last ended
+        self._span: tuple[int, int] | None = None  # what was heard of the meeting, from its first to its last sample
         self._active: dict[str, str] = {}  # speaker: label of the open segment
         self._numbers = list(self.rng.permutation(8)) if standin.knobs.permute_labels else list(range(8))
         self._labels: dict[str, str] = {}
@@ -192,6 +193,8 @@ class LiveConnection(Connection):
             low, high = max(stretch.start, self._told), min(stretch.end, settled)
             if high <= low:
                 continue
+            first = round(low) + stretch.offset if self._span is None else self._span[0]
+            self._span = first, round(high) + stretch.offset
             if low != self._last_end:
                 self._change(set(), self._last_end, now)
                 here = round(low) + stretch.offset
@@ -287,5 +290,6 @@ class LiveConnection(Connection):
             "events": self._events,
             "labels": self._labels,
             "finished": self._finished,
+            "span": self._span,
             "hears": [s.meeting.name for s in self._listener.stretches[-1:]],
         }

@@ -1,14 +1,14 @@
 """A diarizer that follows a script of who speaks when, with a lag, and breaks where it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.core.events import DiarizerEvent, SpeakerEnded, SpeakerStarted
 from minuted_daemon.core.samples import RATE_HZ
-from minuted_daemon.errors import MinutedError
+from minuted_daemon.errors import MinutedError, Unavailable
 from minuted_daemon.ports import DiarizerCapabilities
 
 Spoken = tuple[str, float, float]
@@ -18,8 +18,12 @@ Spoken = tuple[str, float, float]
 class FakeDiarizerStream:
     def __init__(self, engine: "FakeDiarizer") -> None:
         self._engine = engine
+        self._number = len(engine.streams)
+        self._opened_s = asyncio.get_running_loop().time()
         self._events: asyncio.Queue[DiarizerEvent | MinutedError | None] = asyncio.Queue()
         self.sent = 0
+        self.sent_at_s: list[float] = []
+        """When each block came."""
         self.base: int | None = None
         self.finished = False
         self.closed = False
@@ -37,18 +41,24 @@ class FakeDiarizerStream:
         assert pcm.dtype == np.int16
         if self._engine.send_takes_s:
             await asyncio.sleep(self._engine.send_takes_s)
+        limit_s = self._engine.capabilities.max_stream_s
+        if self._engine.strict and limit_s and asyncio.get_running_loop().time() > self._opened_s + limit_s:
+            self.break_now(Unavailable("CLOSED_POLICY", "maximum stream duration"))
         if self.broken is not None:
             raise self.broken
         if self.base is None:
             self.base = self._engine.now()
+        self.sent_at_s.append(asyncio.get_running_loop().time())
         before, self.sent = self.sent, self.sent + len(pcm)
         lag = round(self._engine.capabilities.lag_s * RATE_HZ)
         self._tell(before - lag, self.sent - lag)
 
     def _tell(self, after: int, to: int) -> None:
         found: list[tuple[int, int, DiarizerEvent]] = []
-        for label, start_s, end_s in self._engine.script:
+        for who, start_s, end_s in self._engine.script:
+            label = self._engine.label(self._number, who)
             start, end = (round(s * RATE_HZ) - (self.base or 0) for s in (start_s, end_s))
+            start = 0 if start < 0 < end else start  # it has begun before this stream
             if after <= start < to and start >= 0:
                 found.append((start, 1, SpeakerStarted(label, start)))
             if after <= end < to and end > 0:
@@ -87,6 +97,10 @@ class FakeDiarizer:
         self.attempts_s: list[float] = []
         self.send_takes_s = 0.0
         self.never_finishes = False
+        self.strict = False
+        """Streams end at their limit."""
+        self.label: Callable[[int, str], str] = lambda _stream, who: who
+        """What a stream (counted from 0) calls somebody."""
         self.closed = False
         self._started_s: float | None = None
 

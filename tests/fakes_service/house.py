@@ -8,6 +8,7 @@ from minuted_daemon.adapters.memory_spool import MemorySpool
 from minuted_daemon.config import SessionConfig
 from minuted_daemon.core.merger import Merger, MergeSettings
 from minuted_daemon.errors import WrongState
+from minuted_daemon.ports import VoicePrinter
 from minuted_daemon.service.engines import Offer, Offers
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
@@ -23,12 +24,18 @@ from tests.fakes_service.virtual_time import wall_s
 
 
 class House:
-    """`pyannote` and `openai` are the fakes here; `local` is not installed unless said otherwise."""
+    """`pyannote` and `openai` are the fakes here; `local` is not installed unless said otherwise.
+
+    `local` is served by the same fakes, unless a test puts others into `local_diarizer` and `local_transcriber`.
+    """
 
     def __init__(self) -> None:
         self.capture = FakeCapture()
         self.diarizer = FakeDiarizer()
         self.transcriber = FakeTranscriber()
+        self.local_diarizer: FakeDiarizer | None = None
+        self.local_transcriber: FakeTranscriber | None = None
+        self.voice_printer: VoicePrinter | None = None
         self.store = FakeStore()
         self.configured: Mapping[str, SessionConfig] = {}
         self.missing: dict[str, WrongState] = {
@@ -46,15 +53,27 @@ class House:
         journal = Journal(self.store, self.hub)
         workshop = Workshop(
             capture=self.capture,
-            diarizers=Offers("diarizer", [self._offer("pyannote", self.diarizer), self._offer("local", self.diarizer)]),
+            diarizers=Offers(
+                "diarizer",
+                [
+                    self._offer("pyannote", self.diarizer),
+                    self._offer("local", self.local_diarizer or self.diarizer),
+                ],
+            ),
             transcribers=Offers(
-                "transcriber", [self._offer("openai", self.transcriber), self._offer("local", self.transcriber)]
+                "transcriber",
+                [
+                    self._offer("openai", self.transcriber),
+                    self._offer("local", self.local_transcriber or self.transcriber),
+                ],
             ),
             merger=lambda _diarizer, _transcriber: Merger(self.settings),
             spool=lambda transcriber: MemorySpool(transcriber.capabilities.rate_hz, self.spool_bound_s),
             freeze_s=300.0,
         )
-        around = Surroundings(self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5)
+        around = Surroundings(
+            self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5, self.voice_printer
+        )
         async with asyncio.TaskGroup() as group:
             self.registry = Registry(group, workshop, around, self.configured)
             listening = group.create_task(self._listen())

@@ -75,7 +75,10 @@ class FakeStore:
     async def speakers(self, session_id: SessionId) -> Sequence[SpeakerRecord]:
         return [r for r in self._latest.values() if isinstance(r, SpeakerRecord) and r.session_id == session_id]
 
-    async def turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
+    async def turns(
+        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+    ) -> Page[StoredTurn]:
+        assert not as_delivered, "nothing of the service asks for this"
         found = [StoredTurn(turn, "") for turn in self.turns_known if turn.session_id == session_id]
         return Page(found[:limit], None)
 

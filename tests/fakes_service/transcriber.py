@@ -34,6 +34,9 @@ class FakeTranscriberStream:
         self.broken = error
         self._events.put_nowait(error)
 
+    def say(self, event: TranscriberEvent) -> None:
+        self._events.put_nowait(event)
+
     def heard(self, utterance: UtteranceId) -> NDArray[np.int16]:
         return np.concatenate(self.audio[utterance])
 

@@ -122,6 +122,12 @@ async def test_the_words_of_each_commit_come_back(meeting: Meeting, wide: Any) -
         assert stats["connections"][0]["committed_s"] == 11.0
         assert (stats["twice_committed_s"], stats["words_twice"]) == (0, {})
         assert stats["connections"][0]["real_time_factor"] > 4
+        # Each word was sent after its audio had come, and before its text was sent as a whole.
+        sent = {delta["word"]: delta for delta in stats["deltas"]}
+        assert sorted(sent) == sorted(" ".join(texts).split())
+        for commit, text in zip(stats["commits"], texts, strict=True):
+            for word in text.split():
+                assert sent[word]["heard_at"] < sent[word]["sent_at"] <= commit["completed_at"]
 
 
 async def test_order_after_a_commit(meeting: Meeting, wide: Any) -> None:
@@ -156,7 +162,8 @@ async def test_a_clear_ends_the_deltas_and_loses_the_audio(meeting: Meeting, wid
         await client.say("input_audio_buffer.commit", event_id="mine")
         error = (await client.until("error"))["error"]
         assert (error["code"], error["event_id"]) == ("input_audio_buffer_commit_empty", "mine")
-        assert "delta" not in client.kinds()
+        kinds = client.kinds()
+        assert "delta" not in kinds[kinds.index("input_audio_buffer.cleared") :]
         await client.append(wide[48_000:144_000])
         await client.say("input_audio_buffer.commit")
         assert (await client.until(f"{TRANSCRIPTION}.completed"))["transcript"] == true_text(meeting, 2, 6)

@@ -75,7 +75,10 @@ async def test_events_are_those_of_what_was_heard(meeting: Meeting) -> None:
         ("start", 3.1, "SPEAKER_00"),
         ("end", 3.8, "SPEAKER_00"),
     ]
-    assert standin.stats()["connections"][0]["seconds"] == 4.8
+    told = standin.stats()["connections"][0]
+    assert told["seconds"] == 4.8
+    start, end = (sample / 16_000 for sample in told["span"])
+    assert (start, end) == (pytest.approx(0.2, abs=0.03), pytest.approx(5.0, abs=0.03))
 
 
 async def test_a_mute_ends_speech_and_speech_is_open_until_the_end(meeting: Meeting) -> None:

@@ -103,7 +103,10 @@ class FakeSessions:
                         "SESSION_EXISTS", f"{request.name} is live with other settings", session=record.id
                     )
                 return await self.view(record.id)
-        record = replace(session(request.name), settings=SessionSettings(device, "local", "local", request.languages))
+        record = replace(
+            session(request.name),
+            settings=SessionSettings(device, "local", "local", request.languages, request.fallback or "none"),
+        )
         await self._journal.write([record], record.name)
         self.links[record.id] = UP
         return await self.view(record.id)

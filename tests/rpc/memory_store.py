@@ -34,6 +34,7 @@ class MemoryStore:
         self._seq = Seq(0)
         self._committed = asyncio.Event()
         self._latest: dict[str, Record] = {}
+        self._delivered: dict[str, Record] = {}
         self.wall_points: dict[SessionId, list[WallPoint]] = {}
 
     async def highest_seq(self) -> Seq:
@@ -52,6 +53,7 @@ class MemoryStore:
                 before = self._latest.get(fresh.id)
                 fresh = replace(fresh, revision=before.revision + 1 if isinstance(before, TurnRecord) else 0)
             self._latest[record.id] = fresh
+            self._delivered.setdefault(record.id, fresh)
             stored.append(fresh)
         self._committed.set()
         await self._pause()
@@ -85,11 +87,13 @@ class MemoryStore:
         found = [r for r in self._latest.values() if isinstance(r, SpeakerRecord) and r.session_id == session_id]
         return sorted(found, key=lambda speaker: int(speaker.label[1:]))
 
-    async def turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
+    async def turns(
+        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+    ) -> Page[StoredTurn]:
         await self._pause()
         found = [
             record
-            for record in self._latest.values()
+            for record in (self._delivered if as_delivered else self._latest).values()
             if isinstance(record, TurnRecord) and record.session_id == session_id and record.life is TurnLife.FINAL
         ]
         found.sort(key=lambda turn: (turn.start, turn.id))

@@ -24,13 +24,15 @@ from tests.rpc.material import UP, interval, partial, session, speaker, turn
 
 
 async def test_a_session_from_start_to_stop(room: Room, client: AsyncClient) -> None:
-    started = await client.start("boardroom", device="usb-mic", languages=["en"])
+    started = await client.start("boardroom", device="usb-mic", languages=["en"], fallback="local")
     assert started.name == "boardroom"
     assert started.device == "usb-mic"
     assert started.state == minuted.SessionState.SESSION_STATE_RUNNING
     assert started.capture_link.health == minuted.LinkHealth.LINK_HEALTH_UP
     assert not started.degraded
     assert list(started.languages) == ["en"]
+    assert started.fallback == "local"
+    assert started.diarizer_sent.ToSeconds() == 0
     assert (await client.start("boardroom", device="usb-mic")).id == started.id
     with pytest.raises(minuted.Error) as caught:
         await client.start("boardroom", device="other")
@@ -119,6 +121,12 @@ async def test_watch_sessions(room: Room, client: AsyncClient) -> None:
         assert degraded.degraded
         assert degraded.diarizer_link.reason == "CONNECTION_LOST"
         room.hub.touch(first.id)  # nothing changed: nothing is told
+        foreign = replace(down, diarizer=Link(Health.UP, "FELL_BACK", "the local one serves instead"))
+        room.sessions.links[first.id] = foreign
+        room.hub.touch(first.id)
+        told = await anext(stream)
+        assert told.degraded, "it works, but not as it was meant to"
+        assert told.diarizer_link.health == minuted.LinkHealth.LINK_HEALTH_UP
         await client.start("lab")
         assert (await anext(stream)).name == "lab"
         await client.stop("boardroom")
@@ -141,9 +149,11 @@ async def test_devices_and_info(room: Room, client: AsyncClient) -> None:
 
 async def test_every_wrong_field_is_named_at_once(client: AsyncClient) -> None:
     with pytest.raises(minuted.Error) as caught:
-        await client.start("Board Room", device="file:a.wav", diarizer="alexa", transcriber="none", languages=["?"])
+        await client.start(
+            "Board Room", device="file:a.wav", diarizer="alexa", transcriber="none", languages=["?"], fallback="other"
+        )
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-    assert set(caught.value.facts) == {"name", "device", "diarizer", "languages"}
+    assert set(caught.value.facts) == {"name", "device", "diarizer", "languages", "fallback"}
     assert all(field in caught.value.message for field in caught.value.facts)
     with pytest.raises(minuted.Error, match="transcriber"):
         await client.start("a", diarizer="none", transcriber="none")

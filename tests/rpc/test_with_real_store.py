@@ -2,15 +2,52 @@
 
 import asyncio
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import minuted
+from minuted import calls
 from minuted.aio import AsyncClient
 from minuted_daemon.adapters.storage.store import open_store
+from minuted_daemon.core.records import TurnLife
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from tests.rpc.material import FakeCapture, FakeSessions, interval, session, speaker, turn
+
+
+async def test_turns_are_listed_as_they_are_and_as_they_were_delivered(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/minuted.sock"
+    store = await open_store(f"sqlite:///{tmp_path}/minuted.db")
+    hub = Hub(store)
+    journal = Journal(store, hub)
+    server = await start_server(
+        [address], sessions=FakeSessions(store, journal), store=store, hub=hub, capture=FakeCapture()
+    )
+    room = session("boardroom")
+    ada, ben = speaker(room, "S1"), speaker(room, "S2")
+    said = [turn(room, ada, text=f"First said {n}.", start=n) for n in range(5)]
+    await journal.write([room, ada, ben, *said], room.name)
+    await journal.write([replace(said[0], text="Corrected.", speaker_id=ben.id)], room.name)
+    await journal.write([replace(said[3], life=TurnLife.RETRACTED, text="")], room.name)
+    async with AsyncClient(address) as client:
+        now = [one async for one in client.turns("boardroom", page_size=2)]
+        then = [one async for one in client.turns("boardroom", as_delivered=True, page_size=2)]
+        with pytest.raises(minuted.Error) as caught:
+            _ = [one async for one in client._pages(lambda token: calls.turns("boardroom", not token, 2, token))]
+    await server.stop(1)
+    await store.close()
+    assert [(one.text, one.speaker.label, one.revision) for one in now] == [
+        ("Corrected.", "S2", 1),
+        *((f"First said {n}.", "S1", 0) for n in (1, 2, 4)),
+    ]
+    assert [(one.text, one.speaker.label, one.revision) for one in then] == [
+        (f"First said {n}.", "S1", 0) for n in range(5)
+    ]
+    assert {one.state for one in then} == {minuted.TurnState.TURN_STATE_FINAL}
+    assert caught.value.reason == "BAD_PAGE_TOKEN", "a page of the one list does not go on in the other"
 
 
 async def test_early_late_and_listed_agree(tmp_path: Path) -> None:

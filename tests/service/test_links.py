@@ -23,7 +23,7 @@ from minuted_daemon.core.events import (
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import BLOCK, Sample, samples
 from minuted_daemon.errors import Rejected, Unavailable
-from minuted_daemon.service import diarizer_link, transcriber_link
+from minuted_daemon.service import diarizer_link, transcriber_line
 from minuted_daemon.service.diarizer_link import DiarizerLink
 from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.transcriber_link import TranscriberLink
@@ -254,7 +254,7 @@ async def test_too_many_waiting_commands_break_the_connection() -> None:
     engine = FakeTranscriber()
     engine.send_takes_s = 5.0
     async with transcribing(engine) as (link, sink, _):
-        for n in range(transcriber_link.QUEUE_COMMANDS + 5):
+        for n in range(transcriber_line.QUEUE_COMMANDS + 5):
             link.submit(Append(UtteranceId(n + 1), Sample(n), Sample(n + 1)))
         await asyncio.sleep(6.0)
         assert sink.healths[-1].reason == "SEND_STALLED" or sink.healths[-2].reason == "SEND_STALLED"
@@ -267,12 +267,12 @@ async def test_neighbouring_ranges_that_wait_become_one() -> None:
     engine.send_takes_s = 0.3
     engine.partials = False
     async with transcribing(engine) as (link, sink, _):
-        for n in range(transcriber_link.QUEUE_COMMANDS * 2):
+        for n in range(transcriber_line.QUEUE_COMMANDS * 2):
             link.submit(Append(ONE, Sample(n), Sample(n + 1)))
         link.submit(Commit(ONE, pad=0))
         await asyncio.sleep(3.0)
     assert TranscriberLost() not in sink.events
-    assert len(engine.streams[0].heard(ONE)) == transcriber_link.QUEUE_COMMANDS * 3
+    assert len(engine.streams[0].heard(ONE)) == transcriber_line.QUEUE_COMMANDS * 3
 
 
 @virtual_time
@@ -285,34 +285,3 @@ async def test_a_refusal_is_told_once_and_never_tried_again() -> None:
     assert sink.events == [TranscriberReady(), TranscriberLost(), TranscriberRefused()]
     assert sink.healths[-1] == Link(Health.REFUSED, "QUOTA_EXHAUSTED", "no credit")
     assert len(engine.attempts_s) == 1
-
-
-@virtual_time
-async def test_a_failed_renewal_is_tried_again_while_the_old_connection_serves() -> None:
-    engine = FakeTranscriber()
-    engine.lifetime_s = 100.0
-    async with transcribing(engine) as (link, sink, _):
-        await asyncio.sleep(74.0)
-        engine.refusals = [DOWN, DOWN]
-        await asyncio.sleep(2.0)
-        link.submit(Append(ONE, Sample(0), Sample(samples(0.5))))
-        link.submit(Commit(ONE, pad=0))
-        await asyncio.sleep(25.0)
-    assert engine.streams[0].committed == [ONE]
-    assert engine.streams[0].closed
-    assert [told.health for told in sink.healths] == [Health.CONNECTING, Health.UP], "nobody noticed"
-    told = [event for event in sink.events if isinstance(event, TranscriberReady | TranscriberLost)]
-    assert told == [TranscriberReady(), TranscriberLost(), TranscriberReady()]
-
-
-@virtual_time
-async def test_a_connection_that_never_falls_idle_is_replaced_all_the_same() -> None:
-    engine = FakeTranscriber()
-    engine.lifetime_s = 40.0
-    engine.answers = False
-    async with transcribing(engine) as (link, sink, _):
-        link.submit(Append(ONE, Sample(0), Sample(samples(0.5))))
-        link.submit(Commit(ONE, pad=0))
-        await asyncio.sleep(39.0)
-        assert engine.streams[0].closed
-        assert sink.events[-1] == TranscriberReady()

@@ -58,6 +58,12 @@ def test_a_refusal_is_never_tried_again() -> None:
     assert RetryPolicy(lambda: 0.5).failed(0.0, Rejected("KEY_REJECTED", "no")) is None
 
 
+def test_another_engine_is_asked_at_once_and_begins_afresh() -> None:
+    policy = RetryPolicy(lambda: 0.5)
+    assert [policy.failed(at, DOWN) for at in (0.0, 1.0, 2.0)] == [0.5, 1.0, 2.0]
+    assert policy.failed(3.0, Unavailable("FELL_BACK", "the local one takes over")) == 0.0
+
+
 def test_garbled_is_tried_again() -> None:
     assert RetryPolicy(lambda: 0.5).failed(0.0, Garbled("BAD_ANSWER", "what")) == 0.5
 

@@ -48,13 +48,15 @@ COMMANDS = {
 
 
 _OPTION_USAGE = {
-    "start": " [--device D] [--diarizer X] [--transcriber X]",
+    "start": " [--device D] [--diarizer X] [--transcriber X] [--fallback F]",
+    "turns": " [--as-delivered]",
     "watch": " [--after SEQ] [--finals]",
     "export": f" --format {{{','.join(FORMATS)}}}",
     "levels": " [--device D]",
 }
 _OPTIONS = {
-    "start": ("--device", "--diarizer", "--transcriber"),
+    "start": ("--device", "--diarizer", "--transcriber", "--fallback"),
+    "turns": ("--as-delivered",),
     "watch": ("--after", "--finals"),
     "export": ("--format",),
     "levels": ("--device",),
@@ -155,6 +157,10 @@ def _child(name: str) -> _Parser:
             child.add_argument(
                 "--transcriber", metavar="X", nargs="?", const=_NO_VALUE, default="", help="auto, openai, local or none"
             )
+            _valued(child, "--fallback", "F", "", "local (takes over from an engine that refuses for good) or none")
+        case "turns":
+            text = "each turn as it was first delivered, also those replaced or withdrawn since"
+            child.add_argument("--as-delivered", action="store_true", help=text)
         case "watch":
             child.add_argument(
                 "--after",

@@ -23,7 +23,12 @@ def start(room: Client, args: Namespace) -> None:
     if device.startswith("file:") and device != "file:":
         path = Path(device.removeprefix("file:"))
         device = f"file:{(path.expanduser() if path.parts[0] == '~' else path).absolute()}"
-    _session(args, room.start(args.name, device=device, diarizer=args.diarizer, transcriber=args.transcriber))
+    session = room.start(
+        args.name, device=device, diarizer=args.diarizer, transcriber=args.transcriber, fallback=args.fallback
+    )
+    for remark in lines.remarks(session):
+        _notice(remark)
+    _session(args, session)
 
 
 def stop(room: Client, args: Namespace) -> None:
@@ -115,7 +120,7 @@ def _lost(room: Client) -> str:
 
 def turns(room: Client, args: Namespace) -> None:
     """Print a session's turns."""
-    _each(args, room.turns(args.name), lines.turn_line)
+    _each(args, room.turns(args.name, as_delivered=args.as_delivered), lines.turn_line)
 
 
 def search(room: Client, args: Namespace) -> None:

@@ -14,6 +14,7 @@ from minuted import (
     GetInfoResponse,
     Interval,
     IntervalKind,
+    Link,
     LinkHealth,
     Session,
     SessionState,
@@ -118,20 +119,35 @@ def session_state(session: Session) -> str:
     faults = [
         f"{name} {LinkHealth.Name(link.health).removeprefix('LINK_HEALTH_').lower()}"
         + (f": {plain(link.detail or link.reason)}" if link.detail or link.reason else "")
-        for name, link in (
-            ("capture", session.capture_link),
-            ("diarizer", session.diarizer_link),
-            ("transcriber", session.transcriber_link),
-        )
-        if link.health in (LinkHealth.LINK_HEALTH_DOWN, LinkHealth.LINK_HEALTH_REFUSED)
+        for name, link in _links(session)
+        if link.reason or link.health in (LinkHealth.LINK_HEALTH_DOWN, LinkHealth.LINK_HEALTH_REFUSED)
     ]
     return f"{line}, degraded ({'; '.join(faults)})" if faults else line
+
+
+def remarks(session: Session) -> list[str]:
+    """Give what is to be said about links of a session that work, or are about to, but not as they were meant to."""
+    well = (LinkHealth.LINK_HEALTH_CONNECTING, LinkHealth.LINK_HEALTH_UP)
+    return [
+        f"{name}: {plain(link.detail or link.reason)}"
+        for name, link in _links(session)
+        if link.reason and link.health in well
+    ]
+
+
+def _links(session: Session) -> tuple[tuple[str, Link], ...]:
+    return (
+        ("capture", session.capture_link),
+        ("diarizer", session.diarizer_link),
+        ("transcriber", session.transcriber_link),
+    )
 
 
 def session_line(session: Session) -> str:
     """Give a session as one line of a list."""
     began = session.start_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")
-    engines = f"{plain(session.diarizer)}+{plain(session.transcriber)}"
+    sent = f"{clock(session.diarizer_sent)}+{clock(session.transcriber_sent)}"
+    engines = f"{plain(session.diarizer)}+{plain(session.transcriber)}  sent {sent}"
     return (
         f"{session.id}  {began}  {clock(session.duration):>10}  {session_state(session)}  "
         f"{plain(session.device)}  {engines}"

@@ -67,9 +67,13 @@ class AsyncClient:
         diarizer: str = "",
         transcriber: str = "",
         languages: Sequence[str] = (),
+        fallback: str = "",
     ) -> Session:
-        """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session."""
-        return await self._ask(calls.start(name, device, diarizer, transcriber, languages))
+        """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
+
+        fallback: `local` lets the local engine take over from one that refuses for good, `none` does not.
+        """
+        return await self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback))
 
     async def stop(self, session: str) -> Session:
         """Stop a session and wait until every turn is final."""
@@ -101,9 +105,12 @@ class AsyncClient:
 
     # --- turns ---
 
-    def turns(self, session: str, *, page_size: int = 500) -> AsyncIterator[Turn]:
-        """All final turns of a session, oldest first."""
-        return self._pages(lambda token: calls.turns(session, page_size, token))
+    def turns(self, session: str, *, as_delivered: bool = False, page_size: int = 500) -> AsyncIterator[Turn]:
+        """All final turns of a session, oldest first.
+
+        as_delivered: each as it was when it first became final, also those that were replaced or withdrawn since.
+        """
+        return self._pages(lambda token: calls.turns(session, as_delivered, page_size, token))
 
     def search(self, query: str, *, session: str = "", page_size: int = 100) -> AsyncIterator[Turn]:
         """Find turns by their words, best match first."""

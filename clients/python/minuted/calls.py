@@ -46,10 +46,15 @@ class ListPage(Generic[T]):
 
 
 def start(
-    name: str, device: str, diarizer: str, transcriber: str, languages: Iterable[str]
+    name: str, device: str, diarizer: str, transcriber: str, languages: Iterable[str], fallback: str
 ) -> Call[sessions_pb2.StartSessionResponse, sessions_pb2.Session]:
     request = sessions_pb2.StartSessionRequest(
-        name=name, device=device, diarizer=diarizer, transcriber=transcriber, languages=languages
+        name=name,
+        device=device,
+        diarizer=diarizer,
+        transcriber=transcriber,
+        languages=languages,
+        fallback=fallback,
     )
     return Call("SessionService/StartSession", request, sessions_pb2.StartSessionResponse, lambda r: r.session)
 
@@ -96,8 +101,12 @@ def watch_sessions() -> Call[sessions_pb2.WatchSessionsResponse, sessions_pb2.Se
     return Call("SessionService/WatchSessions", request, response, lambda r: r.session, None)
 
 
-def turns(session: str, page_size: int, token: str) -> Call[turns_pb2.ListTurnsResponse, ListPage[turns_pb2.Turn]]:
-    request = turns_pb2.ListTurnsRequest(session=session, page_size=page_size, page_token=token)
+def turns(
+    session: str, as_delivered: bool, page_size: int, token: str
+) -> Call[turns_pb2.ListTurnsResponse, ListPage[turns_pb2.Turn]]:
+    request = turns_pb2.ListTurnsRequest(
+        session=session, page_size=page_size, page_token=token, as_delivered=as_delivered
+    )
     response = turns_pb2.ListTurnsResponse
     return Call("TurnService/ListTurns", request, response, lambda r: ListPage(r.turns, r.next_page_token))
 

@@ -22,15 +22,24 @@ class HoldBack:
         """`fixed_s` switches following off. `expected_lag_s` counts until lags were measured."""
         self._fixed = fixed_s is not None
         self.length = samples(fixed_s) if fixed_s is not None else max(_START, samples(expected_lag_s))
-        # An engine that always lags by more than the usual outlier is not an outlier.
-        self._outlier = max(_OUTLIER, 2 * samples(expected_lag_s))
+        self._expected = samples(expected_lag_s)
         self._recent: deque[int] = deque()
         self._sorted: list[int] = []
         self._shrunk_at = 0
 
+    def expect(self, lag_s: float, now: int) -> None:
+        """An engine serves from now on that lags so much: more than before is held back for it at once."""
+        if samples(lag_s) <= self._expected:
+            return
+        self._expected = samples(lag_s)
+        if not self._fixed and self._expected > self.length:
+            self.length = self._expected
+            self._shrunk_at = now
+
     def observe(self, lag: int) -> None:
         """Take one event's lag: samples sent by its arrival less its position."""
-        if self._fixed or not 0 <= lag <= self._outlier:
+        # An engine that always lags by more than the usual outlier is not an outlier.
+        if self._fixed or not 0 <= lag <= max(_OUTLIER, 2 * self._expected):
             return
         if len(self._recent) == _WINDOW:
             oldest = self._recent.popleft()

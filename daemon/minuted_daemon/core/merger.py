@@ -167,6 +167,10 @@ class Merger:
             self._hold_back.observe(sent_to - heard.at)
             self._news(heard.changed_from)
 
+    def expect_lag(self, lag_s: float) -> None:
+        """The diarizer that serves from now on is expected to lag so much."""
+        self._hold_back.expect(lag_s, self._now)
+
     def close(self) -> None:
         """No more audio and no more diarizer events will come: decide all that is left at the next `advance`."""
         self._closing = True

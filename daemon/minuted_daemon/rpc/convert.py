@@ -104,6 +104,9 @@ def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
         diarizer=record.settings.diarizer,
         transcriber=record.settings.transcriber,
         languages=record.settings.languages,
+        fallback=record.settings.fallback,
+        diarizer_sent=offset(record.diarizer_sent),
+        transcriber_sent=offset(record.transcriber_sent),
         start_time=time(record.created_s),
         duration=offset(record.heard),
     )
@@ -120,7 +123,8 @@ def link(value: records.Link) -> sessions_pb2.Link:
 
 
 def _degraded(links: Links) -> bool:
-    return any(one.health not in (Health.UP, Health.OFF) for one in (links.capture, links.diarizer, links.transcriber))
+    used = (links.capture, links.diarizer, links.transcriber)
+    return any(one.health not in (Health.UP, Health.OFF) or one.reason for one in used)
 
 
 def speaker(record: records.SpeakerRecord) -> speakers_pb2.Speaker:

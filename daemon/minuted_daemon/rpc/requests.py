@@ -8,6 +8,7 @@ from minuted.v1.sessions_pb2 import StartSessionRequest
 from minuted.v1.turns_pb2 import StreamTurnsRequest
 from minuted_daemon.core.records import Seq
 from minuted_daemon.errors import Invalid
+from minuted_daemon.service.engines import FALLBACKS
 from minuted_daemon.service.names import SESSION_NAME, is_session_name
 from minuted_daemon.service.views import EngineInfo, StartRequest
 
@@ -84,8 +85,11 @@ def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartR
         problems.check(
             LANGUAGE.fullmatch(language) is not None, "languages", "must be BCP 47 codes such as en or de-CH"
         )
+    problems.check(request.fallback in ("", *FALLBACKS), "fallback", f"must be one of {', '.join(FALLBACKS)}")
     problems.raise_any()
-    return StartRequest(request.name, device, request.diarizer, request.transcriber, tuple(request.languages))
+    return StartRequest(
+        request.name, device, request.diarizer, request.transcriber, tuple(request.languages), request.fallback
+    )
 
 
 def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool]:

@@ -91,8 +91,9 @@ class SessionService(SessionServiceServicer):
 
 
 def _essence(message: pb.Session) -> bytes:
-    """Give what makes a session's change worth telling: all but its clock."""
+    """Give what makes a session's change worth telling: all but its clocks."""
     still = pb.Session()
     still.CopyFrom(message)
-    still.ClearField("duration")
+    for clock in ("duration", "diarizer_sent", "transcriber_sent"):
+        still.ClearField(clock)
     return still.SerializeToString(deterministic=True)

@@ -2,41 +2,42 @@
 
 Audio that comes while there is no connection is dropped, never sent later, unless the diarizer says that it can catch
 up: a vendor wants real time, and what a new epoch does not hear it cannot number.
+
+A connection is renewed before its limit. The new one stands by and hears the same audio live, until it relieves the
+old one as late as is safe, or at once should that one break; the old one is then heard out.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, Epoch, EpochClosed, EpochOpened
+from minuted_daemon.core.events import Epoch, EpochTookOver
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import BLOCK, Sample
-from minuted_daemon.errors import Unavailable
-from minuted_daemon.ports import Diarizer, DiarizerStream
+from minuted_daemon.errors import MinutedError, Unavailable
+from minuted_daemon.ports import Diarizer
+from minuted_daemon.service.diarizer_line import DiarizationSink, DiarizerLine
 from minuted_daemon.service.links import UP, deadline, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
 
 OPEN_LIMIT_S = 45.0
-SEND_LIMIT_S = 3.0
-QUEUE_BLOCKS = 30
-"""Audio that may wait for a slow connection. When it is full, the connection is too slow: the epoch is broken."""
+RENEW_MARGIN_S = 300.0
+"""A connection is renewed so long before its limit, or a quarter of its lifetime if that is shorter."""
+RELIEF_S = 15.0
+"""It is relieved so long before its limit, or a quarter of the margin if that is shorter; never sooner after the new
+one was opened."""
+RETIRE_LIMIT_S = 8.0
+"""How long a connection that was relieved may take to send what waits and to say what it still has to say."""
 
+LONGEST_CATCH_UP_S = 10.0
+"""Audio kept while nobody is connected. Who serves is sent no more of it than it takes, and may be another engine
+than at the start."""
 
-class DiarizationSink(Protocol):
-    """Who wants to know."""
-
-    def epoch_changed(self, event: EpochOpened | EpochClosed) -> None:
-        """An epoch begins with its first block, or is over."""
-        ...
-
-    def diarized(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
-        """The diarizer said something; `sent_to` is how far it had been sent audio by then."""
-        ...
+Missed = tuple[Sample, NDArray[np.int16]]
 
 
 class DiarizerLink:
@@ -57,23 +58,29 @@ class DiarizerLink:
         self._report = report
         self._log = log
         self._epochs = 0
-        self._line: _Line | None = None
+        self._line: DiarizerLine | None = None
+        self._successor: DiarizerLine | None = None
+        self._running: dict[DiarizerLine, asyncio.Task[None]] = {}
         self._finishing = False
-        self._missed: deque[tuple[Sample, NDArray[np.int16]]] = deque(
-            maxlen=round(10 * diarizer.capabilities.catch_up_s)
-        )
+        self._given_to = Sample(0)
+        self._missed: deque[Missed] = deque(maxlen=round(10 * LONGEST_CATCH_UP_S))
 
     @property
     def connected(self) -> bool:
         """True while there is a connection that audio goes to."""
-        return self._line is not None
+        return any(line is not None and not line.over for line in (self._line, self._successor))
 
     def hear(self, start: Sample, pcm: NDArray[np.int16]) -> None:
         """Hand over the next block (int16, shape (1600,)); never waits."""
-        if self._line is None:
+        self._given_to = Sample(start + BLOCK)
+        if self._finishing:
+            return
+        if self._line is None or self._line.over:
             self._missed.append((start, pcm))
-        elif not self._finishing:
+        else:
             self._line.offer(start, pcm)
+        if self._successor is not None:
+            self._successor.offer(start, pcm)
 
     def finish(self) -> None:
         """No more audio comes: `run` returns once the diarizer has said what it still had to say."""
@@ -83,83 +90,141 @@ class DiarizerLink:
 
     async def run(self) -> None:
         """Stay connected until `finish`, or until the diarizer refuses for good."""
-        await keep_connected("diarizer", self._connection, self._policy, self._report, self._log)
+        await keep_connected("diarizer", self._connections, self._policy, self._report, self._log)
 
-    async def _connection(self) -> None:
+    async def _connections(self) -> None:
+        """One connection and those that relieve it without a break."""
         if self._finishing:
             return
-        async with deadline(OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the diarizer did not answer within {OPEN_LIMIT_S:.0f} s"):
-            stream = await self._diarizer.open()
-        self._epochs += 1
-        line = self._line = _Line(stream, Epoch(self._epochs), self._sink, len(self._missed))
-        for start, pcm in self._missed:
-            line.offer(start, pcm)
+        line = self._line = await self._open(self._missed)
         self._missed.clear()
-        self._policy.opened(asyncio.get_running_loop().time())
         self._report(UP)
         if self._finishing:
             line.finish()
         try:
             async with one_fault() as group:
-                group.create_task(line.send())
-                group.create_task(line.receive())
+                self._start(line, group)
+                while self._line is not None:
+                    await self._reign(self._line, group)
         finally:
+            self._line = self._successor = None
+            for never_ran in self._running:
+                await never_ran.close()
+            self._running.clear()
+
+    async def _open(self, missed: Sequence[Missed]) -> DiarizerLine:
+        async with deadline(OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the diarizer did not answer within {OPEN_LIMIT_S:.0f} s"):
+            stream = await self._diarizer.open()
+        self._epochs += 1
+        kept = round(10 * self._diarizer.capabilities.catch_up_s)
+        missed = list(missed)[max(0, len(missed) - kept) :]
+        line = DiarizerLine(stream, Epoch(self._epochs), self._sink, len(missed))
+        for start, pcm in missed:
+            line.offer(start, pcm)
+        self._policy.opened(asyncio.get_running_loop().time())
+        return line
+
+    def _start(self, line: DiarizerLine, group: asyncio.TaskGroup) -> None:
+        task = self._running[line] = group.create_task(line.run())
+        task.add_done_callback(lambda _: self._running.pop(line) if line.over else None)
+
+    async def _reign(self, line: DiarizerLine, group: asyncio.TaskGroup) -> None:
+        """Renew the line in time; once it gives way, go on with its successor, or raise what ended it."""
+        renewing = group.create_task(self._renew(line, group))
+        await line.gave_way.wait()
+        renewing.cancel()
+        if self._line is not line:
+            return
+        successor, self._successor = self._successor, None
+        if line.fault is None:
             self._line = None
-            line.closed()
-            await stream.close()
+            if successor is not None:
+                self._drop(successor)
+        elif successor is None or successor.over:
+            raise line.fault
+        else:
+            self._line = successor
+            if self._finishing:
+                successor.finish()
+            self._log.warning("link_lost", role="diarizer", reason=_error(line.fault).reason, relieved=True)
+
+    async def _renew(self, line: DiarizerLine, group: asyncio.TaskGroup) -> None:
+        """Have a successor stand by from some time before the line's limit on, and relieve the line."""
+        lifetime_s = self._diarizer.capabilities.max_stream_s
+        if lifetime_s is None:
+            return
+        margin_s = min(RENEW_MARGIN_S, lifetime_s / 4)
+        relief_s = min(RELIEF_S, margin_s / 4)
+        limit_s = line.opened_s + lifetime_s
+        await _sleep_until(limit_s - margin_s)
+        while not self._finishing:
+            try:
+                successor = await self._open(())
+            except Exception as fault:  # noqa: BLE001 - the old connection goes on; a bug is logged as one
+                failure = fault
+            else:
+                self._start(successor, group)
+                self._successor = successor
+                await _wait_until(max(limit_s - relief_s, successor.opened_s + relief_s), successor.gave_way)
+                if not successor.over:
+                    self._relieve(line, successor, group)
+                    return
+                self._successor = None
+                failure = successor.fault or Unavailable("STREAM_ENDED", "the diarizer ended the stream")
+            if not await self._may_try_again(failure):
+                return
+
+    async def _may_try_again(self, fault: Exception) -> bool:
+        """Wait as long as one should after a renewal that failed; False where trying again cannot help."""
+        failure = _error(fault)
+        if failure is not fault:
+            self._log.error("link_fault", role="diarizer", exc_info=fault)
+        delay_s = self._policy.failed(asyncio.get_running_loop().time(), failure)
+        self._log.warning("renewal_failed", role="diarizer", reason=failure.reason, retry_in_s=delay_s)
+        if delay_s is None:
+            return False
+        await asyncio.sleep(delay_s)
+        return True
+
+    def _relieve(self, line: DiarizerLine, successor: DiarizerLine, group: asyncio.TaskGroup) -> None:
+        if self._finishing or line.over:
+            return
+        self._line, self._successor = successor, None
+        self._sink.epoch_changed(EpochTookOver(successor.epoch, self._given_to))
+        self._log.info("diarizer_relieved", epoch=successor.epoch)
+        line.finish()
+        line.gave_way.set()
+        group.create_task(self._retire(line))
+
+    async def _retire(self, line: DiarizerLine) -> None:
+        task = self._running.get(line)
+        if task is None:
+            return
+        await asyncio.wait({task}, timeout=RETIRE_LIMIT_S)
+        if not task.done():
+            self._drop(line)
+
+    def _drop(self, line: DiarizerLine) -> None:
+        task = self._running.get(line)
+        if task is not None:
+            task.cancel()
 
 
-class _Line:
-    """One connection: a queue in front of it, and how much of the session it has heard."""
+def _error(fault: Exception) -> MinutedError:
+    """What is no MinutedError is a bug of an adapter."""
+    if isinstance(fault, MinutedError):
+        return fault
+    return Unavailable("INTERNAL_FAULT", f"the diarizer met an internal fault ({type(fault).__name__})")
 
-    def __init__(self, stream: DiarizerStream, epoch: Epoch, sink: DiarizationSink, behind: int) -> None:
-        self._stream = stream
-        self._epoch = epoch
-        self._sink = sink
-        self._blocks: asyncio.Queue[tuple[Sample, NDArray[np.int16]] | None] = asyncio.Queue(QUEUE_BLOCKS + behind)
-        self._too_slow = False
-        self._finishing = False
-        self._sent_to: Sample | None = None
-        self._heard_to = Sample(0)
 
-    def offer(self, start: Sample, pcm: NDArray[np.int16]) -> None:
-        if self._blocks.full():
-            self._too_slow = True
-        elif not self._too_slow:
-            self._blocks.put_nowait((start, pcm))
+async def _sleep_until(when_s: float) -> None:
+    await asyncio.sleep(max(0.0, when_s - asyncio.get_running_loop().time()))
 
-    def finish(self) -> None:
-        self._finishing = True
-        if not self._blocks.full():
-            self._blocks.put_nowait(None)
 
-    async def send(self) -> None:
-        slow = f"the diarizer took audio too slowly: {QUEUE_BLOCKS / 10:.0f} s were waiting"
-        while not (self._finishing and self._blocks.empty()):
-            item = await self._blocks.get()
-            if self._too_slow:
-                raise Unavailable("SEND_STALLED", slow)
-            if item is None:
-                break
-            start, pcm = item
-            if self._sent_to is None:
-                self._heard_to = start
-                self._sink.epoch_changed(EpochOpened(self._epoch, start))
-            # Counted before it is sent: an event about this block may overtake the end of the call.
-            self._sent_to = Sample(start + BLOCK)
-            async with deadline(SEND_LIMIT_S, "SEND_STALLED", slow):
-                await self._stream.send(pcm)
-            self._heard_to = self._sent_to
-        async with deadline(SEND_LIMIT_S, "SEND_STALLED", slow):
-            await self._stream.finish()
-
-    async def receive(self) -> None:
-        async for event in self._stream.events():
-            if self._sent_to is not None:
-                self._sink.diarized(self._epoch, event, self._sent_to)
-        if not self._finishing:
-            raise Unavailable("STREAM_ENDED", "the diarizer ended the stream")
-
-    def closed(self) -> None:
-        if self._sent_to is not None:
-            self._sink.epoch_changed(EpochClosed(self._epoch, self._heard_to))
+async def _wait_until(when_s: float, event: asyncio.Event) -> None:
+    """Return when the event is set, at `when_s` at the latest."""
+    try:
+        async with asyncio.timeout_at(when_s):
+            await event.wait()
+    except TimeoutError:
+        return

@@ -21,6 +21,9 @@ E = TypeVar("E", bound=Engine)
 
 AUTO = "auto"
 NONE = "none"
+LOCAL = "local"
+FALLBACKS = (NONE, LOCAL)
+"""What a session may fall back to when an engine refuses for good."""
 
 
 class Offer(Generic[E]):
@@ -89,6 +92,10 @@ class Offers(Generic[E]):
             if offer.name == name:
                 return await offer.engine()
         return None
+
+    def substitute(self, name: str, fallback: str) -> Offer[E] | None:
+        """Give who takes over from an engine that refuses for good; None for nobody, as for `none` and for itself."""
+        return next((offer for offer in self._offers if offer.name == fallback != name), None)
 
     def infos(self) -> list[EngineInfo]:
         """Tell of each engine whether it can be used now."""

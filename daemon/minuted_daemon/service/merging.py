@@ -16,7 +16,10 @@ from minuted_daemon.core.events import (
     Epoch,
     EpochClosed,
     EpochOpened,
+    EpochTookOver,
     MergeOutput,
+    SpeakerNumber,
+    SpeakersMatched,
     TranscriberEvent,
     TranscriberLost,
     TranscriberReady,
@@ -29,7 +32,7 @@ from minuted_daemon.core.merger import MergeInput, Merger
 from minuted_daemon.core.records import Record, TurnRecord
 from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.service.minutes import Minutes
-from minuted_daemon.service.transcriber_link import Command
+from minuted_daemon.service.transcriber_line import Command
 from minuted_daemon.service.views import PartialTurn
 
 TICK_S = 0.1
@@ -46,13 +49,18 @@ class Merging:
         tell: Callable[[PartialTurn], None],
         faulted: Callable[[], None],
         log: structlog.stdlib.BoundLogger,
+        lag_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """`store` has records stored in one transaction, `tell` tells subscribers; neither waits."""
+        """`store` has records stored in one transaction, `tell` tells subscribers; neither waits.
+
+        `lag_s` gives the lag to expect of the diarizer that serves now; it is asked at the begin of each epoch.
+        """
         self._merger = merger
         self._minutes = minutes
         self._store = store
         self._tell = tell
         self._faulted = faulted
+        self._lag_s = lag_s
         self._log = log
         self._broken = self._over = False
         self._heard = Sample(0)
@@ -76,8 +84,10 @@ class Merging:
         self._heard = heard
         self._merge(observed)
 
-    def epoch_changed(self, event: EpochOpened | EpochClosed) -> None:
-        """A diarizer's epoch begins with its first block, or is over."""
+    def epoch_changed(self, event: EpochOpened | EpochTookOver | EpochClosed) -> None:
+        """A diarizer's epoch begins with its first block, takes over from the one before, or is over."""
+        if isinstance(event, EpochOpened):
+            self._guarded(lambda: self._merger.expect_lag(self._lag_s()))
         self._merge(event)
 
     def diarized(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
@@ -86,6 +96,18 @@ class Merging:
         What follows is decided with the next block: an end and the start that belongs to it arrive together.
         """
         self._guarded(lambda: self._merger.feed_diarization(epoch, event, sent_to))
+
+    def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
+        """Give the speaker a label is now; None before their first turn."""
+        return self._merger.speaker(epoch, label)
+
+    def epochs_of(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
+        """Give the epochs in which a speaker was heard, under any label."""
+        return self._merger.epochs_of(speaker)
+
+    def matched(self, match: SpeakersMatched) -> None:
+        """Two speakers turned out to be one, by their voices."""
+        self._merge(match)
 
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""

@@ -1,13 +1,14 @@
 """What a session is made of, and what it shares with all others. Plain data; nothing is built here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minuted_daemon.core.merger import Merger
 from minuted_daemon.core.voice import VoiceDetector
-from minuted_daemon.ports import CaptureStream, Diarizer, Spool, Store, Transcriber
+from minuted_daemon.ports import CaptureStream, Diarizer, Spool, Store, Transcriber, VoicePrinter
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,16 @@ class Parts:
     diarizer: Diarizer | None = None
     transcriber: Transcriber | None = None
     spool: Spool | None = None
+    diarizer_standing: Standing = field(default_factory=Standing)
+    transcriber_standing: Standing = field(default_factory=Standing)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all sessions share. `now_s` is the wall clock, `random` gives numbers in [0, 1)."""
+    """What all sessions share. `now_s` is the wall clock, `random` gives numbers in [0, 1).
+
+    Without a `voice_printer` nobody is recognised by voice when a diarizer's connection breaks.
+    """
 
     store: Store
     journal: Journal
@@ -36,3 +42,4 @@ class Surroundings:
     new_id: Callable[[], str]
     now_s: Callable[[], float]
     random: Callable[[], float]
+    voice_printer: VoicePrinter | None = None

@@ -23,11 +23,13 @@ from minuted_daemon.core.samples import Sample, samples, seconds
 from minuted_daemon.core.voice import VoiceDetector
 from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, WrongState
 from minuted_daemon.ports import Capture, CaptureStream, Diarizer, Page, Spool, Transcriber
+from minuted_daemon.service.engaged import EngagedDiarizer, EngagedTranscriber, Post
 from minuted_daemon.service.engines import Diarizers, Transcribers
 from minuted_daemon.service.parts import Parts, Surroundings
 from minuted_daemon.service.retry import RetryPolicy, may_pass
 from minuted_daemon.service.session import DRAIN_LIMIT_S, Session
 from minuted_daemon.service.settings import is_file, settings_of
+from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.views import EngineInfo, SessionView, StartRequest
 
 OPEN_LIMIT_S = 4.7
@@ -198,14 +200,17 @@ class Registry:
             record = SessionRecord(session_id, name, settings, SessionState.STARTING, self._around.now_s())
             (stored,) = await self._around.journal.write([record], name)
             spool = None if transcriber is None else self._workshop.spool(transcriber)
-            parts = Parts(
-                capture,
-                self._workshop.merger(diarizer, transcriber),
-                VoiceDetector(),
-                self._workshop.freeze_s,
-                diarizer,
-                transcriber,
-                spool,
+            parts = self._engaged(
+                Parts(
+                    capture,
+                    self._workshop.merger(diarizer, transcriber),
+                    VoiceDetector(),
+                    self._workshop.freeze_s,
+                    diarizer,
+                    transcriber,
+                    spool,
+                ),
+                record,
             )
             session = Session(replace(record, seq=stored.seq), parts, self._around)
         except BaseException:
@@ -214,6 +219,26 @@ class Registry:
         self._sessions[session_id] = session
         self._tasks[session_id] = self._group.create_task(self._run(session))
         return session.view()
+
+    def _engaged(self, parts: Parts, record: SessionRecord) -> Parts:
+        """Have the session's engines counted, and followed by their substitutes."""
+        settings, engaged_log = record.settings, log.bind(session=record.name, session_id=record.id)
+        heard, told = Standing(record.diarizer_sent), Standing(record.transcriber_sent)
+        diarizer, transcriber = parts.diarizer, parts.transcriber
+        if diarizer is not None:
+            behind = self._workshop.diarizers.substitute(settings.diarizer, settings.fallback)
+            diarizer = EngagedDiarizer(Post("diarizer", diarizer, behind, heard, engaged_log))
+        if transcriber is not None:
+            next_one = self._workshop.transcribers.substitute(settings.transcriber, settings.fallback)
+            post = Post("transcriber", transcriber, next_one, told, engaged_log)
+            transcriber = EngagedTranscriber(post, settings.languages)
+        return replace(
+            parts,
+            diarizer=diarizer,
+            transcriber=transcriber,
+            diarizer_standing=heard,
+            transcriber_standing=told,
+        )
 
     async def _open(self, device: str) -> CaptureStream:
         try:

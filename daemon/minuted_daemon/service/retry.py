@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from minuted_daemon.errors import DeviceError, MinutedError, NotFound, Rejected, StoreError, Unavailable
+from minuted_daemon.service.standing import FELL_BACK
 
 FIRST_DELAY_S = 0.5
 LATER_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -40,6 +41,8 @@ class RetryPolicy:
         """An attempt failed or a connection broke: give the seconds to wait, None where trying again cannot help."""
         if isinstance(error, Rejected):
             return None
+        if error.reason == FELL_BACK:
+            return 0.0  # the next attempt is the first at another engine
         if self._opened_s is not None and now_s - self._opened_s >= HEALTHY_S:
             self._failures = 0
         self._opened_s = None

@@ -33,6 +33,7 @@ from minuted_daemon.service.parts import Parts, Surroundings
 from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
+from minuted_daemon.service.voice_memory import VoiceMemory
 from minuted_daemon.service.wall_clock import WallClock
 from minuted_daemon.service.writer import Writer
 
@@ -51,6 +52,8 @@ NEXT_STATES: Mapping[SessionState, frozenset[SessionState]] = {
 DRAIN_LIMIT_S = 20.0
 FINISH_LIMIT_S = 5.0
 """How long a diarizer may take to say what it still has to say."""
+VOICES_LIMIT_S = 3.0
+"""How long voices may be compared when all was heard."""
 FLUSH_SHARE = 0.15
 """The share of the drain limit that is kept for the store."""
 FORGET_AFTER = samples(600.0)
@@ -86,14 +89,18 @@ class Session:
             self._tell,
             lambda: self._fail(*INTERNAL_FAULT),
             self._log,
+            lambda: 0.0 if parts.diarizer is None else parts.diarizer.capabilities.lag_s,
         )
+        self._voices: VoiceMemory | None = None
         self._diarizing = self._transcribing = None
         self._links = Links(CONNECTING, OFF, OFF)
         if parts.diarizer is not None:
+            if around.voice_printer is not None:
+                self._voices = VoiceMemory(around.voice_printer, parts.diarizer, self._merging, self._log)
             self._diarizing = DiarizerLink(
                 parts.diarizer,
                 RetryPolicy(around.random),
-                self._merging,
+                self._voices or self._merging,
                 lambda link: self._set_links(diarizer=link),
                 self._log,
             )
@@ -124,11 +131,16 @@ class Session:
 
     def view(self) -> SessionView:
         """Give the session as it is now. It has ended once its end is stored, not before."""
-        record, links = self._record, self._links
+        record, links = self._counted(), self._links
         if self.ended:
             return SessionView(record, None, self._heard)
         if record.state not in LIVE_STATES:
             record = replace(record, state=SessionState.STOPPING, ended_s=None, reason="", detail="")
+        links = replace(
+            links,
+            diarizer=self._parts.diarizer_standing.told(links.diarizer),
+            transcriber=self._parts.transcriber_standing.told(links.transcriber),
+        )
         return SessionView(record, links, self._heard)
 
     @property
@@ -167,6 +179,7 @@ class Session:
     async def _live(self) -> None:
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._writer.run())
+            recognising = group.create_task(self._voices.run()) if self._voices else None
             diarizing = group.create_task(self._diarizing.run()) if self._diarizing else None
             transcribing = group.create_task(self._transcribing.run()) if self._transcribing else None
             listening = group.create_task(self._listen())
@@ -177,13 +190,16 @@ class Session:
                 await self._parts.capture.close()
                 self._begin_stop()
                 await self._hear_out(diarizing)
+                await _cancelled(recognising)
+                if self._voices is not None:
+                    await self._voices.finish(min(VOICES_LIMIT_S, self._left_s() / 4))
                 flush_s = FLUSH_SHARE * self._left_s()
                 if not await self._merging.settle(lambda: self._left_s() - flush_s):
                     self._log.warning("drain_limit")
                 self._end()
                 await self._writer.flush(max(self._left_s(), flush_s))
             finally:
-                await _cancelled(writing, diarizing, transcribing, listening, stopping)
+                await _cancelled(writing, recognising, diarizing, transcribing, listening, stopping)
 
     async def _listen(self) -> None:
         try:
@@ -218,7 +234,10 @@ class Session:
         self._keep(block)
         if self._diarizing is not None:
             self._diarizing.hear(start, block.pcm)
-        self._merging.listened(end, self._parts.voice.observe(start, block.pcm))
+        observed = self._parts.voice.observe(start, block.pcm)
+        if self._voices is not None:
+            self._voices.hear(block.pcm, observed)
+        self._merging.listened(end, observed)
         if end % (RATE_HZ * 60) == 0:
             self._minutes.forget(Sample(end - samples(self._parts.freeze_s) - FORGET_AFTER))
 
@@ -297,9 +316,14 @@ class Session:
     def _set_state(self, state: SessionState) -> None:
         if state not in NEXT_STATES[self._record.state]:
             raise AssertionError(f"a session cannot go from {self._record.state} to {state}")
-        self._record = replace(self._record, state=state, heard=self._heard)
+        self._record = replace(self._counted(), state=state, heard=self._heard)
         self._log.info("session_state", state=state.value)
         self._writer.put([self._record])
+
+    def _counted(self) -> SessionRecord:
+        """Give the record with what the engines were sent so far."""
+        diarizer_sent, transcriber_sent = self._parts.diarizer_standing.sent, self._parts.transcriber_standing.sent
+        return replace(self._record, diarizer_sent=diarizer_sent, transcriber_sent=transcriber_sent)
 
     def _set_links(
         self, capture: Link | None = None, diarizer: Link | None = None, transcriber: Link | None = None

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from minuted_daemon.config import SessionConfig
 from minuted_daemon.core.records import SessionSettings
 from minuted_daemon.errors import Invalid
-from minuted_daemon.service.engines import NONE, Diarizers, Transcribers
+from minuted_daemon.service.engines import FALLBACKS, NONE, Diarizers, Transcribers
 from minuted_daemon.service.names import SESSION_NAME, is_session_name
 from minuted_daemon.service.views import StartRequest
 
@@ -29,6 +29,7 @@ def settings_of(
     diarizer = request.diarizer or preset.diarizer
     transcriber = request.transcriber or preset.transcriber
     languages = request.languages or preset.languages
+    fallback = request.fallback or preset.fallback
 
     mistakes: dict[str, str] = {}
     if not is_session_name(request.name):
@@ -43,10 +44,14 @@ def settings_of(
         mistakes["transcriber"] = "diarizer and transcriber cannot both be none: there would be nothing to do"
     if len(languages) > _MAX_LANGUAGES or not all(_LANGUAGE.fullmatch(language) for language in languages):
         mistakes["languages"] = f"languages must be at most {_MAX_LANGUAGES} BCP 47 codes, such as en or pt-BR"
+    if fallback not in FALLBACKS:
+        mistakes["fallback"] = f"fallback must be one of {', '.join(FALLBACKS)}"
     if mistakes:
         raise Invalid("INVALID_REQUEST", "; ".join(mistakes.values()), fields=",".join(mistakes))
 
-    return SessionSettings(device, diarizers.resolved(diarizer), transcribers.resolved(transcriber), tuple(languages))
+    return SessionSettings(
+        device, diarizers.resolved(diarizer), transcribers.resolved(transcriber), tuple(languages), fallback
+    )
 
 
 def is_file(device: str) -> bool:

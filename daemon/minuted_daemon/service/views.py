@@ -23,6 +23,7 @@ class StartRequest:
     diarizer: str = ""
     transcriber: str = ""
     languages: tuple[str, ...] = ()
+    fallback: str = ""
 
 
 @dataclass(frozen=True, slots=True)

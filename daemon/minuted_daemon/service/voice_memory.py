@@ -56,7 +56,7 @@ class Merge(DiarizationSink, Protocol):
 class _Printed:
     """A print, how much speech it was made of, and in which epochs its speaker had been heard by then."""
 
-    vector: NDArray[np.float32]
+    vector: NDArray[np.float32] | None
     stage: int
     epochs: frozenset[Epoch]
 
@@ -171,7 +171,7 @@ class VoiceMemory:
             if is_new and any(may_be_one(epochs[speaker], other) for other in epochs.values()):
                 async with asyncio.timeout(PRINT_LIMIT_S):
                     vector = await self._printer.print(clips.pcm())
-                self._prints[speaker] = _Printed(vector, reached, epochs[speaker])
+                self._prints[speaker] = _Printed(vector, reached, epochs[speaker])  # None is not asked again either
                 fresh = True
         self._looked = looked
         return fresh
@@ -182,6 +182,7 @@ class VoiceMemory:
         prints = [
             VoicePrint(speaker, known.vector, voices[speaker].speech, self._merge.epochs_of(speaker))
             for speaker, known in self._prints.items()
+            if known.vector is not None
         ]
         for match in matches(prints):
             self._log.info("voices_matched", newer=match.newer, older=match.older)

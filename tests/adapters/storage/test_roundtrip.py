@@ -31,13 +31,15 @@ STRETCH = st.tuples(POSITION, POSITION).map(sorted)
 
 SESSIONS = st.builds(
     lambda **changes: session(**changes),
-    settings=st.builds(SessionSettings, TEXT, TEXT, TEXT, st.lists(TEXT, max_size=3).map(tuple)),
+    settings=st.builds(SessionSettings, TEXT, TEXT, TEXT, st.lists(TEXT, max_size=3).map(tuple), TEXT),
     state=st.sampled_from(SessionState),
     created_s=WALL,
     ended_s=st.none() | WALL,
     heard=POSITION.map(Sample),
     reason=TEXT,
     detail=TEXT,
+    diarizer_sent=POSITION,
+    transcriber_sent=POSITION,
 )
 TURNS = st.builds(
     lambda number, stretch, **changes: turn(number, start=stretch[0], end=stretch[1], **changes),
@@ -71,6 +73,7 @@ CALLS = st.lists(st.lists(RECORDS, max_size=4), max_size=6)
 async def check(path: Path, calls: list[list[Record]]) -> None:
     store = await open_store(f"sqlite:///{path}")
     newest: dict[str, Record] = {}
+    delivered: dict[str, TurnRecord] = {}
     revisions: dict[str, int] = {}
     seq = 0
     try:
@@ -83,6 +86,7 @@ async def check(path: Path, calls: list[list[Record]]) -> None:
                 if isinstance(stored, TurnRecord):
                     revisions[stored.id] = revisions.get(stored.id, -1) + 1
                     stored = replace(stored, revision=revisions[stored.id])
+                    delivered.setdefault(stored.id, stored)
                 newest[stored.id] = stored
                 expected.append(stored)
             assert list(await store.write(call)) == expected
@@ -94,7 +98,10 @@ async def check(path: Path, calls: list[list[Record]]) -> None:
         finals = [item for item in newest.values() if isinstance(item, TurnRecord) and item.life is TurnLife.FINAL]
         page = await store.turns(SESSION, 1000, None)
         assert [item.turn for item in page.items] == sorted(finals, key=lambda item: (item.start, item.id))
-        for item in page.items:
+        first_said = [item for item in delivered.values() if item.life is TurnLife.FINAL]
+        as_delivered = await store.turns(SESSION, 1000, None, as_delivered=True)
+        assert [item.turn for item in as_delivered.items] == sorted(first_said, key=lambda item: (item.start, item.id))
+        for item in (*page.items, *as_delivered.items):
             people = [item.turn.speaker_id, *(other.speaker_id for other in item.turn.overlapping)]
             assert item.speakers == tuple(newest[one] for one in dict.fromkeys(people) if one is not None)
         assert await store.session(SESSION) == newest[SESSION]

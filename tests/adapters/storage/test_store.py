@@ -137,6 +137,40 @@ async def test_a_page_goes_on_where_it_stopped_though_turns_come_and_go(store: S
     assert [item.turn.start for item in rest.items] == [5 * 16_000, 6 * 16_000, 8 * 16_000]
 
 
+async def test_what_was_first_said_is_there_whatever_became_of_it(store: SqlStore) -> None:
+    ada, ben = speaker(1), speaker(2)
+    said = [turn(0, ada, overlapping=(overlap(ben),)), turn(1, ben), turn(2, ada), turn(3), turn(4)]
+    first = [
+        record for record in await store.write([session(), ada, ben, *said]) if record.id.startswith(said[0].id[:-1])
+    ]
+    await store.write([replace(said[0], text="Corrected.", overlapping=())])
+    await store.write([replace(said[1], speaker_id=ada.id), turn(2, ada, life=TurnLife.RETRACTED, text="")])
+    await store.write([replace(said[1], start=Sample(40 * 16_000), end=Sample(41 * 16_000), text="Twice.")])
+    await store.write([turn(5, life=TurnLife.RETRACTED)])  # was never told as final
+    for limit in (1, 2, 10):
+        found: list[StoredTurn] = []
+        token = None
+        while True:
+            page = await store.turns(SESSION, limit, token, as_delivered=True)
+            found += page.items
+            if (token := page.next_token) is None:
+                break
+        assert [item.turn for item in found] == first
+    assert [one.label for one in found[0].speakers] == ["S1", "S2"]
+    assert [one.label for one in found[1].speakers] == ["S2"]
+    assert [item.turn.text for item in (await store.turns(SESSION, 10, None)).items][-1] == "Twice."
+
+
+async def test_a_page_as_delivered_goes_on_though_turns_are_revised_meanwhile(store: SqlStore) -> None:
+    turns = [turn(number) for number in range(6)]
+    await store.write([session(), *turns])
+    page = await store.turns(SESSION, 3, None, as_delivered=True)
+    moved = replace(turns[1], start=Sample(90 * 16_000), end=Sample(91 * 16_000))
+    await store.write([moved, replace(turns[4], start=Sample(0)), turn(3, life=TurnLife.RETRACTED)])
+    rest = await store.turns(SESSION, 3, page.next_token, as_delivered=True)
+    assert [item.turn.id for item in (*page.items, *rest.items)] == [one.id for one in turns]
+
+
 @pytest.mark.parametrize(
     "token",
     ["", "x", "é", "====", "czox", "dDo6Og", "AAAA", "czotMQ", "czo5OTk5OTk5OTk5OTk5OTk5OTk5OTk", "__-_", "\ud800"],
@@ -159,7 +193,12 @@ async def test_a_token_is_good_for_its_own_list_only(store: SqlStore) -> None:
     of_sessions = (await store.sessions(1, None)).next_token
     assert of_turns is not None
     assert of_sessions is not None
-    for wrong in (store.turns(other, 1, of_turns), store.turns(SESSION, 1, of_sessions), store.sessions(1, of_turns)):
+    for wrong in (
+        store.turns(other, 1, of_turns),
+        store.turns(SESSION, 1, of_sessions),
+        store.turns(SESSION, 1, of_turns, as_delivered=True),
+        store.sessions(1, of_turns),
+    ):
         with pytest.raises(Invalid):
             await wrong
 

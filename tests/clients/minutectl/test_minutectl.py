@@ -115,6 +115,11 @@ def test_options_are_taken_before_and_behind_the_command(
             sessions_pb2.StartSessionRequest(name="boardroom", diarizer="none"),
             "boardroom: running",
         ),
+        (
+            ["start", "boardroom", "--fallback", "local"],
+            sessions_pb2.StartSessionRequest(name="boardroom", fallback="local"),
+            "boardroom: running",
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -126,6 +131,30 @@ def test_what_a_command_asks_and_prints(
     assert line in capfd.readouterr().out
     assert main([*arguments, "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["id"].startswith("01")
+
+
+def test_turns_as_they_were_delivered(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["turns", "boardroom", "--as-delivered"]) == 0
+    assert main(["turns", "--as-delivered", "boardroom", "--json"]) == 0
+    assert main(["turns", "boardroom"]) == 0
+    assert [request.as_delivered for request in daemon.asked] == [True] * 4 + [False] * 2
+    assert capfd.readouterr().out.splitlines()[:2] == ["00:12.3  S1  one", "00:12.3  S1  two"]
+
+
+def test_what_is_not_as_it_was_meant_is_said(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    link = daemon.session.transcriber_link
+    link.health, link.reason = sessions_pb2.LINK_HEALTH_CONNECTING, "LANGUAGE_NOT_KNOWN"
+    link.detail = "The local transcriber knows only en."
+    daemon.session.diarizer_sent.FromMilliseconds(61_000)
+    daemon.session.transcriber_sent.FromMilliseconds(30_500)
+    for arguments in (["start", "boardroom"], ["start", "boardroom", "--json"]):
+        assert main(arguments) == 0
+        assert capfd.readouterr().err == "minutectl: transcriber: The local transcriber knows only en.\n"
+    assert main(["sessions"]) == 0
+    told = capfd.readouterr()
+    assert "boardroom: running, degraded (transcriber connecting: The local transcriber knows only en.)" in told.out
+    assert "local+local  sent 01:01.0+00:30.5" in told.out
+    assert told.err == ""
 
 
 def test_turns_for_a_person(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:

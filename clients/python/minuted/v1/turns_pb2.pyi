@@ -181,14 +181,16 @@ class StreamTurnsResponse(_message.Message):
     def __init__(self, turn: _Optional[_Union[Turn, _Mapping]] = ..., speaker: _Optional[_Union[_speakers_pb2.SpeakerChange, _Mapping]] = ..., interval: _Optional[_Union[Interval, _Mapping]] = ..., session: _Optional[_Union[_sessions_pb2.Session, _Mapping]] = ..., caught_up: _Optional[_Union[CaughtUp, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
 
 class ListTurnsRequest(_message.Message):
-    __slots__ = ("session", "page_size", "page_token")
+    __slots__ = ("session", "page_size", "page_token", "as_delivered")
     SESSION_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    AS_DELIVERED_FIELD_NUMBER: _ClassVar[int]
     session: str
     page_size: int
     page_token: str
-    def __init__(self, session: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+    as_delivered: bool
+    def __init__(self, session: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., as_delivered: _Optional[bool] = ...) -> None: ...
 
 class ListTurnsResponse(_message.Message):
     __slots__ = ("turns", "next_page_token")

@@ -74,7 +74,9 @@ class TurnServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTurns(self, request, context):
-        """Lists a session's FINAL turns at their latest revision, by start_offset. Errors: NOT_FOUND, INVALID_ARGUMENT.
+        """Lists a session's FINAL turns at their latest revision, or as they were first delivered, by start_offset.
+
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (BAD_PAGE_TOKEN).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,10 @@ class TurnServiceStub:
     reconnect with the last seq received); UNAVAILABLE when the daemon stops.
     """
     ListTurns: _grpc.UnaryUnaryMultiCallable[_turns_pb2.ListTurnsRequest, _turns_pb2.ListTurnsResponse]
-    """Lists a session's FINAL turns at their latest revision, by start_offset. Errors: NOT_FOUND, INVALID_ARGUMENT."""
+    """Lists a session's FINAL turns at their latest revision, or as they were first delivered, by start_offset.
+
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (BAD_PAGE_TOKEN).
+    """
     SearchTurns: _grpc.UnaryUnaryMultiCallable[_turns_pb2.SearchTurnsRequest, _turns_pb2.SearchTurnsResponse]
     """Finds turns by their words. Errors: INVALID_ARGUMENT."""
     ExportTranscript: _grpc.UnaryStreamMultiCallable[_turns_pb2.ExportTranscriptRequest, _turns_pb2.ExportTranscriptResponse]
@@ -62,7 +65,10 @@ class TurnServiceAsyncStub(TurnServiceStub):
     reconnect with the last seq received); UNAVAILABLE when the daemon stops.
     """
     ListTurns: _aio.UnaryUnaryMultiCallable[_turns_pb2.ListTurnsRequest, _turns_pb2.ListTurnsResponse]  # type: ignore[assignment]
-    """Lists a session's FINAL turns at their latest revision, by start_offset. Errors: NOT_FOUND, INVALID_ARGUMENT."""
+    """Lists a session's FINAL turns at their latest revision, or as they were first delivered, by start_offset.
+
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (BAD_PAGE_TOKEN).
+    """
     SearchTurns: _aio.UnaryUnaryMultiCallable[_turns_pb2.SearchTurnsRequest, _turns_pb2.SearchTurnsResponse]  # type: ignore[assignment]
     """Finds turns by their words. Errors: INVALID_ARGUMENT."""
     ExportTranscript: _aio.UnaryStreamMultiCallable[_turns_pb2.ExportTranscriptRequest, _turns_pb2.ExportTranscriptResponse]  # type: ignore[assignment]
@@ -91,7 +97,10 @@ class TurnServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _turns_pb2.ListTurnsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_turns_pb2.ListTurnsResponse, _abc.Awaitable[_turns_pb2.ListTurnsResponse]]:
-        """Lists a session's FINAL turns at their latest revision, by start_offset. Errors: NOT_FOUND, INVALID_ARGUMENT."""
+        """Lists a session's FINAL turns at their latest revision, or as they were first delivered, by start_offset.
+
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (BAD_PAGE_TOKEN).
+        """
 
     @_abc_1.abstractmethod
     def SearchTurns(

@@ -3,6 +3,8 @@
 from importlib.resources import files
 from importlib.util import find_spec
 
+LANGUAGES = ("en",)
+"""What the offline transcriber understands, as first parts of BCP 47 codes."""
 _PACKAGES = ("onnxruntime", "kaldi_native_fbank", "moonshine_voice", "numpy")
 _MODELS = ("segmentation-3.0.onnx", "campplus-192.onnx")
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from minuted_daemon.adapters.local.company import Company
+
 Embedding = NDArray[np.float32]
 
 SAME_VOICE = 0.43
@@ -22,6 +24,10 @@ FREEZE = 4_800_000
 """Samples (300 s) after which a segment's label changes no more."""
 MOST_VOICES = 240
 """Segments kept apart at most; the oldest are frozen early. Bounds the cost of a step in a lively meeting."""
+MOST_FROZEN = 40
+"""Labels remembered beyond that; those with the least speech are forgotten, which are hardly ever people."""
+TOLD_APART = 0.4
+"""By how much two segments of different local speakers are less alike."""
 _WEIGHTED_UP_TO = 80_000
 _APART = 8_000
 
@@ -59,13 +65,14 @@ class FrozenVoice:
     @property
     def centroid(self) -> Embedding:
         """The direction of the sum."""
-        return _unit(self.total)
+        return unit(self.total)
 
 
 @dataclass(slots=True)
 class VoiceClusters:
     """Labels for segments, 0, 1, 2..., kept by overlap with the labelling before."""
 
+    company: Company = field(default_factory=Company)
     same_voice: float = SAME_VOICE
     _voices: dict[int, Voice] = field(default_factory=dict)
     _frozen: dict[int, FrozenVoice] = field(default_factory=dict)
@@ -86,7 +93,7 @@ class VoiceClusters:
         """Add a segment's voice, or a better picture of it, and cluster again."""
         known = self._voices.get(segment)
         label, backing = (known.label, known.backing) if known else (-1, 1)
-        self._voices[segment] = Voice(segment, start, end, _unit(embedding), speech, label, tentative, backing)
+        self._voices[segment] = Voice(segment, start, end, unit(embedding), speech, label, tentative, backing)
         self._freeze(end)
         self._cluster()
 
@@ -102,36 +109,53 @@ class VoiceClusters:
             frozen = self._frozen.setdefault(voice.label, FrozenVoice(np.zeros_like(voice.embedding), 0))
             frozen.total = frozen.total + voice.embedding * voice.weight
             frozen.count += 1
+        for label in sorted(self._frozen, key=lambda label: np.linalg.norm(self._frozen[label].total))[:-MOST_FROZEN]:
+            del self._frozen[label]
 
     def _cluster(self) -> None:
-        founders = [v for v in self._voices.values() if v.speech >= RELIABLE and not self._like_another(v)]
-        if not founders and not self._frozen:
-            founders = [max(self._voices.values(), key=lambda voice: voice.speech)]
-        pinned = list(self._frozen)
+        voices = list(self._voices.values())
+        apart = self._apart(voices)
+        founding = [i for i, voice in enumerate(voices) if voice.speech >= RELIABLE]
+        settled = [i for i in founding if not voices[i].tentative]
+        founding = [i for i in founding if i in settled or not self._like_another(i, settled, voices, apart)]
+        if not founding and not self._frozen:
+            founding = [max(range(len(voices)), key=lambda i: voices[i].speech)]
+        founders, pinned = [voices[i] for i in founding], list(self._frozen)
         embeddings = np.stack([self._frozen[label].centroid for label in pinned] + [v.embedding for v in founders])
         sizes = np.array([self._frozen[label].count for label in pinned] + [1] * len(founders), dtype=np.float64)
         distances = 1.0 - embeddings.astype(np.float64) @ embeddings.T.astype(np.float64)
+        distances[len(pinned) :, len(pinned) :] += TOLD_APART * apart[np.ix_(founding, founding)]
         _forbid(distances, len(pinned), founders)
         groups = average_linkage(distances, sizes, 1.0 - self.same_voice)
         centroids = np.stack([self._centroid(group, pinned, founders) for group in groups])
-        membership: dict[int, int] = {}
-        for number, group in enumerate(groups):
-            membership.update({founders[i - len(pinned)].segment: number for i in group if i >= len(pinned)})
-        for voice in self._voices.values():
+        members = [[founding[i - len(pinned)] for i in group if i >= len(pinned)] for group in groups]
+        membership = {voices[i].segment: number for number, group in enumerate(members) for i in group}
+        for i, voice in enumerate(voices):
             if voice.segment not in membership:
-                membership[voice.segment] = int(np.argmax(centroids @ voice.embedding))
+                alike = centroids @ voice.embedding - TOLD_APART * np.array(
+                    [apart[i, group].any() for group in members]
+                )
+                membership[voice.segment] = int(alike.argmax())
         names = self._names(groups, pinned, membership)
-        for voice in self._voices.values():
+        for voice in voices:
             voice.label = names[membership[voice.segment]]
             voice.backing = 1 if voice.tentative else max(voice.speech, 1)
 
-    def _like_another(self, voice: Voice) -> bool:
+    def _apart(self, voices: Sequence[Voice]) -> NDArray[np.bool_]:
+        """Tell which two voices the segmentation told apart, shape (voices, voices)."""
+        places = {voice.segment: i for i, voice in enumerate(voices)}
+        apart = np.zeros((len(voices), len(voices)), dtype=np.bool_)
+        for segment, other in self.company.apart():
+            if segment in places and other in places:
+                i, j = places[segment], places[other]
+                apart[i, j] = apart[j, i] = True
+        return apart
+
+    def _like_another(self, i: int, settled: Sequence[int], voices: Sequence[Voice], apart: NDArray[np.bool_]) -> bool:
         """Whether a tentative voice is near enough to somebody to wait until there is more of it."""
-        if not voice.tentative:
-            return False
-        others = [v.embedding for v in self._voices.values() if not v.tentative and v.speech >= RELIABLE]
+        others = [voices[j].embedding for j in settled if not apart[i, j]]
         others += [frozen.centroid for frozen in self._frozen.values()]
-        return any(float(other @ voice.embedding) >= UNLIKE for other in others)
+        return any(float(other @ voices[i].embedding) >= UNLIKE for other in others)
 
     def _centroid(self, group: Sequence[int], pinned: Sequence[int], founders: Sequence[Voice]) -> Embedding:
         total = np.zeros_like(founders[0].embedding if founders else self._frozen[pinned[0]].total)
@@ -141,7 +165,7 @@ class VoiceClusters:
             else:
                 voice = founders[index - len(pinned)]
                 total = total + voice.embedding * voice.weight
-        return _unit(total)
+        return unit(total)
 
     def _names(
         self, groups: Sequence[Sequence[int]], pinned: Sequence[int], membership: Mapping[int, int]
@@ -196,6 +220,7 @@ def _forbid(distances: NDArray[np.float64], pinned: int, founders: Sequence[Voic
     distances[pinned:, pinned:][together > _APART] = np.inf
 
 
-def _unit(vector: Embedding) -> Embedding:
+def unit(vector: Embedding) -> Embedding:
+    """Give a vector of length 1 in the same direction."""
     norm = float(np.linalg.norm(vector))
     return np.asarray(vector / norm if norm > 0 else vector, dtype=np.float32)

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from minuted_daemon.adapters.local import powerset
 from minuted_daemon.adapters.local.announcing import Announcer
 from minuted_daemon.adapters.local.clustering import Embedding, VoiceClusters
+from minuted_daemon.adapters.local.company import Company
 from minuted_daemon.adapters.local.powerset import WINDOW, Stretch
 from minuted_daemon.adapters.local.tracking import Changes, Segment, SegmentTracker
+from minuted_daemon.adapters.local.voice_change import VoiceChanges
 from minuted_daemon.core.events import DiarizerEvent
 
 HOP = 8_000
@@ -47,9 +49,14 @@ class StreamDiarization:
     _pending: list[NDArray[np.int16]] = field(default_factory=list)
     _waiting: int = 0
     _tracker: SegmentTracker = field(default_factory=SegmentTracker)
-    _clusters: VoiceClusters = field(default_factory=VoiceClusters)
+    _company: Company = field(default_factory=Company)
+    _clusters: VoiceClusters = field(init=False)
+    _voice_changes: VoiceChanges = field(default_factory=VoiceChanges)
     _announcer: Announcer = field(default_factory=Announcer)
     _heard: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._clusters = VoiceClusters(self._company)
 
     @property
     def ready(self) -> bool:
@@ -87,14 +94,37 @@ class StreamDiarization:
             active = powerset.activity(self.segmentation(wave))
         else:  # a paused session: nothing to be heard
             active = np.zeros((1, powerset.TRACKS), dtype=np.float32)
-        changes = self._tracker.update(powerset.stretches(active, window_start), window_start, horizon)
+        whole = powerset.stretches(active, window_start)
+        shown = self._voice_changes.apply(whole)
+        changes = self._tracker.update(shown, window_start, horizon)
+        if self._find_changes(active, wave, window_start):
+            shown = self._voice_changes.apply(whole)
+            changes += self._tracker.update(shown, window_start, horizon)
+        self._company.observe(self._tracker.tracks(shown))
         for segment in (*changes.closed, *self._tracker.open):
             self._listen(segment, active, wave, window_start)
         return self._tell(changes)
 
+    def _find_changes(self, active: NDArray[np.float32], wave: NDArray[np.float32], window_start: int) -> bool:
+        """Look for new voices in open segments; tell whether there are any."""
+        found = False
+        for segment in self._tracker.open:
+            if segment.view is None:
+                continue
+            newest = self._voice_changes.newest(_own_speech(segment.view, active, window_start))
+            if newest is None:
+                continue
+            first, last = int(newest[0]) + window_start, int(newest[-1]) + window_start
+            if self._voice_changes.observe(segment.number, first, last, self.voice(wave[newest])):
+                self._voice_changes.change(segment.start, first, wave, window_start)
+                found = True
+        self._voice_changes.keep([segment.number for segment in self._tracker.open], window_start)
+        return found
+
     def _tell(self, changes: Changes) -> list[DiarizerEvent]:
         labels = self._clusters.labels()
         events = self._announcer.announce(changes, labels)
+        self._company.keep(labels)
         self._heard = {number: speech for number, speech in self._heard.items() if number in labels}
         return events
 

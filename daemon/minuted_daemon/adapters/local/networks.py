@@ -2,32 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.local.clustering import Embedding
+from minuted_daemon.adapters.local.decoding import SpeechDecoder, Tensor, read_vocabulary
 from minuted_daemon.adapters.local.diarization import SegmentationNetwork, VoiceNetwork
 from minuted_daemon.core.samples import RATE_HZ
 
 _FULL_SCALE = 32_768.0
 _MEL_BINS = 80
-_SILENCE_BEFORE = 1_600
-_SILENCE_BEHIND = 6_400
-
-
-class Recognizer(Protocol):
-    """Tells what is said in a piece of audio."""
-
-    def __call__(self, pcm: NDArray[np.int16]) -> str:
-        """Give the text of int16 audio, shape (n,), 16 kHz; empty where nobody speaks."""
-        ...
+_LAYERS, _HEADS, _HEAD_WIDTH = 6, 8, 36
+_STRIDE = 384  # samples a hidden state stands for: the decoder wants its mask in samples
 
 
 class _OnnxSession(Protocol):
-    def run(self, outputs: None, inputs: Mapping[str, NDArray[np.float32]], /) -> Sequence[NDArray[np.float32]]: ...
+    def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, NDArray[Any]], /) -> Sequence[Tensor]: ...
 
 
 def open_segmentation() -> SegmentationNetwork:
@@ -64,30 +58,77 @@ def open_voice() -> VoiceNetwork:
     return run
 
 
-def open_recognizer() -> Recognizer:
+def open_recognizer() -> SpeechDecoder:
     """Load Moonshine tiny (English). A call takes about 0.05 s of one core for each second of audio."""
-    import moonshine_voice
-    from moonshine_voice import ModelArch
-    from moonshine_voice import Transcriber as Moonshine
+    spec = find_spec("moonshine_voice")  # only the model is wanted: the package itself brings another runtime
+    assert spec is not None
+    assert spec.origin is not None
+    model = Path(spec.origin).parent / "assets" / "tiny-en"
+    encoder = _open(model / "encoder_model.ort")
+    decoder = _open(model / "decoder_model_merged.ort")
 
-    model = Path(moonshine_voice.__file__).parent / "assets" / "tiny-en"
-    moonshine = Moonshine(
-        model_path=model,
-        model_arch=ModelArch.TINY,
-        options={"identify_speakers": "false", "return_audio_data": "false"},
+    def encode(wave: Tensor) -> Tensor:
+        mask = np.ones((1, len(wave)), dtype=np.int64)
+        (hidden,) = encoder.run(None, {"input_values": wave[None], "attention_mask": mask})
+        return np.asarray(hidden[0], dtype=np.float32)
+
+    return SpeechDecoder(
+        encode,
+        lambda hidden: MoonshineContinuation(decoder, hidden),
+        read_vocabulary((model / "tokenizer.bin").read_bytes()),
     )
-    before = np.zeros(_SILENCE_BEFORE, dtype=np.float32)
-    behind = np.zeros(_SILENCE_BEHIND, dtype=np.float32)
 
-    def run(pcm: NDArray[np.int16]) -> str:
-        wave = np.concatenate((before, pcm.astype(np.float32) / _FULL_SCALE, behind))
-        transcript = moonshine.transcribe_without_streaming(wave.tolist(), RATE_HZ)
-        return " ".join(line.text.strip() for line in transcript.lines if line.text.strip())
 
-    return run
+class MoonshineContinuation:
+    """The texts of one utterance with what the decoder remembers of each."""
+
+    def __init__(self, decoder: _OnnxSession, hidden: Tensor) -> None:
+        self._decoder = decoder
+        self._hidden = hidden
+        self._spoken = _memory("decoder", 0)
+        self._heard = _memory("encoder", len(hidden))
+        self._first = True
+
+    def __call__(self, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
+        """See decoding.Continuation."""
+        count = len(rows)
+        if not self._first and list(rows) != list(range(len(next(iter(self._spoken.values()))))):
+            self._spoken = {name: value[list(rows)] for name, value in self._spoken.items()}
+        heard = {name: np.broadcast_to(value, (count, *value.shape[1:])) for name, value in self._heard.items()}
+        wanted = [_present(name) for name in (*self._spoken, *(self._heard if self._first else ()))]
+        logits, *memory = self._decoder.run(
+            ["logits", *wanted],
+            {
+                "encoder_attention_mask": np.ones((count, _STRIDE * len(self._hidden)), dtype=np.int64),
+                "encoder_hidden_states": np.broadcast_to(self._hidden, (count, *self._hidden.shape)),
+                "input_ids": np.array(tokens, dtype=np.int64)[:, None],
+                "use_cache_branch": np.array([not self._first]),
+                **self._spoken,
+                **heard,
+            },
+        )
+        self._spoken = dict(zip(self._spoken, memory[: len(self._spoken)], strict=True))
+        if self._first:
+            self._heard = dict(zip(self._heard, memory[len(self._spoken) :], strict=True))
+        self._first = False
+        return np.asarray(logits[:, -1], dtype=np.float32)
+
+
+def _memory(part: str, length: int) -> dict[str, Tensor]:
+    empty = np.zeros((1, _HEADS, length, _HEAD_WIDTH), dtype=np.float32)
+    return {f"past_key_values.{layer}.{part}.{kind}": empty for layer in range(_LAYERS) for kind in ("key", "value")}
+
+
+def _present(past: str) -> str:
+    return past.replace("past_key_values", "present")
 
 
 def _onnx_session(file: str) -> _OnnxSession:
+    with as_file(files("minuted_daemon.adapters.local") / "models" / file) as path:
+        return _open(path)
+
+
+def _open(path: Path) -> _OnnxSession:
     import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
     options = onnxruntime.SessionOptions()
@@ -96,6 +137,5 @@ def _onnx_session(file: str) -> _OnnxSession:
     options.enable_cpu_mem_arena = False
     options.enable_mem_pattern = False  # lengths vary: what was planned for one is kept in vain
     options.log_severity_level = 3
-    with as_file(files("minuted_daemon.adapters.local") / "models" / file) as path:
-        session: _OnnxSession = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        return session
+    session: _OnnxSession = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return session

@@ -4,6 +4,7 @@ Texts that were asked for come before partial ones, streams take turns, and a pa
 turn comes: partials never queue up.
 """
 
+import re
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ _QUIET_SPAN = samples(6.0)
 _QUIET_FRAME = samples(0.1)
 _LONGEST_LOOP = 8
 _ALLOWED_REPEATS = 3
+_NOISE = "You"
+"""What the model makes of noise in which nobody speaks, always without a full stop."""
+_HYPHENED = re.compile(r"\b([Tt]o)-(day|morrow|night)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,11 @@ def pieces(pcm: NDArray[np.int16]) -> list[NDArray[np.int16]]:
     if len(pcm) >= SHORTEST:
         cut.append(pcm)
     return cut
+
+
+def readable(text: str) -> str:
+    """Give a recognized text as it may be shown: without loops, without what is said of noise, in today's spelling."""
+    return "" if text == _NOISE else _HYPHENED.sub(r"\1\2", without_loops(text))
 
 
 def without_loops(text: str) -> str:

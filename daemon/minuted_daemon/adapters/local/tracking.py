@@ -41,6 +41,9 @@ class Changes:
     opened: tuple[Segment, ...] = ()
     closed: tuple[Segment, ...] = ()
 
+    def __add__(self, later: "Changes") -> "Changes":
+        return Changes(self.opened + later.opened, self.closed + later.closed)
+
 
 @dataclass(slots=True)
 class SegmentTracker:
@@ -82,6 +85,11 @@ class SegmentTracker:
                 self._settled.append(segment)
         self._open = [s for s in (*self._open, *opened) if s.open]
         return Changes(tuple(opened), tuple(closed))
+
+    def tracks(self, stretches: Sequence[Stretch]) -> list[tuple[int, int]]:
+        """Give (segment, local speaker) of each segment that this window, taken in last, shows."""
+        told = [(s.number, track) for s in self._settled if (track := _track_of(s, stretches)) is not None]
+        return told + [(s.number, s.view.track) for s in self._open if s.view is not None]
 
     def close(self) -> Changes:
         """End whatever is still open, where it was last heard."""

@@ -6,6 +6,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from minuted_daemon.adapters.local.availability import LANGUAGES
 from minuted_daemon.adapters.local.engine import Channel, LocalEngine
 from minuted_daemon.adapters.local.wire import Frame, Kind
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
@@ -123,7 +124,7 @@ class LocalTranscriber:
     @property
     def capabilities(self) -> TranscriberCapabilities:
         """What this engine can do."""
-        return TranscriberCapabilities(name="local", rate_hz=RATE_HZ)
+        return TranscriberCapabilities(name="local", rate_hz=RATE_HZ, languages=LANGUAGES)
 
     async def open(self, languages: Sequence[str]) -> LocalTranscriberStream:
         """Open a stream, starting the worker if it does not run. Whatever the languages, it understands English.

@@ -41,12 +41,12 @@ class _Worker:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
 
-    async def ask(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
+    async def ask(self, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
         payload = pcm.tobytes()
         self.writer.write(LENGTH.pack(len(payload)) + payload)
         await self.writer.drain()
         (length,) = LENGTH.unpack(await self.reader.readexactly(LENGTH.size))
-        return np.frombuffer(await self.reader.readexactly(length), dtype=np.float32)
+        return np.frombuffer(await self.reader.readexactly(length), dtype=np.float32) if length else None
 
 
 class LocalVoicePrinter:
@@ -64,8 +64,8 @@ class LocalVoicePrinter:
         """The process id, None where none runs."""
         return self._worker.process.pid if self._worker is not None else None
 
-    async def print(self, pcm: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Give the print of one voice's speech. Takes about 0.02 s for each second of it, the first 1 s more.
+    async def print(self, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
+        """Give the print of one voice's speech, None if it is none. Takes 0.02 s a second of it, the first 1 s more.
 
         Raises Rejected (ENGINE_MISSING) or Unavailable (WORKER_DIED, WORKER_SLOW).
         """

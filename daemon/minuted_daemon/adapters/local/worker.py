@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minuted_daemon.adapters.local import networks
+from minuted_daemon.adapters.local.decoding import BEAM, SpeechDecoder
 from minuted_daemon.adapters.local.diarization import SegmentationNetwork, StreamDiarization, VoiceNetwork
-from minuted_daemon.adapters.local.recognition import DecodeQueue, Job, pieces, without_loops
+from minuted_daemon.adapters.local.recognition import DecodeQueue, Job, pieces, readable
 from minuted_daemon.adapters.local.wire import Frame, FrameReader, Kind, encode_events
 
 _PR_SET_PDEATHSIG = 1
@@ -114,7 +115,7 @@ class RecognizerThread:
         self._streams: set[int] = set()
         self._opening: list[int] = []
         self._changed = threading.Condition()
-        self._recognize: networks.Recognizer | None = None
+        self._recognize: SpeechDecoder | None = None
 
     def take(self, frame: Frame) -> None:
         """Take in what the daemon says about a transcriber stream."""
@@ -157,12 +158,13 @@ class RecognizerThread:
     def _work(self, job: Job) -> None:
         assert self._recognize is not None
         try:
-            found = [text for piece in pieces(job.pcm) if (text := self._recognize(piece))]
+            beam = BEAM if job.final else 1
+            found = [text for piece in pieces(job.pcm) if (text := self._recognize(piece, beam))]
         except Exception:  # noqa: BLE001 - the library raises what it likes; one utterance must not end the others
             if job.final:
                 self._send(Frame(Kind.FAILED, job.stream, job.utterance, b"ENGINE_FAILED"))
             return
-        payload = without_loops(" ".join(found)).encode()
+        payload = readable(" ".join(found)).encode()
         if job.final or payload:
             self._send(Frame(Kind.COMPLETED if job.final else Kind.GREW, job.stream, job.utterance, payload))
 

@@ -8,7 +8,7 @@ from minuted_daemon.core.records import SessionId
 from minuted_daemon.errors import Invalid
 
 _SESSIONS = re.compile(r"s:([0-9]{1,18})", re.ASCII)
-_TURNS = re.compile(r"t:(?P<session>[^:]*):(?P<start>[0-9]{1,18}):(?P<id>.*)", re.ASCII | re.DOTALL)
+_TURNS = re.compile(r"(?P<list>[td]):(?P<session>[^:]*):(?P<start>[0-9]{1,18}):(?P<id>.*)", re.ASCII | re.DOTALL)
 
 
 def sessions_token(created_seq: int) -> str:
@@ -27,20 +27,24 @@ def parse_sessions_token(token: str) -> int:
     return int(match[1])
 
 
-def turns_token(session_id: SessionId, start: int, turn_id: str) -> str:
+def turns_token(session_id: SessionId, as_delivered: bool, start: int, turn_id: str) -> str:
     """Give the token of the page behind this turn."""
-    return _encode(f"t:{session_id}:{start}:{turn_id}")
+    return _encode(f"{_list(as_delivered)}:{session_id}:{start}:{turn_id}")
 
 
-def parse_turns_token(token: str, session_id: SessionId) -> tuple[int, str]:
+def parse_turns_token(token: str, session_id: SessionId, as_delivered: bool) -> tuple[int, str]:
     """Give start and id of the last turn of the page before.
 
-    Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session.
+    Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session, or of the other list of its turns.
     """
     match = _TURNS.fullmatch(_decode(token))
-    if match is None or match["session"] != session_id:
+    if match is None or match["session"] != session_id or match["list"] != _list(as_delivered):
         raise _bad()
     return int(match["start"]), match["id"]
+
+
+def _list(as_delivered: bool) -> str:
+    return "d" if as_delivered else "t"
 
 
 def _encode(position: str) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, func, select, tuple_, union_all
 
 from minuted_daemon.adapters.storage.paging import (
     parse_sessions_token,
@@ -18,7 +18,15 @@ from minuted_daemon.adapters.storage.rows import (
     speaker_record,
     turn_record,
 )
-from minuted_daemon.adapters.storage.schema import intervals, sessions, speakers, store, turn_overlaps, turns
+from minuted_daemon.adapters.storage.schema import (
+    intervals,
+    sessions,
+    speakers,
+    store,
+    turn_overlaps,
+    turn_revisions,
+    turns,
+)
 from minuted_daemon.core.records import (
     LIVE_STATES,
     IntervalRecord,
@@ -83,20 +91,43 @@ def read_speakers(connection: Connection, session_id: SessionId) -> Sequence[Spe
     return [speaker_record(row) for row in connection.execute(query)]
 
 
-def read_turns(connection: Connection, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
-    """Give a page of a session's FINAL turns, by start, then id.
+def read_turns(
+    connection: Connection, session_id: SessionId, limit: int, token: str | None, as_delivered: bool
+) -> Page[StoredTurn]:
+    """Give a page of a session's turns, by start, then id: the FINAL ones, or each as it was when it became FINAL.
 
     Raises Invalid (BAD_PAGE_TOKEN).
     """
-    query = select(turns).where(turns.c.session_id == session_id, turns.c.life == TurnLife.FINAL.value)
-    query = query.order_by(turns.c.start, turns.c.id).limit(limit + 1)
-    if token is not None:
-        start, turn_id = parse_turns_token(token, session_id)
-        place = tuple_(bindparam("start", start), bindparam("turn_id", turn_id))
-        query = query.where(tuple_(turns.c.start, turns.c.id) > place)
-    rows = connection.execute(query).all()
-    more = turns_token(session_id, rows[limit - 1].start, rows[limit - 1].id) if len(rows) > limit else None
-    return Page(_stored_turns(connection, rows[:limit]), more)
+    # Negative numbers are no positions: before all turns.
+    place = (-1, "") if token is None else parse_turns_token(token, session_id, as_delivered)
+    if as_delivered:
+        parts = union_all(*(_delivered(table, session_id, place) for table in (turns, turn_revisions))).subquery()
+        query = select(parts).order_by(parts.c.start, parts.c.id)
+    else:
+        query = select(turns).where(turns.c.session_id == session_id, turns.c.life == TurnLife.FINAL.value)
+        query = query.where(_behind(turns.c.start, turns.c.id, place)).order_by(turns.c.start, turns.c.id)
+    rows = connection.execute(query.limit(limit + 1)).all()
+    last = rows[limit - 1] if len(rows) > limit else None
+    more = None if last is None else turns_token(session_id, as_delivered, last.start, last.id)
+    return Page(_stored_turns(connection, rows[:limit], as_delivered), more)
+
+
+def _delivered(table: Table, session_id: SessionId, place: tuple[int, str]) -> Select[*tuple[object, ...]]:
+    """Choose the turns at revision 0 from one of the two tables in which revisions are."""
+    columns = [table.c[column.name] for column in turn_revisions.c if column.name != "turn_id"]
+    query = select(turns.c.id, turns.c.session_id, *columns)
+    if table is turn_revisions:
+        query = query.join(turns, turns.c.id == turn_revisions.c.turn_id)
+    return query.where(
+        turns.c.session_id == session_id,
+        table.c.revision == 0,
+        table.c.life == TurnLife.FINAL.value,
+        _behind(table.c.start, turns.c.id, place),
+    )
+
+
+def _behind(start: ColumnElement[int], turn_id: ColumnElement[str], place: tuple[int, str]) -> ColumnElement[bool]:
+    return tuple_(start, turn_id) > tuple_(bindparam("after_start", place[0]), bindparam("after_id", place[1]))
 
 
 def read_stored_turn(connection: Connection, turn: TurnRecord) -> StoredTurn:
@@ -148,12 +179,13 @@ def _listed(ids: Collection[str]) -> Select[str]:
     return select(listed.c.value)
 
 
-def _stored_turns(connection: Connection, rows: Sequence[AnyRow]) -> Sequence[StoredTurn]:
-    """Read rows of `turns`, with all that belongs to them."""
+def _stored_turns(connection: Connection, rows: Sequence[AnyRow], as_delivered: bool = False) -> Sequence[StoredTurn]:
+    """Read rows of `turns`, or of turns at revision 0, with all that belongs to them."""
     overlaps: dict[str, list[OverlapRecord]] = {}
+    revision = turn_overlaps.c.revision == (0 if as_delivered else turns.c.revision)
     query = (
         select(turn_overlaps.c.turn_id, turn_overlaps.c.speaker_id, turn_overlaps.c.duration)
-        .join(turns, (turns.c.id == turn_overlaps.c.turn_id) & (turns.c.revision == turn_overlaps.c.revision))
+        .join(turns, (turns.c.id == turn_overlaps.c.turn_id) & revision)
         .where(turn_overlaps.c.turn_id.in_(_listed({row.id for row in rows})))
         .order_by(turn_overlaps.c.turn_id, turn_overlaps.c.position)
     )

@@ -38,12 +38,15 @@ def session_values(record: SessionRecord) -> Values:
         "diarizer": record.settings.diarizer,
         "transcriber": record.settings.transcriber,
         "languages": json.dumps(record.settings.languages),
+        "fallback": record.settings.fallback,
         "state": record.state.value,
         "created_s": record.created_s,
         "ended_s": record.ended_s,
         "heard": record.heard,
         "reason": record.reason,
         "detail": record.detail,
+        "diarizer_sent": record.diarizer_sent,
+        "transcriber_sent": record.transcriber_sent,
         "seq": record.seq,
     }
 
@@ -53,13 +56,17 @@ def session_record(row: AnyRow) -> SessionRecord:
     return SessionRecord(
         id=SessionId(row.id),
         name=row.name,
-        settings=SessionSettings(row.device, row.diarizer, row.transcriber, tuple(json.loads(row.languages))),
+        settings=SessionSettings(
+            row.device, row.diarizer, row.transcriber, tuple(json.loads(row.languages)), row.fallback
+        ),
         state=SessionState(row.state),
         created_s=row.created_s,
         ended_s=row.ended_s,
         heard=Sample(row.heard),
         reason=row.reason,
         detail=row.detail,
+        diarizer_sent=row.diarizer_sent,
+        transcriber_sent=row.transcriber_sent,
         seq=Seq(row.seq),
     )
 

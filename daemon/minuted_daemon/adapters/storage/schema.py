@@ -25,7 +25,7 @@ from sqlalchemy import (
 from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import IntervalKind, SessionState, TurnLife
 
-HEAD = "0001"
+HEAD = "0002"
 """The migration these tables belong to."""
 
 metadata = MetaData(
@@ -74,12 +74,15 @@ sessions = Table(
     Column("diarizer", Text, nullable=False),
     Column("transcriber", Text, nullable=False),
     Column("languages", Text, nullable=False),  # a JSON array
+    Column("fallback", Text, nullable=False, server_default="none"),
     Column("state", Text, nullable=False),
     Column("created_s", REAL, nullable=False),
     Column("ended_s", REAL),
     Column("heard", Integer, nullable=False),
     Column("reason", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("diarizer_sent", Integer, nullable=False, server_default="0"),
+    Column("transcriber_sent", Integer, nullable=False, server_default="0"),
     Column("created_seq", Integer, nullable=False),
     Column("seq", Integer, nullable=False),
     UniqueConstraint("created_seq"),

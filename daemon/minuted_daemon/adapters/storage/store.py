@@ -143,12 +143,14 @@ class SqlStore:
         """A session's speakers, by label number."""
         return await self._read(lambda connection: read_speakers(connection, session_id))
 
-    async def turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[StoredTurn]:
-        """A session's FINAL turns at their latest revision, by start, then id.
+    async def turns(
+        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+    ) -> Page[StoredTurn]:
+        """A session's FINAL turns at their latest revision, or all its turns at revision 0, by start, then id.
 
         Raises Invalid (BAD_PAGE_TOKEN).
         """
-        return await self._read(lambda connection: read_turns(connection, session_id, limit, token))
+        return await self._read(lambda connection: read_turns(connection, session_id, limit, token, as_delivered))
 
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
         """Join a turn with its session's name and its speakers as they are now.
