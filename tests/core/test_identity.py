@@ -66,10 +66,17 @@ def test_of_two_halves_the_greater_one_goes_on() -> None:
 
 
 def test_a_label_whose_end_was_lost_is_not_whoever_speaks_next() -> None:
-    """B's end was lost, and then a start of A: the only stretch with one label in each is not theirs."""
+    """B's end was lost, and then a start of A: the only stretch with one label in each is B's, and C is A."""
     older = spans((B, 0, None), (A, 1, 8))
     newer = spans((C, 1, 9.5))
-    assert matched(older, newer) == {}
+    assert matched(older, newer) == {C: A}
+
+
+def test_who_speaks_and_is_silent_with_a_label_is_that_label_although_others_speak_meanwhile() -> None:
+    # B speaks first, then C; A speaks through most of both: only 0.77 s of A stand alone.
+    older = spans((A, 27.94, 29.96), (B, 26.0, 28.28), (C, 28.53, 29.78))
+    newer = spans((D, 27.94, 29.96), (E, 28.53, 29.78), (Voice(6), 26.0, 28.28))
+    assert matched(older, newer) == {D: A, E: C, Voice(6): B}
 
 
 def test_sums_are_bounded_and_the_longest_stay() -> None:

@@ -20,7 +20,7 @@ from minuted_daemon.core.voice import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of another voice in a turn's audio
 _LATE_WAIT = samples(1.5)
-_WORD = samples(0.12)
+_WORD = samples(0.08)
 """The shortest voice between two commits that may be somebody's word."""
 LATE_NEWS = samples(30.0)
 """News that comes later than this behind the horizon makes no turn and changes none that is closed."""

@@ -125,7 +125,8 @@ class Lane:
         if asked is not None:
             self._answer(asked.turn, text, TextSource.COMPLETED)
         elif utterance in self._superseded:
-            self._superseded.pop(utterance).fallback = text
+            superseded = self._superseded.pop(utterance)
+            superseded.fallback, superseded.fallback_is_whole = text, True
         elif utterance in self._late:
             late = self._late.pop(utterance).turn
             if text and text != late.text:
@@ -209,7 +210,7 @@ class Lane:
     def _missed(self, asked: _Asked) -> None:
         turn = asked.turn
         turn.misses += 1
-        turn.fallback = turn.partial or turn.fallback
+        turn.keep_partial()
         if turn.misses < _MAX_MISSES and not self._refused:
             self._superseded[asked.utterance] = turn
             turn.forget_sent()
@@ -229,7 +230,7 @@ class Lane:
         unanswered = [asked.turn for asked in self._asked.values()]
         self._asked.clear()
         for turn in [*unanswered, *(turn for track in self._tracks for turn in track.queue)]:
-            turn.fallback = turn.partial or turn.fallback
+            turn.keep_partial()
             turn.forget_sent()
         self._present.queue.extendleft(reversed(unanswered))
 

@@ -42,7 +42,6 @@ from minuted_daemon.core.turn import Turn
 from minuted_daemon.core.unheard import MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
 
-_SILENCE_ENDS = samples(1.5)
 _MEMORY = samples(60.0)
 
 
@@ -273,8 +272,8 @@ class Merger:
             self._unheard.diarizer_came(broke.resumed_from)
 
     def _end_silent(self) -> None:
-        silent_since = max(self._track.last_voiced, 1)
-        if self._track.end - silent_since >= _SILENCE_ENDS and self._epochs.fall_silent(silent_since):
+        silent_since, self._track.silent_since = self._track.silent_since, None
+        if silent_since is not None and self._epochs.fall_silent(silent_since):
             self._changed = True
 
     def _move_horizon(self) -> bool:

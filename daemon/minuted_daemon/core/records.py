@@ -27,6 +27,7 @@ class SessionState(Enum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
+    DELETED = "deleted"  # told once, as the last that is told of a session; no stored session is in this state
 
 
 LIVE_STATES = frozenset({SessionState.STARTING, SessionState.RUNNING, SessionState.PAUSED, SessionState.STOPPING})

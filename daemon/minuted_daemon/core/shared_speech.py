@@ -44,7 +44,7 @@ class SharedSpeech:
         """
         sums = self._sums + _together(older, newer, start, end)
         found: dict[Voice, Voice] = {}
-        while more := _clear_matches(sums, {**known, **found}):
+        while more := _clear_matches(sums, {**known, **found}) or _agreeing(sums, {**known, **found}):
             found |= more
         return found
 
@@ -61,7 +61,7 @@ def _together(older: Sequence[Span], newer: Sequence[Span], start: int, end: int
     sums: Counter[Together] = Counter()
     since = start
     for at, starts, side, voice in sorted(marks):
-        if at > since and active[0] and active[1]:
+        if at > since and (active[0] or active[1]):
             sums[tuple(sorted(active[0])), tuple(sorted(active[1]))] += at - since
         since = at
         if starts:
@@ -96,6 +96,27 @@ def _clear_matches(sums: Counter[Together], known: dict[Voice, Voice]) -> dict[V
         if clear and length >= _ENOUGH and (other not in best or length > shared[best[other], other]):
             best[other] = one
     return {one: other for other, one in best.items() if _leads(shared, one, other)}
+
+
+def _agreeing(sums: Counter[Together], known: dict[Voice, Voice]) -> dict[Voice, Voice]:
+    """Whoever speaks when one older label does and is silent when that one is, even if others speak meanwhile.
+
+    The time two labels were active together, less the time only one of them was, must reach _ENOUGH and be _CLEARLY
+    more than with anybody else, on either side.
+    """
+    taken = set(known.values())
+    together: Counter[tuple[Voice, Voice]] = Counter()
+    alone: Counter[Voice] = Counter()
+    for (old, new), length in sums.items():
+        left, right = _others(old, taken), _others(new, known)
+        alone.update(dict.fromkeys((*left, *right), length))
+        together.update({(one, other): length for one in right for other in left})
+    score = {pair: 3 * length - alone[pair[0]] - alone[pair[1]] for pair, length in together.items()}
+    for pair in sorted(score, key=lambda pair: (-score[pair], pair)):
+        rivals = (score[other] for other in score if other != pair and (other[0] == pair[0] or other[1] == pair[1]))
+        if score[pair] >= _ENOUGH and all(_CLEARLY * rival <= score[pair] for rival in rivals):
+            return dict([pair])
+    return {}
 
 
 def _leads(shared: Counter[tuple[Voice, Voice]], newer: Voice, older: Voice) -> bool:

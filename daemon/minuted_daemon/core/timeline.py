@@ -55,40 +55,47 @@ class _Voice:
         insort(self.marks, _Mark(at, _START, order))
         return self.read()
 
-    def add_end(self, at: int, order: int) -> int | None:
+    def add_end(self, at: int, order: int, replaces: bool = True) -> int | None:
         if any(mark.kind == _END and mark.at == at and not mark.provisional for mark in self.marks):
             return None  # told twice
         insort(self.marks, _Mark(at, _END, order))
-        self._drop_replaced(at)
+        if replaces:
+            replaced = self.provisional_ends(at)
+            self.marks = [mark for mark in self.marks if mark not in replaced]
         return self.read()
 
     def add_provisional_end(self, at: int, order: int) -> int | None:
         insort(self.marks, _Mark(at, _END, order, provisional=True))
         return self.read()
 
-    def _drop_replaced(self, at: int) -> None:
-        # A true end replaces the provisional one of the same span: no start lies between the two.
+    def provisional_ends(self, at: int) -> list[_Mark]:
+        """The provisional ends of the span that an end at this position is the true end of."""
         started = max((mark.at for mark in self.marks if mark.kind == _START and mark.at < at), default=0)
-        self.marks = [mark for mark in self.marks if not (mark.provisional and started <= mark.at < at)]
+        return [mark for mark in self.marks if mark.provisional and started <= mark.at < at]
 
     def read(self) -> int | None:
         """Read the spans off the marks; give the first position at which they changed."""
         spans: list[Span] = []
         since: _Mark | None = None
         nothing: int | None = None  # position of an end that ended nothing
-        for mark in self.marks:
+        again: int | None = None  # where what is active was told to start once more
+        for mark, following in zip_longest(self.marks, self.marks[1:]):
             if mark.kind == _START:
                 # Directly behind an end that ended nothing, a start is the other half of a pair of no length.
                 empty = nothing is not None and mark.at - nothing <= _NEGATIVE_PAIR
                 nothing = None
-                if since is None and not empty:
+                if since is not None:
+                    again = mark.at if mark.at > since.at else again
+                elif not empty:
                     since = mark
             elif since is None:
                 nothing = mark.at
+            elif again is not None and mark.at - again <= _NEGATIVE_PAIR and (not following or following.kind == _END):
+                again = None  # the next start was told a little before this end: they touch
             else:
                 if mark.at > since.at:
                     spans.append(Span(self.voice, since.at, mark.at, since.order))
-                since = None
+                since = again = None
         if since is not None:
             spans.append(Span(self.voice, since.at, None, since.order))
         changed_from = _differ_from(self.spans, spans)
@@ -150,7 +157,11 @@ class Timeline:
 
     def end(self, voice: Voice, at: int) -> int | None:
         """Take an end; give the first position at which any span changed, None if none did."""
-        return self._of(voice).add_end(at, self._next())
+        entry = self._of(voice)
+        since = min((mark.at for mark in entry.provisional_ends(at)), default=at)
+        # Behind what others said, an end that was not expected any more is one that ended nothing.
+        replaces = not any(spoken for other, spoken in self.active_time(since, at) if other != voice)
+        return entry.add_end(at, self._next(), replaces)
 
     def cut_off(self, voice: Voice, at: int) -> bool:
         """The voice's epoch is gone: whatever is open ends at `at`."""

@@ -36,6 +36,7 @@ class Turn:
 
     partial: str = ""
     fallback: str = ""  # the best of earlier attempts
+    fallback_is_whole: bool = False  # it is a completed text, only of an attempt that was given up
     text: str = ""
     text_source: TextSource = TextSource.NONE
     overlapping: tuple[Overlap, ...] = ()
@@ -63,6 +64,11 @@ class Turn:
     def sent(self) -> int:
         """Samples sent in this attempt."""
         return 0 if self.sent_from is None or self.sent_to is None else self.sent_to - self.sent_from
+
+    def keep_partial(self) -> None:
+        """Give this attempt up: what it said counts if no earlier one said more."""
+        if not self.fallback_is_whole:
+            self.fallback = max(self.fallback, self.partial, key=len)
 
     def forget_sent(self) -> None:
         """What was sent no longer counts."""

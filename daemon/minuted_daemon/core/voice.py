@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.core.events import VoiceObserved
-from minuted_daemon.core.samples import FRAME, RATE_HZ, Sample
+from minuted_daemon.core.samples import FRAME, RATE_HZ, Sample, samples
 
 _FLOOR_START_DB = -60.0
 _FLOOR_LEAST_DB = -75.0
@@ -14,6 +14,8 @@ _FLOOR_RISE_DB = 6.0  # a second: a fan that starts is room noise soon, a word i
 _FLOOR_WINDOW = 3 * RATE_HZ
 _ABOVE_FLOOR_DB = 9.0
 _DIGITAL_SILENCE_DB = -95.0
+LONG_SILENCE = samples(1.5)
+"""Nobody speaks on across this."""
 
 
 class VoiceDetector:
@@ -61,6 +63,7 @@ class VoiceTrack:
         self._first = 0  # number of the frame at index 0
         self.end = 0
         self.last_voiced = 0
+        self.silent_since: int | None = None  # where the last long silence began, whether or not it is over
 
     def append(self, observed: VoiceObserved) -> None:
         """Take the next frames; they follow directly on those before."""
@@ -75,9 +78,12 @@ class VoiceTrack:
         self._level[self._used : self._used + count] = observed.level_db
         self._used += count
         self.end = (self._first + self._used) * FRAME
-        if observed.voiced.any():
-            behind = count - 1 - int(np.flatnonzero(observed.voiced)[-1])
-            self.last_voiced = self.end - behind * FRAME
+        voiced = np.flatnonzero(observed.voiced)
+        until = self.end - (count - int(voiced[0])) * FRAME if len(voiced) else self.end
+        if until - self.last_voiced >= LONG_SILENCE:
+            self.silent_since = max(self.last_voiced, 1)
+        if len(voiced):
+            self.last_voiced = self.end - (count - 1 - int(voiced[-1])) * FRAME
 
     def runs(self, start: int, end: int, voiced: bool, at_least: int = 0) -> list[tuple[int, int]]:
         """Give the runs of voiced (or unvoiced) frames inside [start, end), of at least so many samples."""
