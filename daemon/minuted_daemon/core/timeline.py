@@ -5,6 +5,7 @@ them, so a late, doubled or missing event costs no more than itself. Who holds t
 """
 
 from bisect import insort
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -19,6 +20,8 @@ UNHEARD = Voice(0)
 """The voice of speech that no diarizer claims."""
 
 _NEGATIVE_PAIR = samples(0.05)
+_SILENCES = 32
+"""So many of the last long silences are remembered, for starts that are told of behind them."""
 _END, _START = 0, 1
 
 
@@ -149,11 +152,17 @@ class Timeline:
 
     def __init__(self) -> None:
         self._voices: dict[Voice, _Voice] = {}
+        self._silences: deque[int] = deque(maxlen=_SILENCES)
         self._order = 0
 
     def start(self, voice: Voice, at: int) -> int | None:
         """Take a start; give the first position at which any span changed, None if none did."""
-        return self._of(voice).add_start(at, self._next())
+        entry = self._of(voice)
+        changed_from = entry.add_start(at, self._next())
+        silence = next((since for since in self._silences if since > at), None)
+        if silence is not None and changed_from is not None and entry.spans and entry.spans[-1].end is None:
+            entry.add_provisional_end(silence, self._next())  # told of late: the silence behind it is over
+        return changed_from
 
     def end(self, voice: Voice, at: int) -> int | None:
         """Take an end; give the first position at which any span changed, None if none did."""
@@ -171,6 +180,8 @@ class Timeline:
     def fall_silent(self, since: int) -> bool:
         """Nobody was heard since `since`, for longer than a speaker may pause: end what is open, provisionally."""
         changed = False
+        if since not in self._silences:  # told again while it lasts
+            self._silences.append(since)
         for entry in self._voices.values():
             if entry.spans and entry.spans[-1].end is None and entry.spans[-1].start < since:
                 changed |= entry.add_provisional_end(since, self._next()) is not None
