@@ -17,7 +17,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-p
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
-	bench bench-attribution bench-live bench-offline bench-footprint
+	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-footprint
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -57,13 +57,19 @@ proto-check: $(VENV)/.dev
 migrations-check: $(VENV)/.dev  ## Migrations up, down and beside the tables (part of unit)
 	$(BIN)/python -m pytest -q tests/adapters/storage/test_migrations.py
 
-bench: bench-attribution bench-live bench-offline bench-footprint  ## All benchmarks
+bench: bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-footprint  ## All benchmarks
 
-bench-attribution: $(VENV)/.dev  ## Six real meetings through the merge in virtual time
+bench-attribution: $(VENV)/.dev  ## Six real meetings through the merge in virtual time, in quiet and bad weather
 	$(BIN)/python -m tests.bench.attribution
 
-bench-live: $(VENV)/.dev  ## Three sessions at once against stand-ins of both vendors, in real time
+bench-live: $(VENV)/.dev  ## Six sessions at once against stand-ins of both vendors, in real time
 	$(BIN)/python -m tests.bench.live
+
+bench-rollover: $(VENV)/.dev  ## Five minutes in which both vendors end every connection soon
+	$(BIN)/python -m tests.bench.rollover
+
+bench-reunion: $(VENV)/.dev  ## Who is recognised by voice after the diarizer's connection broke
+	$(BIN)/python -m tests.bench.reunion
 
 bench-offline: $(VENV)/.dev  ## The offline engine on a recorded meeting, in real time
 	$(BIN)/python -m tests.bench.offline
