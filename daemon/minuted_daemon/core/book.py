@@ -10,8 +10,10 @@ from minuted_daemon.core.turn import Turn
 class Book:
     """Closed turns of the recent past, by start. Their `first` and `last` are the audio of their commits."""
 
-    def __init__(self) -> None:
+    def __init__(self, past: Sequence[tuple[int, int]] = ()) -> None:
+        """`past`: the audio of turns that were stored before the daemon was started."""
         self._turns: list[Turn] = []
+        self._past = list(past)
 
     def add(self, turn: Turn) -> None:
         """Enter a turn whose audio is decided."""
@@ -34,12 +36,14 @@ class Book:
     def taken(self, without: Sequence[Turn] = ()) -> list[tuple[int, int]]:
         """The audio that is in a turn's commit, or will be; `without` leaves turns out."""
         # All of the audio of a turn without any is in others' commits.
-        return [(turn.first, turn.last) for turn in self._turns if turn.last > turn.first and turn not in without]
+        mine = [(turn.first, turn.last) for turn in self._turns if turn.last > turn.first and turn not in without]
+        return [*self._past, *mine]
 
-    @property
-    def taken_to(self) -> int:
-        """Audio behind this is in nobody's commit."""
-        return max((turn.last for turn in self._turns), default=0)
+    def around(self, start: int) -> tuple[int, int | None]:
+        """Up to where audio before this position is in somebody's commit, and from where on audio behind it is."""
+        taken = self.taken()
+        before = max((high for low, high in taken if low <= start), default=0)
+        return before, min((low for low, _ in taken if low > start), default=None)
 
     def uncovered(self, start: int, end: int) -> list[tuple[int, int]]:
         """What of [start, end) is in nobody's commit, in order."""
@@ -47,5 +51,7 @@ class Book:
 
     def forget(self, before: int) -> None:
         """Drop what ended before this position."""
+        if self._past and self._past[0][1] < before:
+            self._past = [piece for piece in self._past if piece[1] >= before]
         if self._turns and max(self._turns[0].last, self._turns[0].end) < before:
             self._turns = [turn for turn in self._turns if max(turn.last, turn.end) >= before]

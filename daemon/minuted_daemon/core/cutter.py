@@ -4,7 +4,7 @@ Everything before `done_to` is decided. From there on the plan is made anew each
 open turn has a past that the plan must respect.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from minuted_daemon.core.book import Book
 from minuted_daemon.core.epochs import Epochs
@@ -13,7 +13,7 @@ from minuted_daemon.core.floor import hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
 from minuted_daemon.core.samples import FRAME, samples
-from minuted_daemon.core.timeline import UNHEARD, Span, Voice
+from minuted_daemon.core.timeline import PAST, UNHEARD, Span, Voice
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
 from minuted_daemon.core.unheard import HANG, MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
@@ -44,9 +44,11 @@ class Cutter:
         max_turn: int,
         closed: Callable[[Turn], None],
         vanished: Callable[[Turn], None],
+        past: Sequence[Span] = (),
     ) -> None:
+        """`past`: who spoke in turns that were stored before the daemon was started, by start."""
         self.open: Turn | None = None
-        self.done_to = 0
+        self.done_to = track.end
         self.late = False  # there is, or may be, speech before done_to that no turn covers
         self._epochs, self._unheard, self._lane = epochs, unheard, lane
         self._track, self._book, self._numbers = track, book, numbers
@@ -54,7 +56,8 @@ class Cutter:
         self._join_gap = join_gap
         self._closed, self._vanished = closed, vanished
         self._holder: Voice | None = None
-        self._swept_to = 0
+        self._swept_to = track.end
+        self._past = past
 
     def plan(self, horizon: int, hold_back: int, final: bool) -> None:
         """Bring the turns up to what is known now. horizon: events before it are known."""
@@ -92,7 +95,8 @@ class Cutter:
 
     def spans(self, since: int) -> list[Span]:
         """Whoever speaks behind this position, as far as it is known, and what nobody claims."""
-        spans = self._epochs.spans(since) + self._unheard.spans(since)
+        past = [span for span in self._past if span.end is not None and span.end > since]
+        spans = past + self._epochs.spans(since) + self._unheard.spans(since)
         spans.sort(key=lambda span: (span.start, span.order))
         return spans
 
@@ -167,6 +171,10 @@ class Cutter:
         self, segment: Segment, turn: Turn | None, spans: list[Span], following: int | None, hold_back: int
     ) -> bool:
         """Make a turn of a segment; tell whether the plan goes on behind it."""
+        if segment.voice == PAST:
+            if segment.closed:
+                self.done_to, self._holder = max(self.done_to, segment.end), PAST
+            return segment.closed
         superseded = turn is None and following is not None and segment.voice == UNHEARD
         if superseded and self._unheard.claimed_to < min(segment.end + HANG, following or 0):
             self.late = True  # its end is not known yet, and others must not wait for it
@@ -177,7 +185,8 @@ class Cutter:
         if turn is None:
             turn = self._new_turn(segment, 0)
         if turn.sent_to is None:
-            turn.not_before = self._book.taken_to
+            turn.not_before, taken_from = self._book.around(segment.start)
+            turn.not_after = turn.not_after if taken_from is None else max(taken_from, turn.end)
         sent_to = turn.sent_to or segment.start
         cut = self._monologue.cut(segment, spans, sent_to, hold_back)
         rest: Segment | None = None
@@ -228,6 +237,8 @@ class Cutter:
         since, self._swept_to = self._swept_to, until
         for low, high in self._book.uncovered(since - MARGIN, until):
             for start, end in self._track.runs(low, high, voiced=True, at_least=_WORD):
+                if any(past.start - MARGIN <= start and end <= (past.end or 0) + MARGIN for past in self._past):
+                    continue  # more than a turn's stretch was sent for it; how much is not stored
                 active = dict(self._epochs.active_time(start, end))
                 self._late(Segment(max(active, key=active.__getitem__, default=UNHEARD), start, end, closed=True))
 

@@ -11,11 +11,12 @@ from minuted_daemon.core.timeline import Voice
 class Identity:
     """Numbers the speakers and remembers which voices and numbers are the same person."""
 
-    def __init__(self) -> None:
+    def __init__(self, speakers: int = 0) -> None:
+        """`speakers`: how many have a number already."""
         self._names: dict[Voice, Voice] = {}
         self._numbers: dict[Voice, SpeakerNumber] = {}
         self._merged: dict[SpeakerNumber, SpeakerNumber] = {}
-        self._next = 1
+        self._next = speakers + 1
 
     def voice(self, voice: Voice) -> Voice:
         """The voice under which this one's speech is known: its own, or that of an earlier epoch."""

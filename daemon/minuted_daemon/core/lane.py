@@ -46,7 +46,8 @@ class Lane:
     `answered` collects turns that got their text (or will never get one); the owner takes them out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: int = 0, generation: int = 0) -> None:
+        """`generation`: the highest one given out before."""
         self.answered: list[Turn] = []
         self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
         self.commands: list[Append | Commit | Clear] = []
@@ -56,8 +57,8 @@ class Lane:
         self._superseded: dict[UtteranceId, Turn] = {}
         self._ready = False
         self._refused = False
-        self._next_utterance = 1
-        self._now = 0
+        self._next_utterance = generation + 1
+        self._now = now
 
     # --- turns ---
 

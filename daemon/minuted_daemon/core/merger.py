@@ -38,6 +38,7 @@ from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.outcomes import Outcomes
 from minuted_daemon.core.reviser import Reviser
 from minuted_daemon.core.samples import Sample, samples, seconds
+from minuted_daemon.core.timeline import PAST, Span
 from minuted_daemon.core.turn import Turn
 from minuted_daemon.core.unheard import MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
@@ -55,6 +56,20 @@ class MergeSettings:
     freeze_s: float = 300.0
     diarizer_lag_s: float = 0.5
     transcribes: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """A session that goes on after the daemon was away.
+
+    begin: where the audio that is still there begins (a multiple of FRAME). past: the stretches of stored turns that
+    reach behind it, by start. speakers, generation: the highest numbers given out.
+    """
+
+    begin: Sample
+    past: Sequence[tuple[int, int]]
+    speakers: int
+    generation: int
 
 
 MergeInput = (
@@ -78,16 +93,19 @@ class Merger:
     VoiceObserved, in order and without holes; `advance(now)` may run ahead of the audio once capture has ended.
     """
 
-    def __init__(self, settings: MergeSettings) -> None:
+    def __init__(self, settings: MergeSettings, resumed: Resumption | None = None) -> None:
+        """With `resumed`, audio is fed from its `begin` on, and nothing is made again of what is stored."""
+        resumed = resumed or Resumption(Sample(0), (), 0, 0)
         self._settings = settings
-        self._track = VoiceTrack()
-        self._identity = Identity()
+        self._track = VoiceTrack(resumed.begin)
+        self._past = [Span(PAST, start, end, 0) for start, end in resumed.past]
+        self._identity = Identity(resumed.speakers)
         self._epochs = Epochs(self._identity)
         self._outcomes = Outcomes(self._epochs, self._identity)
         self._unheard = UnheardSpeech(self._track)
         self._hold_back = HoldBack(settings.hold_back_s, settings.diarizer_lag_s)
-        self._lane = Lane()
-        self._book = Book()
+        self._lane = Lane(resumed.begin, resumed.generation)
+        self._book = Book(resumed.past)
         self._numbers = count(1)
         self._cutter = Cutter(
             self._epochs,
@@ -100,6 +118,7 @@ class Merger:
             samples(settings.max_turn_s),
             self._turn_closed,
             self._outcomes.vanished,
+            self._past,
         )
         self._reviser = Reviser(
             self._cutter,
@@ -110,9 +129,7 @@ class Merger:
             samples(settings.join_gap_s),
             self._outcomes.corrected,
         )
-        self._now = 0
-        self._horizon = 0
-        self._retained = 0
+        self._now = self._horizon = self._retained = int(resumed.begin)
         self._closing = self._final = False
         self._changed = False
         if not settings.transcribes:
@@ -287,7 +304,7 @@ class Merger:
     def _cut(self) -> None:
         self._changed = False
         before = self._unheard.claimed_to
-        spans = self._epochs.spans(before - LATE_NEWS)
+        spans = self._past + self._epochs.spans(before - LATE_NEWS)
         if self._unheard.advance(self._horizon, spans, self._final):
             self._cutter.late |= before < self._cutter.done_to
         self._cutter.plan(self._horizon, self._hold_back.length, self._final)
@@ -318,3 +335,5 @@ class Merger:
         self._epochs.forget(before)
         self._unheard.forget(before)
         self._book.forget(before)
+        while self._past and (self._past[0].end or 0) < before:
+            del self._past[0]

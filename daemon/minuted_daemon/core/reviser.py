@@ -15,6 +15,7 @@ from minuted_daemon.core.floor import RESTART, hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, Segment, join, split
 from minuted_daemon.core.samples import FRAME, outside, samples
+from minuted_daemon.core.timeline import PAST
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
 from minuted_daemon.core.unheard import MARGIN
 from minuted_daemon.core.voice import VoiceTrack
@@ -134,7 +135,7 @@ class Reviser:
         segments = self._cut_as_before(join(stretches, horizon, horizon, self._join_gap, final=True), turns)
         if segments and segments[-1].end == horizon:
             self._cutter.revised(segments[-1].voice)
-        old, new = self._differing(turns, segments)
+        old, new = self._differing(turns, [segment for segment in segments if segment.voice != PAST])
         for group_old, group_new in _groups(old, new):
             self._begin(group_old, group_new)
 

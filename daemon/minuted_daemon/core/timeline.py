@@ -18,6 +18,8 @@ Voice = NewType("Voice", int)
 
 UNHEARD = Voice(0)
 """The voice of speech that no diarizer claims."""
+PAST = Voice(-1)
+"""Whoever spoke in turns that were stored before the daemon was started: nothing is made of their speech again."""
 
 _NEGATIVE_PAIR = samples(0.05)
 _SILENCES = 32

@@ -23,8 +23,8 @@ class UnheardSpeech:
 
     def __init__(self, track: VoiceTrack) -> None:
         self._track = track
-        self._blind: list[tuple[int, int | None]] = [(0, None)]
-        self._claimed_to = 0
+        self._blind: list[tuple[int, int | None]] = [(track.end, None)]
+        self._claimed_to = track.end
         self._runs: list[list[int]] = []
 
     def diarizer_came(self, base: int) -> None:

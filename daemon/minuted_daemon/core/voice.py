@@ -56,13 +56,14 @@ class VoiceTrack:
 
     _CAPACITY = 6_000
 
-    def __init__(self) -> None:
+    def __init__(self, begin: int = 0) -> None:
+        """`begin`: where the first frame will lie, in samples."""
         self._voiced = np.zeros(2 * self._CAPACITY, dtype=np.bool_)
         self._level = np.zeros(2 * self._CAPACITY, dtype=np.float32)
         self._used = 0
-        self._first = 0  # number of the frame at index 0
-        self.end = 0
-        self.last_voiced = 0
+        self._first = begin // FRAME  # number of the frame at index 0
+        self.end = begin
+        self.last_voiced = begin
         self.silent_since: int | None = None  # where the last long silence began, whether or not it is over
 
     def append(self, observed: VoiceObserved) -> None:
