@@ -140,6 +140,10 @@ class Room:
 
     def run(self, drain_s: float = 60.0) -> "Room":
         self.now = 0
+        return self.run_on(drain_s)
+
+    def run_on(self, drain_s: float = 60.0) -> "Room":
+        """Run from `now` to the end."""
         while self.now < self.length:
             self._step(min(BLOCK, self.length - self.now), audio=True)
         # What the diarizer still owes arrives when it is told that no more audio comes.
