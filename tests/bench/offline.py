@@ -74,7 +74,7 @@ def main(paths: list[str]) -> int:
     print(
         f"the worker with {first.name} in real time: {figures.busy:.2f} of one core with partials, "
         f"{figures.peak_mb:.0f} MB, at most {figures.longest_backlog_s:.1f} s behind; "
-        f"the daemon's loop stood still for at most {1000 * figures.longest_step_s:.0f} ms; load {os.getloadavg()[0]:.1f}"
+        f"the loop stood still for at most {1000 * figures.longest_step_s:.0f} ms; load {os.getloadavg()[0]:.1f}"
     )
     missed += figures.busy > BUSY or figures.peak_mb > WORKER_MB or figures.longest_step_s > LOOP_STEP_S
     print("every figure within its target" if not missed else f"{missed} rows miss a target")

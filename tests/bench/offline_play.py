@@ -5,6 +5,7 @@ recognizer hears exactly what the merge sends and is busy for as long as it take
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -115,7 +116,9 @@ def _utterance(job: Job) -> UtteranceId:
     return UtteranceId(job.utterance)
 
 
-class _Room:
+class Room:
+    """A session that hears a recording: int16, shape (n,), 16 kHz."""
+
     def __init__(self, pcm: NDArray[np.int16], engines: Engines, with_partials: bool) -> None:
         self.pcm = pcm
         self.diarization = StreamDiarization(engines.segmentation, engines.voice)
@@ -127,22 +130,27 @@ class _Room:
         self.played = Played()
         self.now = 0
         self._final: dict[int, TurnState] = {}
+        self._coming: deque[tuple[int, list[DiarizerEvent]]] = deque()
 
-    def run(self) -> Played:
-        coming: list[tuple[int, list[DiarizerEvent]]] = []
-        for start in range(0, len(self.pcm) - BLOCK + 1, BLOCK):
+    def hear(self, length: int) -> None:
+        """Go on by so many samples, or to the end."""
+        for start in range(self.now, min(self.now + length, len(self.pcm) - BLOCK + 1), BLOCK):
             block = self.pcm[start : start + BLOCK]
             self.now = start + BLOCK
-            while coming and coming[0][0] <= self.now:
-                self._diarized(coming.pop(0)[1])
+            while self._coming and self._coming[0][0] <= self.now:
+                self._diarized(self._coming.popleft()[1])
             self.merger.feed(self.detector.observe(Sample(start), block))
             self._advance()
             self.diarization.push(block)
             while self.diarization.ready:
                 self.diarization.take_hop()
-                coming.append((self.now + TRANSPORT_BLOCKS * BLOCK, self._timed(self.diarization.look)))
+                self._coming.append((self.now + TRANSPORT_BLOCKS * BLOCK, self._timed(self.diarization.look)))
+
+    def end(self) -> Played:
+        """Hear the rest and settle all turns."""
+        self.hear(len(self.pcm))
         self.diarization.take_hop()
-        for events in [events for _, events in coming] + [self._timed(self.diarization.finish)]:
+        for events in [events for _, events in self._coming] + [self._timed(self.diarization.finish)]:
             self._diarized(events)
         self.merger.close()
         until = self.now + samples(DRAIN_S)
@@ -196,4 +204,4 @@ class _Room:
 
 def play(pcm: NDArray[np.int16], engines: Engines, *, with_partials: bool = False) -> Played:
     """Play a recording: int16, shape (n,), 16 kHz. Partials are made only where asked for: they change no final."""
-    return _Room(pcm, engines, with_partials).run()
+    return Room(pcm, engines, with_partials).end()

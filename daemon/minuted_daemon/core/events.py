@@ -157,12 +157,19 @@ TranscriberEvent = TextGrew | TextCompleted | TextFailed
 
 @dataclass(frozen=True, slots=True)
 class TranscriberReady:
-    """A fresh connection accepts audio; nothing is in its buffer and it owes no answer."""
+    """A fresh connection accepts audio; nothing is in its buffer and it owes no answer.
+
+    `makes_up`, here and below: it is not the one for what is said now, but the one beside it that makes up for outages.
+    """
+
+    makes_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriberLost:
     """The connection is gone, and with it all it was sent and has not answered."""
+
+    makes_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,12 @@ class AudioShed:
 
 @dataclass(frozen=True, slots=True)
 class TranscriberRefused:
-    """There will be no transcriber any more in this session; texts settle with what is there."""
+    """There will be no transcriber any more in this session; texts settle with what is there.
+
+    Where only the connection beside the first is refused (`makes_up`), the first one serves for both.
+    """
+
+    makes_up: bool = False
 
 
 # --- from capture -----------------------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from minuted_daemon.core.turn import Turn
 _CATCH_UP = 4  # at most so many times as fast as real time
 _SHORTEST_COMMIT = samples(0.3)
 _ANSWER_WAIT = 8 * RATE_HZ
+_PAST_ANSWER_WAIT = 30 * RATE_HZ
+"""Nobody waits for it now; and four times as fast as real time, what was committed may still be on its way."""
 _MAX_MISSES = 2
 _LATE_ANSWER = 60 * RATE_HZ
 _PAST = 10 * RATE_HZ
@@ -29,15 +31,25 @@ class _Asked:
     turn: Turn
     utterance: UtteranceId
     due: int
+    makes_up: bool = False
 
 
 @dataclass(slots=True)
 class _Track:
-    """`quota`: how many samples may be sent at once."""
+    """`quota`: how many samples may be sent at once. `ready`: a connection takes them."""
 
     makes_up: bool
+    ready: bool
     queue: deque[Turn] = field(default_factory=deque)
     quota: int = 0
+
+    def insert(self, turn: Turn) -> None:
+        """Put a turn before those of which nothing was sent and that are open."""
+        queue = self.queue
+        place = next((i for i, other in enumerate(queue) if not other.closed or self.makes_up), len(queue))
+        if place < len(queue) and queue[place].sent_to is not None:
+            place += 1
+        queue.insert(place, turn)
 
 
 class Lane:
@@ -51,12 +63,13 @@ class Lane:
         self.answered: list[Turn] = []
         self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
         self.commands: list[Append | Commit | Clear] = []
-        self._present, self._past = _Track(makes_up=False), _Track(makes_up=True)
+        # The connection for the past is made when the first of it is sent: it is taken to be there until told otherwise.
+        self._present, self._past = _Track(makes_up=False, ready=False), _Track(makes_up=True, ready=True)
         self._asked: dict[UtteranceId, _Asked] = {}
         self._late: dict[UtteranceId, _Asked] = {}
         self._superseded: dict[UtteranceId, Turn] = {}
-        self._ready = False
         self._refused = False
+        self._serves_both = False
         self._next_utterance = generation + 1
         self._now = now
 
@@ -81,35 +94,45 @@ class Lane:
 
     def first(self, turn: Turn) -> None:
         """Send this waiting turn before an open one of which nothing was sent."""
-        queue = self._present.queue
-        queue.remove(turn)
-        place = next((i for i, other in enumerate(queue) if not other.closed), len(queue))
-        if place < len(queue) and queue[place].sent_to is not None:
-            place += 1
-        queue.insert(place, turn)
+        self._present.queue.remove(turn)
+        self._present.insert(turn)
 
     # --- the connection ---
 
-    def ready(self) -> None:
+    def ready(self, makes_up: bool = False) -> None:
         """A fresh connection takes audio."""
         if self._refused:
             return
-        self._requeue()
-        over = {turn for turn in self._present.queue if turn.closed and turn.end < self._now - _PAST}
-        self._present.queue = deque(turn for turn in self._present.queue if turn not in over)
-        self._past.queue = deque(sorted([*self._past.queue, *over], key=lambda turn: turn.start))
-        self._ready = True
+        track = self._past if makes_up else self._present
+        self._requeue(track)
+        if not makes_up and not self._serves_both:
+            over = [turn for turn in self._present.queue if turn.closed and turn.end < self._now - _PAST]
+            gone = set(over)
+            self._present.queue = deque(turn for turn in self._present.queue if turn not in gone)
+            begun = [turn for turn in self._past.queue if turn.sent_to is not None]
+            waiting = [turn for turn in self._past.queue if turn.sent_to is None]
+            self._past.queue = deque([*begun, *sorted([*waiting, *over], key=lambda turn: turn.start)])
+        track.ready = True
 
-    def lost(self) -> None:
-        """The connection is gone with all it owed."""
-        self._ready = False
-        self._requeue()
+    def lost(self, makes_up: bool = False) -> None:
+        """The connection is gone with all it owed: that is asked for again, and nothing is held against it."""
+        track = self._past if makes_up else self._present
+        track.ready = False
+        self._requeue(track)
+
+    def serve_both(self) -> None:
+        """There is no second connection: the past goes over the first one, before what is said now."""
+        self.lost(makes_up=True)
+        self._serves_both = True
+        for turn in reversed(self._past.queue):
+            self._present.insert(turn)
+        self._past.queue.clear()
 
     def refuse(self) -> None:
         """There will be no transcriber any more."""
-        self._ready = False
         self._refused = True
-        self._requeue()
+        for track in self._tracks:
+            self.lost(track.makes_up)
 
     # --- answers ---
 
@@ -155,7 +178,7 @@ class Lane:
         if self._refused:
             self._give_up([turn for track in self._tracks for turn in track.queue if turn.closed])
         for track in self._tracks:
-            while self._ready and track.queue and self._send(track, track.queue[0], horizon):
+            while track.ready and track.queue and self._send(track, track.queue[0], horizon):
                 track.queue.popleft()
 
     def deadline(self) -> int | None:
@@ -205,7 +228,8 @@ class Lane:
             self._answer(turn, "", TextSource.NONE)
             return True
         self.commands.append(Commit(turn.utterance, max(0, _SHORTEST_COMMIT - turn.sent)))
-        self._asked[turn.utterance] = _Asked(turn, turn.utterance, self._now + _ANSWER_WAIT)
+        wait = _PAST_ANSWER_WAIT if track.makes_up else _ANSWER_WAIT
+        self._asked[turn.utterance] = _Asked(turn, turn.utterance, self._now + wait, track.makes_up)
         return True
 
     def _missed(self, asked: _Asked) -> None:
@@ -215,8 +239,7 @@ class Lane:
         if turn.misses < _MAX_MISSES and not self._refused:
             self._superseded[asked.utterance] = turn
             turn.forget_sent()
-            self.submit(turn)
-            self.first(turn)
+            (self._past if asked.makes_up and not self._serves_both else self._present).insert(turn)
             return
         # The newest attempt may still be answered.
         self._late[asked.utterance] = _Asked(turn, asked.utterance, self._now + _LATE_ANSWER)
@@ -227,13 +250,15 @@ class Lane:
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
         self.answered.append(turn)
 
-    def _requeue(self) -> None:
-        unanswered = [asked.turn for asked in self._asked.values()]
-        self._asked.clear()
-        for turn in [*unanswered, *(turn for track in self._tracks for turn in track.queue)]:
+    def _requeue(self, track: _Track) -> None:
+        """Take back what was sent on a track, in the order in which it was sent."""
+        unanswered = [asked for asked in self._asked.values() if asked.makes_up is track.makes_up]
+        for asked in unanswered:
+            del self._asked[asked.utterance]
+        track.queue.extendleft(asked.turn for asked in reversed(unanswered))
+        for turn in track.queue:
             turn.keep_partial()
             turn.forget_sent()
-        self._present.queue.extendleft(reversed(unanswered))
 
     def _give_up(self, turns: Sequence[Turn]) -> None:
         for turn in turns:

@@ -36,6 +36,7 @@ from minuted_daemon.core.holdback import HoldBack
 from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.outcomes import Outcomes
+from minuted_daemon.core.plan import SHORTEST
 from minuted_daemon.core.reviser import Reviser
 from minuted_daemon.core.samples import Sample, samples, seconds
 from minuted_daemon.core.timeline import PAST, Span
@@ -161,9 +162,11 @@ class Merger:
             case AudioShed():
                 self._lane.shed(event.before)
             case TranscriberReady():
-                self._lane.ready()
+                self._lane.ready(event.makes_up)
             case TranscriberLost():
-                self._lane.lost()
+                self._lane.lost(event.makes_up)
+            case TranscriberRefused(makes_up=True):
+                self._lane.serve_both()
             case TranscriberRefused():
                 self._lane.refuse()
 
@@ -255,6 +258,24 @@ class Merger:
             oldest = min(oldest, self._cutter.open.start)
         self._retained = max(self._retained, oldest - MARGIN)
         return Sample(self._retained)
+
+    def pending(self, heard: Sample) -> list[tuple[int, int]]:
+        """What of [0, heard) is not decided, in no order and with overlaps: nobody can say yet that it is silence.
+
+        One stretch from the first open sample on, one for each turn that waits for its text (no more than the spool
+        holds), and the recent voice that no turn covers yet.
+        """
+        since = min(self._unheard.claimed_to, self._horizon)
+        if self._cutter.open is not None:
+            since = min(since, self._cutter.open.start)
+        found = [(since, int(heard))] if since < heard else []
+        found += [(turn.start, turn.end) for turn in (*self._outcomes.waiting, *self._reviser.new_turns)]
+        recent = since - LATE_NEWS
+        for low, high in self._book.uncovered(recent, since):
+            found += self._track.runs(low, high, voiced=True, at_least=SHORTEST)
+        for span in self._cutter.spans(recent) if self._cutter.late else ():
+            found += self._book.uncovered(span.start, since if span.end is None else min(span.end, since))
+        return [(start, min(end, int(heard))) for start, end in found if start < min(end, heard)]
 
     def next_deadline(self) -> Sample | None:
         """When `advance` must be called at the latest even if nothing is fed; None if nothing is due."""

@@ -46,6 +46,11 @@ class Outcomes:
         self._changed_finals: list[Turn] = []
 
     @property
+    def waiting(self) -> Sequence[Turn]:
+        """The closed turns that have no text yet."""
+        return self._waiting
+
+    @property
     def waits(self) -> bool:
         """True while a closed turn has no text."""
         return bool(self._waiting)

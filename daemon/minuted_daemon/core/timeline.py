@@ -114,7 +114,7 @@ class _Voice:
         for span in sorted(spans, key=lambda span: span.start):
             if until is None:
                 break
-            if span.start > until:
+            if span.start >= until:  # spans that touch stay two
                 if self.marks:
                     insort(self.marks, _Mark(until, _END, order))
                 insort(self.marks, _Mark(span.start, _START, span.order))
@@ -190,15 +190,22 @@ class Timeline:
         return changed
 
     def relabel(self, old: Voice, new: Voice, start: int, end: int) -> bool:
-        """Give the spans of `old` that lie mostly in [start, end) to `new`."""
+        """Give what `old` said in [start, end) to `new`; what lies before or behind stays."""
         source, target = self._of(old), self._of(new)
-        moved = [
-            span
-            for span in source.spans
-            if 2 * (min(span.end or end, end) - max(span.start, start)) > (span.end or end) - span.start
-        ]
+        kept: list[Span] = []
+        moved: list[Span] = []
+        for span in source.spans:
+            low, high = max(span.start, start), end if span.end is None else min(span.end, end)
+            if high <= low:
+                kept.append(span)
+                continue
+            moved.append(Span(new, low, high, span.order))
+            if span.start < low:
+                kept.append(Span(old, span.start, low, span.order))
+            if span.end is None or high < span.end:
+                kept.append(Span(old, high, span.end, span.order))
         if moved:
-            source.rewrite([span for span in source.spans if span not in moved], self._next())
+            source.rewrite(kept, self._next())
             target.rewrite([*target.spans, *moved], self._next())
         return bool(moved)
 

@@ -3,6 +3,7 @@ import pytest
 
 from minuted_daemon.adapters.local import clustering
 from minuted_daemon.adapters.local.clustering import FREEZE, VoiceClusters, average_linkage
+from minuted_daemon.adapters.local.company import Company
 
 S = 16_000
 RNG = np.random.default_rng(4)
@@ -65,6 +66,50 @@ def test_who_speaks_at_the_same_time_is_not_one_person() -> None:
     clusters.put(0, 0, 3 * S, PEOPLE[0], 3 * S)
     clusters.put(1, S, 4 * S, PEOPLE[0], 3 * S)
     assert len(set(clusters.labels().values())) == 2
+
+
+def told_apart(*pairs: tuple[int, int]) -> VoiceClusters:
+    company = Company()
+    for segment, other in pairs:
+        company.observe([(segment, 0), (other, 1)])
+    return VoiceClusters(company)
+
+
+def test_alike_voices_of_different_local_speakers_are_two_people() -> None:
+    alike = 0.6 * PEOPLE[0] + 0.8 * PEOPLE[1]
+    for pairs, expected in (((), {0: 0, 1: 0}), (((0, 1),), {0: 0, 1: 1})):
+        clusters = told_apart(*pairs)
+        clusters.put(0, 0, 3 * S, PEOPLE[0], 3 * S)
+        clusters.put(1, 4 * S, 6 * S, alike, 2 * S)
+        assert clusters.labels() == expected
+
+
+def test_one_voice_is_one_person_whatever_the_segmentation_says_about_one_pair() -> None:
+    clusters = told_apart((1, 2))
+    for number in range(4):
+        say(clusters, number, 0, 3.0 * number)
+    assert set(clusters.labels().values()) == {0}
+
+
+def test_a_short_or_tentative_voice_is_not_who_it_was_told_apart_from() -> None:
+    alike = 0.55 * PEOPLE[0] + 0.45 * PEOPLE[1]
+    for speech, tentative in ((S // 2, False), (2 * S, True)):
+        for pairs, expected in (((), 0), (((0, 2),), 1)):
+            clusters = told_apart(*pairs)
+            say(clusters, 0, 0, 0.0, 3.0)
+            say(clusters, 1, 1, 4.0, 3.0)
+            clusters.put(2, 8 * S, 8 * S + speech, alike, speech, tentative=tentative)
+            assert clusters.labels()[2] == expected, (speech, pairs)
+
+
+def test_voices_that_were_hardly_ever_heard_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clustering, "MOST_FROZEN", 3)
+    clusters = VoiceClusters()
+    for number, person in enumerate([0, 0, 1, 1, 2, 2, 3, 4, 5]):
+        say(clusters, number, person, 400.0 * number)
+    assert clusters.size <= 3 + 1
+    assert say(clusters, 9, 0, 4_000.0) == 0
+    assert say(clusters, 10, 3, 4_400.0) > 5
 
 
 def test_a_frozen_speaker_is_recognized_and_their_segments_are_forgotten() -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from minuted_daemon.adapters.local.recognition import LONGEST_PIECE, DecodeQueue, pieces, without_loops
+from minuted_daemon.adapters.local.recognition import LONGEST_PIECE, DecodeQueue, pieces, readable, without_loops
 from minuted_daemon.core.samples import samples
 
 
@@ -99,3 +99,13 @@ def test_loops_are_cut_down_and_speech_is_left_alone() -> None:
     assert without_loops("you " * 40) == "you"
     assert without_loops("no no no, that is fine. No, no.") == "no no no, that is fine. No, no."
     assert without_loops("") == ""
+
+
+def test_what_the_model_makes_of_noise_is_no_text() -> None:
+    assert readable("You") == ""
+    assert readable("You?") == "You?"
+    assert readable("You are right.") == "You are right."
+
+
+def test_todays_spelling() -> None:
+    assert readable("To-morrow, or to-night? The two-day trip.") == "Tomorrow, or tonight? The two-day trip."

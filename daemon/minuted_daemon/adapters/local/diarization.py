@@ -63,6 +63,11 @@ class StreamDiarization:
         """True while there is enough new audio for a step."""
         return self._waiting >= HOP
 
+    @property
+    def voices(self) -> int:
+        """How many voices a step compares; bounded."""
+        return self._clusters.size
+
     def push(self, pcm: NDArray[np.int16]) -> None:
         """Take the next audio (int16, shape (n,), 16 kHz)."""
         self._pending.append(pcm)

@@ -36,6 +36,11 @@ class LocalTranscriberStream:
         self._next_number = 1
 
     @property
+    def rate_hz(self) -> int:
+        """16000."""
+        return RATE_HZ
+
+    @property
     def expires_in_s(self) -> float | None:
         """None: it does not expire."""
         return None

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from minuted_daemon.adapters.local.clustering import Embedding, unit
 from minuted_daemon.adapters.local.powerset import SHORTEST, Stretch
 
-LOOK = 19_200
-"""Samples of own speech that are compared: 1.2 s. Less is too little for a voice, more finds a change too late."""
+LOOK = 16_000
+"""Samples of own speech that are compared: 1 s. Less is too little for a voice, more finds a change too late."""
 CHANGED = 0.36
 """Below this similarity to what went before, somebody else is speaking."""
 _DENSE = 1.4
