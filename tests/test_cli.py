@@ -1,6 +1,9 @@
 """The command `minuted`: exit codes and clear lines."""
 
+import asyncio
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 import types
@@ -8,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.cli import main
 from minuted_daemon.errors import ConfigError, StoreError
 
@@ -173,12 +177,55 @@ def test_check_sees_a_directory_that_is_closed(
         ),
         (["rnu", "--fast"], ["rnu", "--fast"]),
         (["demo", "--config", "x"], ["demo takes no --config"]),
+        (["backup"], ["backup needs the name of the file"]),
+        (["backup", ""], ["backup needs the name of the file"]),
+        (["backup", "a", "b", "--config"], ['"b" is one argument too many', "--config needs"]),
+        (["backup", "a", "--confg"], ["--confg; did you mean --config?", "minuted backup DEST"]),
     ],
 )
 def test_usage(arguments: list[str], named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     told = capsys.readouterr().err
     assert all(word in told for word in named), told
+
+
+def test_backup_copies_the_configured_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def create(path: Path) -> None:
+        await (await open_store(f"sqlite:///{path}")).close()
+
+    (tmp_path / "state").mkdir()
+    elsewhere = tmp_path / "elsewhere.db"
+    for number, database in enumerate((tmp_path / "state" / "minuted.db", elsewhere)):
+        asyncio.run(create(database))
+        copy = tmp_path / f"copy-{number}.db"
+        assert main(["backup", str(copy)]) == 0
+        told = capsys.readouterr()
+        assert told.out.startswith(f"{copy}: 0 sessions, 0 turns, all changes up to 0 (")
+        assert told.err == ""
+        assert store_id(copy) == store_id(database)
+        monkeypatch.setenv("MINUTED_STORAGE__URL", f"sqlite:///{elsewhere}")
+
+
+def store_id(database: Path) -> str:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        (found,) = connection.execute("SELECT store_id FROM store").fetchone()
+    return str(found)
+
+
+def test_a_backup_that_cannot_be_made_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["backup", str(tmp_path / "copy.db")]) == 78  # there is no database
+    monkeypatch.setenv("MINUTED_STORAGE__URL", "postgresql://minuted:hunter2@db/minuted")
+    assert main(["backup", str(tmp_path / "copy.db")]) == 78
+    (tmp_path / "here.db").touch()
+    monkeypatch.setenv("MINUTED_STORAGE__URL", f"sqlite:///{tmp_path / 'here.db'}")
+    assert main(["backup", str(tmp_path / "here.db")]) == 1  # it is not overwritten
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 3
+    assert "hunter2" not in told
 
 
 def test_help_and_version_need_none_of_the_daemons_packages() -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,21 +21,24 @@ import structlog
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.adapters.local.availability import local_engine_missing
-from minuted_daemon.adapters.memory_spool import MemorySpool
+from minuted_daemon.adapters.pending_erasures import PendingErasures
+from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.adapters.systemd import Notifier
 from minuted_daemon.config import Config, MergeConfig
-from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.core.merger import Merger, MergeSettings, Resumption
 from minuted_daemon.errors import ConfigError, WrongState
 from minuted_daemon.ports import Diarizer, Transcriber, VoicePrinter
 from minuted_daemon.rpc.server import start_server
+from minuted_daemon.service.assembly import Workshop
 from minuted_daemon.service.engines import Diarizers, Offer, Offers, Transcribers
+from minuted_daemon.service.erasing import Erasing
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import one_fault
 from minuted_daemon.service.names import UlidSource
 from minuted_daemon.service.parts import Surroundings
-from minuted_daemon.service.registry import Registry, Workshop
+from minuted_daemon.service.registry import Registry
 
 if TYPE_CHECKING:
     from minuted_daemon.adapters.local.engine import LocalEngine
@@ -46,6 +49,7 @@ WARM_UP_AFTER_S = 1.0
 """Whoever asks at once after the start is answered first."""
 SERVER_GRACE_S = 1.0
 CLOSE_LIMIT_S = 1.5
+SPOOL_CLOSE_LIMIT_S = 0.5
 
 log = structlog.get_logger()
 
@@ -63,6 +67,9 @@ async def run(config: Config) -> None:
         told_to_stop = stack.enter_context(_told_to_stop())
         store = await open_store(config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}")
         stack.push_async_callback(store.close)
+        bounds = Bounds(int(config.spool.max_gb * 1e9), config.spool.max_age_h * 3600.0)
+        spools = await open_spools(config.daemon.state_dir, bounds)
+        stack.push_async_callback(spools.close, SPOOL_CLOSE_LIMIT_S)
         hub = Hub(store)
         journal = Journal(store, hub)
         capture = MachineCapture()
@@ -73,17 +80,22 @@ async def run(config: Config) -> None:
         group = await stack.enter_async_context(one_fault())
         watchdog = group.create_task(_keep_watchdog_quiet(notifier))
         stack.callback(watchdog.cancel)
+        tending = group.create_task(spools.run())
+        stack.callback(tending.cancel)
         workshop = Workshop(
             capture=capture,
             diarizers=diarizers,
             transcribers=transcribers,
-            merger=lambda diarizer, transcriber: _merger(config.merge, diarizer, transcriber),
-            spool=lambda transcriber: MemorySpool(transcriber.capabilities.rate_hz),
+            merger=partial(_merger, config.merge),
+            spools=spools,
             freeze_s=config.merge.freeze_s,
         )
         around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
-        registry = Registry(group, workshop, around, config.sessions)
+        erasing = Erasing(store, journal, hub, PendingErasures(config.daemon.state_dir), spools)
+        registry = Registry(group, workshop, around, config.sessions, erasing)
         await registry.recover()
+        going_on_erasing = group.create_task(erasing.run())
+        stack.callback(going_on_erasing.cancel)
         server = await start_server(config.daemon.listen, sessions=registry, store=store, hub=hub, capture=capture)
         stack.push_async_callback(server.stop, SERVER_GRACE_S)
         stack.push_async_callback(registry.stop_all, STOP_LIMIT_S)
@@ -184,7 +196,9 @@ def _local_missing() -> WrongState | None:
     return WrongState("ENGINE_MISSING", message, engine="local")
 
 
-def _merger(config: MergeConfig, diarizer: Diarizer | None, transcriber: Transcriber | None) -> Merger:
+def _merger(
+    config: MergeConfig, diarizer: Diarizer | None, transcriber: Transcriber | None, resumed: Resumption | None
+) -> Merger:
     settings = MergeSettings(
         hold_back_s=config.hold_back_s,
         join_gap_s=config.join_gap_s,
@@ -192,7 +206,9 @@ def _merger(config: MergeConfig, diarizer: Diarizer | None, transcriber: Transcr
         freeze_s=config.freeze_s,
         transcribes=transcriber is not None,
     )
-    return Merger(settings if diarizer is None else replace(settings, diarizer_lag_s=diarizer.capabilities.lag_s))
+    if diarizer is not None:
+        settings = replace(settings, diarizer_lag_s=diarizer.capabilities.lag_s)
+    return Merger(settings, resumed)
 
 
 # --- the process ------------------------------------------------------------------------------------------------------

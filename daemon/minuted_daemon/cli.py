@@ -23,8 +23,10 @@ INTERRUPTED = 130
 COMMANDS = {
     "run": "capture and serve, until stopped",
     "check": "say whether `run` could, and everything that is wrong; change nothing",
+    "backup": "copy the minutes into the file DEST, also while the daemon runs",
     "demo": "minute a recorded meeting, offline, and show it live",
 }
+_USAGE = "minuted run|check [--config FILE], minuted backup DEST [--config FILE], minuted demo"
 _NO_VALUE = "\0"  # what --config gets where its value is missing; no path can be this
 
 
@@ -44,15 +46,17 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give the exit code: 0 done, 1 failed, 2 usage, 78 configuration, 130 interrupted."""
     try:
-        command, config_file = _parse(sys.argv[1:] if arguments is None else arguments)
+        command, config_file, destination = _parse(sys.argv[1:] if arguments is None else arguments)
     except UsageError as error:
-        _say("usage: minuted run|check [--config FILE], minuted demo", *(f"minuted: {p}" for p in error.problems))
+        _say(f"usage: {_USAGE}", *(f"minuted: {p}" for p in error.problems))
         return USAGE
     try:
         if command == "run":
             return _run(config_file)
         if command == "check":
             return _check(config_file)
+        if destination is not None:
+            return _backup(config_file, destination)
         return _demo()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -64,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return CONFIG
 
 
-def _parse(arguments: Sequence[str]) -> tuple[str, Path | None]:
-    """Give the command and the configuration file. Raises UsageError that names every mistake."""
+def _parse(arguments: Sequence[str]) -> tuple[str, Path | None, Path | None]:
+    """Give the command, the configuration file and where a backup goes. Raises UsageError that names every mistake."""
     parser = _Parser(
         prog="minuted",
-        usage="minuted run|check [--config FILE], minuted demo",
+        usage=_USAGE,
         description="Turns a meeting room's microphones into live, speaker-attributed minutes.",
         epilog="commands:\n" + "\n".join(f"  {name:<7} {text}" for name, text in COMMANDS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -87,7 +91,10 @@ def _parse(arguments: Sequence[str]) -> tuple[str, Path | None]:
         near = get_close_matches(words[0], COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         problems.append(f'there is no command "{words[0]}"; {hint}')
-    problems += [f'"{word}" is one argument too many' for word in words[1:]]
+    taken = 2 if words[:1] == ["backup"] else 1
+    if taken > len(words) > 0 or words[1:taken] == [""]:
+        problems.append("backup needs the name of the file to write")
+    problems += [f'"{word}" is one argument too many' for word in words[taken:]]
     for word in rest:
         if word.startswith("-"):
             near = get_close_matches(word, ("--config", "--version", "--help"), n=1)
@@ -98,7 +105,7 @@ def _parse(arguments: Sequence[str]) -> tuple[str, Path | None]:
         problems.append("demo takes no --config: it brings its own settings")
     if problems:
         raise UsageError(problems)
-    return words[0], Path(found.config) if found.config else None
+    return words[0], Path(found.config) if found.config else None, Path(words[1]) if taken == 2 else None
 
 
 def _run(config_file: Path | None) -> int:
@@ -149,6 +156,22 @@ def _check(config_file: Path | None) -> int:
         _say(*(f"minuted: {problem}" for problem in found.problems))
         return CONFIG
     sys.stdout.write("".join(f"{line}\n" for line in found.summary))
+    return 0
+
+
+def _backup(config_file: Path | None, destination: Path) -> int:
+    from minuted_daemon.adapters.storage.backup import back_up
+    from minuted_daemon.adapters.storage.opening import database_path
+    from minuted_daemon.config import load_config
+
+    try:
+        config = load_config(config_file, os.environ)
+        url = config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}"
+        made = back_up(database_path(url), destination)
+    except MinutedError as error:
+        return _failed(error)
+    counts = f"{made.sessions} sessions, {made.turns} turns, all changes up to {made.highest_seq}"
+    sys.stdout.write(f"{destination}: {counts} ({made.file_bytes / 1_000_000:.1f} MB)\n")
     return 0
 
 

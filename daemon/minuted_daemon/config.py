@@ -62,7 +62,7 @@ class MergeConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpoolConfig:
-    """How much audio is kept while its text is outstanding."""
+    """How much audio of all sessions is held for as long as it is needed; past either bound the oldest goes."""
 
     max_gb: float = 10.0
     max_age_h: float = 24.0
@@ -78,6 +78,7 @@ class SessionConfig:
     autostart: bool = False
     languages: tuple[str, ...] = ()
     fallback: str = "none"
+    keep_audio: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "autostart": values.flag(),
         "languages": values.texts(values.language),
         "fallback": values.text(values.one_of("none", "local")),
+        "keep_audio": values.flag(),
     },
 }
 _KEY_FILES = {

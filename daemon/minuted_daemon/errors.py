@@ -99,4 +99,8 @@ class Garbled(VendorError):
 
 
 class StoreError(MinutedError):
-    """The database cannot be read or written. Reasons: DISK_FULL, DATABASE_LOCKED, DATABASE_CORRUPT, STORE_FAILED."""
+    """The database cannot be read or written.
+
+    Reasons: DISK_FULL, DISK_READ_ONLY, DISK_FAILED, DATABASE_LOCKED, DATABASE_CORRUPT, ERASURE_DELAYED, STORE_FAILED;
+    of a backup also BACKUP_EXISTS, BACKUP_FAILED.
+    """

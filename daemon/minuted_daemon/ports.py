@@ -6,7 +6,7 @@ Rules that hold for every port:
 - `close()` is idempotent, takes at most 2 s, never raises, and may be called at any time.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
+from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
     Health,
     IntervalRecord,
+    Link,
     Record,
     Seq,
     SessionId,
@@ -42,6 +44,10 @@ class Filled:
     reason: str
 
 
+MUTED = "MUTED"
+"""The reason of what was not heard because the session is paused."""
+
+
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
     """100 ms of one source. Blocks are contiguous: what was not heard is filled with silence and listed in `filled`.
@@ -58,7 +64,13 @@ class AudioBlock:
 
 @dataclass(frozen=True, slots=True)
 class CaptureHealth:
-    """The source was lost (`DOWN`) or came back (`UP`). While it is away, silent blocks go on arriving in real time."""
+    """The source was lost (`DOWN`) or came back (`UP`). While it is away, silent blocks go on arriving in real time.
+
+    Reasons of DOWN: DEVICE_ABSENT (not there yet), DEVICE_SILENT, DEVICE_ENDED, DEVICE_STALLED, DEVICE_RUNAWAY,
+    DEVICE_MOVED (the sound server gave another source; nothing of that is ever passed on), DEFAULT_CHANGED,
+    WORKER_FAILED. `filled` says DEVICE_ABSENT, DEVICE_MOVED, DEFAULT_CHANGED, DEVICE_LOST for all others, and
+    DEVICE_GAP for samples a working device lost.
+    """
 
     health: Health
     reason: str = ""
@@ -75,6 +87,21 @@ class CaptureStream(Protocol):
 
     def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
         """Give blocks in order, each once."""
+        ...
+
+    async def pause(self) -> None:
+        """Hear nothing from now on; return once the device is released (at most 2 s), unless another session hears it.
+
+        Blocks go on in real time, as silence with `filled` reason MUTED over all of them, and no health is told. A
+        file stands still instead: no blocks come until `resume`.
+        """
+        ...
+
+    async def resume(self) -> None:
+        """Hear again, soon: UP comes in front of the first block that was heard, or DOWN if the device is lost.
+
+        Until then blocks are silence with reason DEVICE_OPENING. Nothing captured before this call is ever given.
+        """
         ...
 
     async def close(self) -> None:
@@ -104,8 +131,13 @@ class Capture(Protocol):
         """
         ...
 
-    async def open(self, device: str) -> CaptureStream:
+    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> CaptureStream:
         """Open a stable name, `default`, or `file:PATH`.
+
+        `wait`: where the device is not there, wait for it. The stream then begins with DOWN (DEVICE_ABSENT), and gives
+        silence with `filled` reason DEVICE_ABSENT in real time from the start. `skip_blocks`: where in a file to
+        begin; devices know no past. `default` is followed wherever the sound server's default source goes; a name is
+        always the same source.
 
         Raises NotFound (DEVICE_NOT_FOUND, naming the devices there are), Invalid (FILE_NOT_FOUND, FILE_EMPTY,
         FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE), DeviceError (DEVICE_FAILED).
@@ -184,7 +216,7 @@ class Diarizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TranscriberCapabilities:
-    """What varies between transcribers. `rate_hz`: 16000 or 24000, the rate of what `append` is given.
+    """What varies between transcribers. `rate_hz`: 16000 or 24000, the rate of its streams.
 
     `languages`: the languages it knows, as the first part of their BCP 47 codes; None if there is no end of them.
     """
@@ -199,12 +231,17 @@ class TranscriberStream(Protocol):
     """One connection. Utterances come one after another: append*, then commit or clear, then the next."""
 
     @property
+    def rate_hz(self) -> int:
+        """The rate of what `append` is given: 16000 or 24000."""
+        ...
+
+    @property
     def expires_in_s(self) -> float | None:
         """Seconds until the vendor ends this connection, None where it does not say."""
         ...
 
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
-        """Send audio (int16, shape (n,), any n, at `rate_hz`) of the utterance.
+        """Send audio (int16, shape (n,), any n, at this stream's `rate_hz`) of the utterance.
 
         Raises VendorError once the connection is of no more use.
         """
@@ -269,8 +306,25 @@ class VoicePrinter(Protocol):
 # --- audio that is still needed ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """Audio that was asked for: int16, shape (n,). `holes` are the stretches of it that are not held, hence silent."""
+
+    pcm: NDArray[np.int16]
+    holes: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Audio [start, end) that was still needed and is gone. `reason` is UPPER_SNAKE."""
+
+    start: Sample
+    end: Sample
+    reason: str
+
+
 class Spool(Protocol):
-    """A session's audio that is not final yet, at one rate, contiguous from `begin` to `end`."""
+    """A session's audio that is not final yet, from `begin` to `end`. What it is told never waits for the disk."""
 
     @property
     def begin(self) -> Sample:
@@ -282,16 +336,75 @@ class Spool(Protocol):
         """One past the newest sample."""
         ...
 
-    def append(self, block: AudioBlock) -> None:
-        """Take the next block. Sheds the oldest audio when the bound is met."""
+    @property
+    def health(self) -> Link:
+        """UP, or why the disk takes no audio at present: it waits in memory then, as much as there is room for."""
         ...
 
-    def read(self, start: Sample, end: Sample) -> NDArray[np.int16]:
-        """Give [start, end) at the spool's rate; what was shed comes as digital silence."""
+    def append(self, block: AudioBlock) -> None:
+        """Take the next block."""
+        ...
+
+    def skip(self, to: Sample) -> None:
+        """Go on at a later position: nothing was heard in between.
+
+        Raises ValueError for a position before `end`, or an odd one.
+        """
         ...
 
     def release(self, before: Sample) -> None:
         """Audio before this position is no longer needed."""
+        ...
+
+    def take_losses(self) -> Sequence[Loss]:
+        """Give what was needed and lost since this was asked last, in the order it happened."""
+        ...
+
+    async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
+        """Give [start, end), two minutes at most, at 16 or 24 kHz; what is not held comes as digital silence.
+
+        Takes at most 10 s, and does not wait at all for what was heard in the last 30 s. Raises StoreError.
+        """
+        ...
+
+
+class Spools(Protocol):
+    """All sessions' audio on one disk, also what an earlier life of the daemon left."""
+
+    @property
+    def spools(self) -> Mapping[SessionId, Spool]:
+        """Every spool there is: opened since the start, or found at the start and not finished yet."""
+        ...
+
+    @property
+    def health(self) -> Link:
+        """UP, or what the disk said to the first spool that has trouble with it."""
+        ...
+
+    async def ensure_room(self) -> None:
+        """Make sure that another session's audio finds room, if need be by giving up the oldest that is only kept.
+
+        Raises StoreError (DISK_FULL).
+        """
+        ...
+
+    def open(self, session_id: SessionId, keep_audio: bool = False) -> Spool:
+        """Give the session's spool: the one found at the start, or an empty one. Never waits for the disk."""
+        ...
+
+    async def finish(self, session_id: SessionId) -> None:
+        """All turns of the session are frozen: keep its audio where that is wanted, and remove its spool.
+
+        Raises StoreError; then the spool is still there.
+        """
+        ...
+
+    async def erase(self, session_id: SessionId, start: Sample, end: Sample) -> None:
+        """Have no sample of [start, end) left, in the spool or in what was kept. Raises StoreError; then ask again."""
+        ...
+
+    async def delete(self, session_id: SessionId) -> None:
+        """Remove all audio of the session: the spool and what was kept. Raises StoreError."""
         ...
 
 
@@ -304,6 +417,50 @@ class Page(Generic[T]):
 
     items: Sequence[T]
     next_token: str | None
+
+
+REDACTED = "REDACTED"
+"""The reason of the MUTED interval that a redaction leaves behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumePoint:
+    """How far a session's stored things go.
+
+    `end`: up to it the sample clock is known to have run (told by the session, a turn or an interval). `turns_end`: the
+    highest end of a FINAL turn, 0 if there is none. `generation`: the highest that any revision of a turn carries.
+    `speakers`: all of them, by label number.
+    """
+
+    end: Sample
+    turns_end: Sample
+    generation: int | None
+    speakers: tuple[SpeakerRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRequest:
+    """What somebody wants gone: all of a session, or what was said in `interval`."""
+
+    session_id: SessionId
+    session_name: str
+    interval: IntervalRecord | None = None
+
+
+class ErasureRequests(Protocol):
+    """What is to be erased and is not known to be gone yet, on disk: a crash in between must not lose the wish."""
+
+    async def pending(self) -> Sequence[ErasureRequest]:
+        """Give those that were put and not taken out, oldest first. Raises StoreError."""
+        ...
+
+    async def put(self, request: ErasureRequest) -> None:
+        """Keep a request, durably. Raises StoreError; then it is not kept."""
+        ...
+
+    async def done(self, request: ErasureRequest) -> None:
+        """It needs not be kept any longer. Raises StoreError; then it is found again at the next start."""
+        ...
 
 
 class Store(Protocol):
@@ -322,12 +479,48 @@ class Store(Protocol):
         """Insert or replace the records in one transaction, each getting the next seq, in order; give them back so.
 
         A TurnRecord whose id exists becomes its newest revision (`revision` is set by the store; earlier ones stay).
+        One that touches a redacted interval is stored, and given back, without its words (see core/redaction.py).
         Raises StoreError; then nothing of it was stored.
         """
         ...
 
     async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
         """Add points to a session's map from samples to wall time. They carry no seq."""
+        ...
+
+    async def wall_points(self, session_id: SessionId) -> Sequence[WallPoint]:
+        """Give a session's map from samples to wall time, by sample. Raises NotFound (SESSION_NOT_FOUND)."""
+        ...
+
+    async def resume_point(self, session_id: SessionId) -> ResumePoint:
+        """Give how far a session's stored things go, for one that goes on. Raises NotFound (SESSION_NOT_FOUND)."""
+        ...
+
+    async def delete_session(self, session_id: SessionId) -> SessionRecord:
+        """Delete an ended session for everybody who reads; give what is to be told: it in state DELETED, with a seq.
+
+        Of all changes of the session only this one is left. Its bytes are gone once `erase` returns.
+        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_LIVE), StoreError; then nothing is deleted.
+        """
+        ...
+
+    async def redact(self, interval: IntervalRecord) -> Sequence[Record]:
+        """Store a MUTED interval with reason REDACTED, and take what was said in it out of the session's turns.
+
+        Turns inside are retracted; turns that reach out lose all their words and keep the longer part outside (the
+        interval takes in the shorter one); earlier revisions that touch it are forgotten. Gives what was stored, in
+        order of seq: the interval first, then the first of the turns. To be called again with the same interval until
+        it gives nothing: in between others may write. The bytes are gone once `erase` returns.
+        Raises NotFound (SESSION_NOT_FOUND), StoreError; then nothing of this call was stored.
+        """
+        ...
+
+    async def erase(self) -> None:
+        """Make sure that nothing of what was deleted or redacted is left in the files.
+
+        To be called after each of these, and once at start, for what a crash left. May take seconds; writes go on in
+        between. Raises StoreError (ERASURE_DELAYED while another program reads an older state; then call it again).
+        """
         ...
 
     async def session(self, key: str) -> SessionRecord:
@@ -355,6 +548,14 @@ class Store(Protocol):
         """A session's FINAL turns at their latest revision, by start, then id. Raises Invalid (BAD_PAGE_TOKEN).
 
         `as_delivered`: every turn as it was when it first became FINAL, also those retracted since.
+        """
+        ...
+
+    async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
+        """What a session's FINAL turns and its intervals claim of its audio, by start (see core/ledger.py).
+
+        What changes between two pages may be met twice, or not at all.
+        Raises NotFound (SESSION_NOT_FOUND), Invalid (BAD_PAGE_TOKEN).
         """
         ...
 

@@ -18,7 +18,7 @@ BEFORE_S = 1.0
 AFTER_S = 10.0
 """So long after the return of a vendor everything is as it was."""
 MAY_MISS = 0.02
-"""The share of words outside an outage that may be wrong beyond the reference: in a minute one word is more than 1 %."""
+"""The share of words outside an outage that may be wrong beyond the reference: in a minute one word is above 1 %."""
 LATEST_S = 4.0
 """The latest a turn may be final behind its end once all is well: 1.4 s to its commit, 0.9 s the stand-in's answer, and
 what a busy machine takes."""

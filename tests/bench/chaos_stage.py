@@ -1,28 +1,27 @@
-"""Where one fault is played: a daemon of its own, both vendors' stand-ins, one session, and everybody who watches it."""
+"""Where one fault is played: a daemon of its own, both vendors' stand-ins, one session, and all who watch it."""
 
 import asyncio
 import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import minuted
-from minuted import AsyncClient, Interrupted, LinkHealth, Session, Turn
+from minuted import AsyncClient, Interrupted, Interval, LinkHealth, Session, Turn
 from tests.bench.small_disk import small_disk
 from tests.e2e.daemon_process import DaemonProcess, short_place
-from tests.e2e.following import ENDED, Seen
+from tests.e2e.following import Seen
 from tests.e2e.live_run import PYANNOTE_KNOBS
 from tests.fakes.meeting import Meeting, write_wav
 from tests.fakes.processes import StandInProcess, openai_standin, pyannote_standin
 
 SESSION = "room"
 LOOK_EVERY_S = 0.25
-OPENAI_KNOBS: Mapping[str, Any] = {}
 _WELL = (LinkHealth.LINK_HEALTH_UP, LinkHealth.LINK_HEALTH_OFF, LinkHealth.LINK_HEALTH_CONNECTING)
 
 
@@ -33,15 +32,15 @@ class Witness(Seen):
     final_at: dict[str, float] = field(default_factory=dict)
     attributed_at: dict[str, float] = field(default_factory=dict)
     seq_of: dict[tuple[str, int], int] = field(default_factory=dict)
-    ended_at: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
     def take(self, event: "minuted.StreamTurnsResponse | Interrupted") -> None:
         super().take(event)
         if isinstance(event, Interrupted):
             return
         kind, now = event.WhichOneof("event"), time.time()
-        if kind == "session" and event.session.state in ENDED:
-            self.ended_at.setdefault(event.session.id, now)
+        if kind == "interval":
+            self.intervals[event.interval.id] = event.interval
         if kind != "turn" or event.turn.id not in self.finals:
             return
         turn = event.turn
@@ -66,6 +65,8 @@ class Stage:
     client: AsyncClient
     witness: Witness
     began_at: float = 0.0
+    changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    """Told of everything the witness sees."""
     notes: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
@@ -99,26 +100,14 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(
-    meeting: Meeting,
-    *,
-    openai_knobs: Mapping[str, Any],
-    pyannote_knobs: Mapping[str, Any],
-    openai_script: Sequence[Mapping[str, Any]] = (),
-    pyannote_script: Sequence[Mapping[str, Any]] = (),
-    disk: str = "",
-) -> AsyncIterator[Stage]:
+async def staged(meeting: Meeting, disk: str = "") -> AsyncIterator[Stage]:
     """Set the stage, with the session not yet started. `disk` is the size of a state directory in memory."""
     with ExitStack() as stack:
         place = stack.enter_context(short_place())
         if disk:
             stack.enter_context(small_disk(place / "state", disk))
-        openai = stack.enter_context(
-            openai_standin([meeting], knobs={**OPENAI_KNOBS, **openai_knobs}, script=openai_script)
-        )
-        pyannote = stack.enter_context(
-            pyannote_standin([meeting], knobs={**PYANNOTE_KNOBS, **pyannote_knobs}, script=pyannote_script)
-        )
+        openai = stack.enter_context(openai_standin([meeting]))
+        pyannote = stack.enter_context(pyannote_standin([meeting], knobs=PYANNOTE_KNOBS))
         # A frozen process would not end.
         stack.callback(_thaw, openai, pyannote)
         write_wav(place / f"{SESSION}.wav", meeting)
@@ -144,6 +133,8 @@ async def watch(stage: Stage) -> None:
     async with aclosing(stage.client.watch(after=0)) as stream:
         async for event in stream:
             stage.witness.take(event)
+            async with stage.changed:
+                stage.changed.notify_all()
 
 
 async def look(stage: Stage) -> None:

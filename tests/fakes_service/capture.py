@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 
+from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
 from minuted_daemon.errors import MinutedError
 from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled
@@ -32,12 +33,21 @@ class FakeCaptureStream:
         self._endless = endless
         self.closed = False
         self.stamp_shift_s = 0.0
+        self.opens_in_s = 0.4
+        self.release_takes_s = 0.0
+        self._hears = asyncio.Event()
+        self._hears.set()
+        self._back_s = 0.0
 
     async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
         index = 0
         loop = asyncio.get_running_loop()
         due = loop.time()
         while not self.closed:
+            if not self._endless and not self._hears.is_set():
+                await self._hears.wait()
+                due = loop.time()
+                continue
             if index < len(self._script):
                 item = self._script[index]
             elif self._endless:
@@ -52,10 +62,40 @@ class FakeCaptureStream:
                 continue
             due += 0.1
             await asyncio.sleep(due - loop.time())
+            if not self._hears.is_set() and self._endless:
+                yield _silent("MUTED")
+                continue
+            if not self._hears.is_set():
+                await self._hears.wait()
+                due = loop.time()
+            if self._back_s and loop.time() < self._back_s:
+                yield _silent("DEVICE_OPENING")
+                continue
+            if self._back_s:
+                self._back_s = 0.0
+                yield CaptureHealth(Health.UP)
             yield AudioBlock(item.pcm, item.wide, wall_s() - 0.1 + self.stamp_shift_s, item.filled)
+
+    async def pause(self) -> None:
+        self._hears.clear()
+        await asyncio.sleep(self.release_takes_s)
+
+    async def resume(self) -> None:
+        self._back_s = asyncio.get_running_loop().time() + self.opens_in_s if self._endless else 0.0
+        self._hears.set()
+
+    @property
+    def hears(self) -> bool:
+        return self._hears.is_set()
 
     async def close(self) -> None:
         self.closed = True
+        self._hears.set()
+
+
+def _silent(reason: str) -> AudioBlock:
+    hole = Filled(0, BLOCK, reason)
+    return AudioBlock(np.zeros(BLOCK, np.int16), np.zeros(WIDE_BLOCK, np.int16), wall_s() - 0.1, (hole,))
 
 
 class FakeCapture:
@@ -70,7 +110,7 @@ class FakeCapture:
     async def devices(self) -> Sequence[DeviceInfo]:
         return []
 
-    async def open(self, device: str) -> FakeCaptureStream:
+    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> FakeCaptureStream:
         if self.open_takes_s:
             await asyncio.sleep(self.open_takes_s)
         if self.refusal is not None:

@@ -4,20 +4,23 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from minuted_daemon.adapters.memory_spool import MemorySpool
 from minuted_daemon.config import SessionConfig
 from minuted_daemon.core.merger import Merger, MergeSettings
 from minuted_daemon.errors import WrongState
 from minuted_daemon.ports import VoicePrinter
+from minuted_daemon.service.assembly import Workshop
 from minuted_daemon.service.engines import Offer, Offers
+from minuted_daemon.service.erasing import Erasing
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.names import UlidSource
 from minuted_daemon.service.parts import Surroundings
-from minuted_daemon.service.registry import Registry, Workshop
+from minuted_daemon.service.registry import Registry
 from minuted_daemon.service.views import Delivery, PartialTurn, StartRequest
 from tests.fakes_service.capture import FakeCapture
 from tests.fakes_service.diarizer import FakeDiarizer
+from tests.fakes_service.erasures import FakeAudio, FakeErasureRequests
+from tests.fakes_service.spools import FakeSpools
 from tests.fakes_service.store import FakeStore
 from tests.fakes_service.transcriber import FakeTranscriber
 from tests.fakes_service.virtual_time import wall_s
@@ -37,11 +40,13 @@ class House:
         self.local_transcriber: FakeTranscriber | None = None
         self.voice_printer: VoicePrinter | None = None
         self.store = FakeStore()
+        self.erasures = FakeErasureRequests()
+        self.audio = FakeAudio()
         self.configured: Mapping[str, SessionConfig] = {}
         self.missing: dict[str, WrongState] = {
             "local": WrongState("ENGINE_MISSING", "run pip install 'minuted[local]'")
         }
-        self.spool_bound_s = 600.0
+        self.spools = FakeSpools()
         self.partials: list[PartialTurn] = []
         self.settings = MergeSettings()
         self.registry: Registry
@@ -67,15 +72,16 @@ class House:
                     self._offer("local", self.local_transcriber or self.transcriber),
                 ],
             ),
-            merger=lambda _diarizer, _transcriber: Merger(self.settings),
-            spool=lambda transcriber: MemorySpool(transcriber.capabilities.rate_hz, self.spool_bound_s),
+            merger=lambda _diarizer, _transcriber, resumed: Merger(self.settings, resumed),
+            spools=self.spools,
             freeze_s=300.0,
         )
         around = Surroundings(
             self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5, self.voice_printer
         )
         async with asyncio.TaskGroup() as group:
-            self.registry = Registry(group, workshop, around, self.configured)
+            erasing = Erasing(self.store, journal, self.hub, self.erasures, self.audio)
+            self.registry = Registry(group, workshop, around, self.configured, erasing)
             listening = group.create_task(self._listen())
             await asyncio.sleep(0)
             try:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from minuted_daemon.core.ledger import Claim, interval_claim, turn_claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
     IntervalRecord,
@@ -17,8 +18,9 @@ from minuted_daemon.core.records import (
     TurnRecord,
     WallPoint,
 )
+from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import NotFound, StoreError
-from minuted_daemon.ports import Page
+from minuted_daemon.ports import Page, ResumePoint
 
 
 class FakeStore:
@@ -54,6 +56,18 @@ class FakeStore:
         self.transactions.append(stored)
         return stored
 
+    async def wall_points(self, session_id: SessionId) -> Sequence[WallPoint]:
+        return list(self.points)
+
+    async def resume_point(self, session_id: SessionId) -> ResumePoint:
+        known = [record for record in self._latest.values() if getattr(record, "session_id", None) == session_id]
+        turns = [record for record in known if isinstance(record, TurnRecord)]
+        speakers = tuple(record for record in known if isinstance(record, SpeakerRecord))
+        end = max([Sample(0), *(record.end for record in known if isinstance(record, TurnRecord | IntervalRecord))])
+        turns_end = max([Sample(0), *(turn.end for turn in turns)])
+        generations = [turn.generation for turn in turns if turn.generation is not None]
+        return ResumePoint(end, turns_end, max(generations, default=None), speakers)
+
     async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
         if self.fault is not None:
             raise self.fault
@@ -81,6 +95,18 @@ class FakeStore:
         assert not as_delivered, "nothing of the service asks for this"
         found = [StoredTurn(turn, "") for turn in self.turns_known if turn.session_id == session_id]
         return Page(found[:limit], None)
+
+    async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
+        if self.fault is not None:
+            raise self.fault
+        found = [
+            turn_claim(t.start, t.end, t.text_source, True) for t in self.turns_known if t.session_id == session_id
+        ]
+        found += [interval_claim(i.start, i.end, i.kind, i.reason) for i in self.intervals_known]
+        found.sort(key=lambda claim: claim.start)
+        begin = int(token or 0)
+        more = begin + limit < len(found)
+        return Page(found[begin : begin + limit], str(begin + limit) if more else None)
 
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
         raise AssertionError("the journal knows the speakers of a live session")

@@ -14,6 +14,7 @@ from minuted_daemon.ports import TranscriberCapabilities
 class FakeTranscriberStream:
     def __init__(self, engine: "FakeTranscriber") -> None:
         self._engine = engine
+        self._rate_hz = engine.capabilities.rate_hz
         self._opened_s = asyncio.get_running_loop().time()
         self._events: asyncio.Queue[TranscriberEvent | MinutedError] = asyncio.Queue()
         self.audio: dict[UtteranceId, list[NDArray[np.int16]]] = {}
@@ -23,6 +24,10 @@ class FakeTranscriberStream:
         self.cleared: list[UtteranceId] = []
         self.broken: MinutedError | None = None
         self.closed = False
+
+    @property
+    def rate_hz(self) -> int:
+        return self._rate_hz
 
     @property
     def expires_in_s(self) -> float | None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes.util
+import json
 import mmap
 import os
 import select
@@ -10,7 +11,7 @@ import signal
 import struct
 import subprocess
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,28 +63,37 @@ class Microphone:
     def freeze(self) -> None:
         self._set(2)
 
+    def run_at(self, times: float) -> None:
+        """Let its clock run that much faster than real time."""
+        struct.pack_into("<i", self._control, 4, round((times - 1) * 1e6))
+
     def _set(self, mode: int) -> None:
         struct.pack_into("<i", self._control, 0, mode)
 
 
 class Rig:
-    """An ALSA configuration with microphones `usb0` (48 kHz mono) and `usb1` (44.1 kHz stereo)."""
+    """An ALSA configuration with microphones `usb0` (48 kHz mono), `usb1` (44.1 kHz stereo), and `more` like usb0."""
 
-    def __init__(self, plugin: Path, folder: Path) -> None:
+    def __init__(self, plugin: Path, folder: Path, more: Iterable[str] = ()) -> None:
         self.usb0 = Microphone("usb0", folder)
         self.usb1 = Microphone("usb1", folder, rate_hz=44_100, channels=2)
+        self.more = {name: Microphone(name, folder) for name in more}
         self.configuration = folder / "alsa.conf"
         self.configuration.write_text(
             "</usr/share/alsa/alsa.conf>\n"
             f'pcm_type.rtmic {{ lib "{plugin}" }}\n'
-            f"{self.usb0.definition}{self.usb1.definition}"
+            f"{self.usb0.definition}{self.usb1.definition}{''.join(mic.definition for mic in self.more.values())}"
             'pcm.front_mic { type pulse device "room_a.monitor" }\n'
             'pcm.gone_mic { type pulse device "no_such_source" }\n'
+            'pcm.fed_mic { type pulse device "pipe_mic" }\n'
         )
 
 
 class SoundServer:
-    """A private PulseAudio. What is played into sink `room_a` is heard by `front_mic`."""
+    """A private PulseAudio. What is played into sink `room_a` is heard by `front_mic`; `fed_mic` hears the pipe source.
+
+    Both rooms and the pipe are there after a start, and `room_a.monitor` is the default source.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -95,13 +105,58 @@ class SoundServer:
         output = subprocess.run(["bash", str(script), str(self._folder)], capture_output=True, check=True)
         self._pid = int(output.stdout)
         # Else it may be the pipe source, into which nobody plays.
-        subprocess.run(["pactl", "--server", self.address, "set-default-source", "room_a.monitor"], check=True)
+        self.make_default("room_a")
+        self._rooms = {"room_a": "", "room_b": ""}
+        for line in self.control("list", "short", "modules").splitlines():
+            number, *rest = line.split("\t")
+            self._rooms |= {room: number for room in self._rooms if f"sink_name={room}" in rest[1]}
+
+    @property
+    def pipe(self) -> Path:
+        """What the pipe source reads: mono int16 at 48 kHz."""
+        return self._folder / "pipe_mic"
+
+    def control(self, *arguments: str) -> str:
+        """Run pactl and give what it says."""
+        command = ["pactl", "--server", self.address, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout
+
+    def make_default(self, room: str) -> None:
+        self.control("set-default-source", f"{room}.monitor")
+
+    def take_away(self, room: str) -> None:
+        """Unplug a room: its source is gone, and the server moves who records from it."""
+        self.control("unload-module", self._rooms[room])
+
+    def bring_back(self, room: str) -> None:
+        settings = (f"sink_name={room}", "rate=48000", "channels=1", "norewinds=1")
+        self._rooms[room] = self.control("load-module", "module-null-sink", *settings).strip()
+
+    def starve(self, room: str) -> None:
+        """Have a room's source give nothing more, as if its hardware had fallen silent."""
+        self.control("suspend-sink", room, "1")
+
+    def feed(self, room: str) -> None:
+        self.control("suspend-sink", room, "0")
+
+    def move_recordings(self, room: str) -> None:
+        """Have everybody record from a room."""
+        for line in self.control("list", "short", "source-outputs").splitlines():
+            self.control("move-source-output", line.split("\t")[0], f"{room}.monitor")
+
+    def recorders(self) -> dict[int, str]:
+        """Which process records from which source."""
+        sources = dict(line.split("\t")[:2] for line in self.control("list", "short", "sources").splitlines())
+        found: dict[int, str] = {}
+        for output in json.loads(self.control("-f", "json", "list", "source-outputs")):
+            found[int(output["properties"]["application.process.id"])] = sources.get(str(output["source"]), "")
+        return found
 
     @contextlib.contextmanager
-    def playing(self, recording: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    def playing(self, recording: Path, room: str = "room_a") -> Iterator["subprocess.Popen[bytes]"]:
         """Play a recording into the room, to the end of the block at most. Gives the player."""
         player = subprocess.Popen(
-            ["paplay", "--latency-msec=50", "--device=room_a", str(recording)],
+            ["paplay", "--latency-msec=50", f"--device={room}", str(recording)],
             env=os.environ | {"PULSE_SERVER": self.address},
             stderr=subprocess.DEVNULL,
         )
@@ -127,17 +182,22 @@ class SoundServer:
             os.close(descriptor)
 
 
+def build_plugin(folder: Path) -> Path:
+    """Compile the ALSA plugin."""
+    plugin = folder / "libasound_module_pcm_rtmic.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-O2", "-o", str(plugin), str(_HERE / "pcm_rtmic.c"), "-lasound"], check=True
+    )
+    return plugin
+
+
 @pytest.fixture(scope="session")
 def rig_plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled ALSA plugin."""
     missing = missing_tools()
     if missing:
         pytest.skip(f"no {', '.join(missing)} on this machine; needed: {_PACKAGES}")
-    plugin = tmp_path_factory.mktemp("rig") / "libasound_module_pcm_rtmic.so"
-    subprocess.run(
-        ["gcc", "-shared", "-fPIC", "-O2", "-o", str(plugin), str(_HERE / "pcm_rtmic.c"), "-lasound"], check=True
-    )
-    return plugin
+    return build_plugin(tmp_path_factory.mktemp("rig"))
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import AlreadyExists
 from minuted_daemon.ports import DeviceInfo, Page, Store
+from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.views import EngineInfo, Links, SessionView, StartRequest
 
@@ -122,6 +123,9 @@ class FakeSessions:
     async def view(self, key: str) -> SessionView:
         record = await self._store.session(key)
         return SessionView(record, self.links.get(record.id), record.heard)
+
+    async def view_with_coverage(self, key: str) -> SessionView:
+        return await with_coverage(self._store, await self.view(key))
 
     async def list(self, limit: int, token: str | None) -> Page[SessionView]:
         page = await self._store.sessions(limit, token)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from minuted_daemon.core.ledger import Claim, interval_claim, turn_claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
     IntervalRecord,
@@ -99,6 +100,17 @@ class MemoryStore:
         found.sort(key=lambda turn: (turn.start, turn.id))
         page = _page(found, limit, token)
         return Page([self._joined(turn) for turn in page.items], page.next_token)
+
+    async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
+        await self._pause()
+        found = [
+            turn_claim(record.start, record.end, record.text_source, transcribed=True)
+            if isinstance(record, TurnRecord)
+            else interval_claim(record.start, record.end, record.kind, record.reason)
+            for record in self._latest.values()
+            if isinstance(record, TurnRecord | IntervalRecord) and record.session_id == session_id
+        ]
+        return _page(sorted(found, key=lambda claim: claim.start), limit, token)
 
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
         self.reads += 1

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from minuted_daemon.adapters.memory_spool import MemorySpool
 from minuted_daemon.core.events import (
     Append,
     Clear,
@@ -29,6 +28,7 @@ from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from tests.fakes_service.capture import block
 from tests.fakes_service.diarizer import FakeDiarizer
+from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.transcriber import FakeTranscriber
 from tests.fakes_service.virtual_time import virtual_time
 
@@ -174,12 +174,12 @@ async def test_a_bug_in_an_adapter_is_a_fault_of_the_link_only(monkeypatch: pyte
 async def transcribing(
     engine: FakeTranscriber, seconds: float = 30.0
 ) -> AsyncIterator[tuple[TranscriberLink, Sink, "asyncio.Task[None]"]]:
-    spool = MemorySpool(engine.capabilities.rate_hz)
+    spool = FakeSpool()
     for n in range(round(seconds * 10)):
         spool.append(block(True, n))
     sink = Sink()
     link = TranscriberLink(
-        engine, ("en",), spool, RetryPolicy(lambda: 0.5), sink, sink.healths.append, structlog.get_logger()
+        engine, ("en",), spool, lambda: RetryPolicy(lambda: 0.5), sink, sink.healths.append, structlog.get_logger()
     )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(link.run())

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from minuted_daemon.config import SessionConfig
-from minuted_daemon.core.records import SessionId, SessionRecord, SessionSettings, SessionState
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.records import SessionId, SessionRecord, SessionSettings, SessionState, WallPoint
+from minuted_daemon.core.samples import BLOCK, Sample, samples
 from minuted_daemon.errors import AlreadyExists, DeviceError, Invalid, MinutedError, NotFound, StoreError, WrongState
 from minuted_daemon.service.views import StartRequest
 from tests.fakes_service.capture import audio
@@ -212,14 +212,15 @@ async def test_the_list_shows_live_sessions_as_they_are_now() -> None:
 
 
 @virtual_time
-async def test_sessions_of_a_daemon_that_died_are_closed_with_a_gap() -> None:
+async def test_sessions_of_a_daemon_that_died_go_on_behind_a_gap() -> None:
     house = House()
+    created_s = wall_s() - 3600.0
     record = SessionRecord(
         SessionId("01OLD"),
         "room",
         SessionSettings("default", "pyannote", "openai"),
         SessionState.RUNNING,
-        wall_s() - 3600.0,
+        created_s,
         heard=samples(60.0),  # type: ignore[arg-type]
     )
     recording = replace(
@@ -227,14 +228,33 @@ async def test_sessions_of_a_daemon_that_died_are_closed_with_a_gap() -> None:
     )
     async with house.open() as registry:
         await house.store.write([record, recording])
+        await house.store.write_wall_points(record.id, [WallPoint(Sample(0), created_s)])
         await registry.recover()
-        for key in ("room", "film"):
-            view = await registry.view(key)
-            assert (view.record.state, view.record.reason) == (SessionState.FAILED, "DAEMON_DIED")
+        assert (await registry.start(StartRequest("room"))).record.id == "01OLD", "it is that session"
+        await asyncio.sleep(3.0)
+        view = await registry.view("room")
+        assert (view.record.id, view.record.state) == ("01OLD", SessionState.RUNNING)
+        assert view.heard == pytest.approx(samples(3603.0), abs=samples(0.3))
         (gap,) = house.store.intervals_known
-        assert (gap.session_id, gap.start) == ("01OLD", samples(60.0))
-        assert gap.end == pytest.approx(samples(3600.0), abs=1600)
-        assert (await registry.start(StartRequest("room"))).record.id != "01OLD"
+        assert (gap.session_id, gap.start, gap.reason) == ("01OLD", samples(60.0), "DAEMON_AWAY")
+        assert gap.end == pytest.approx(samples(3600.0), abs=samples(0.3))
+        assert gap.end % BLOCK == 0
+        film = await registry.view("film")
+        assert (film.record.state, film.record.reason) == (SessionState.FAILED, "ENGINE_MISSING")
+
+
+@virtual_time
+async def test_a_session_that_was_ending_ends() -> None:
+    house = House()
+    record = SessionRecord(
+        SessionId("01OLD"), "room", SessionSettings("default", "pyannote", "openai"), SessionState.STOPPING, wall_s()
+    )
+    async with house.open() as registry:
+        await house.store.write([record])
+        await registry.recover()
+        await asyncio.sleep(1.0)
+        assert (await registry.view("01OLD")).record.state is SessionState.STOPPED
+        assert house.capture.opened == []
 
 
 @virtual_time

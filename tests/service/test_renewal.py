@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 import pytest
 import structlog
 
-from minuted_daemon.adapters.memory_spool import MemorySpool
 from minuted_daemon.core.events import (
     Append,
     Clear,
@@ -27,6 +26,7 @@ from minuted_daemon.errors import Rejected, Unavailable
 from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from tests.fakes_service.capture import block
+from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.transcriber import FakeTranscriber
 from tests.fakes_service.virtual_time import virtual_time
 
@@ -41,11 +41,12 @@ class Room:
         self.engine = engine
         self.events: list[object] = []
         self.healths: list[Link] = []
-        spool = MemorySpool(engine.capabilities.rate_hz)
+        spool = FakeSpool()
         for n in range(600):
             spool.append(block(True, n))
-        policy = RetryPolicy(lambda: 0.5)
-        self.link = TranscriberLink(engine, (), spool, policy, self, self.healths.append, structlog.get_logger())
+        self.link = TranscriberLink(
+            engine, (), spool, lambda: RetryPolicy(lambda: 0.5), self, self.healths.append, structlog.get_logger()
+        )
         self.began_s = asyncio.get_running_loop().time()
 
     def transcribed(self, event: object) -> None:

@@ -2,15 +2,17 @@
 
 import pytest
 
-from minuted_daemon.errors import DeviceError, Garbled, Invalid, MinutedError, NotFound, Rejected, Unavailable
+from minuted_daemon.errors import DeviceError, Garbled, Invalid, MinutedError, NotFound, Rejected, Unavailable, WrongState
 from minuted_daemon.service.retry import RetryPolicy, may_pass
 
 DOWN = Unavailable("VENDOR_DOWN", "it is down")
 
 
-def delays(policy: RetryPolicy, count: int, at_s: float = 0.0) -> list[float]:
+def delays(policy: RetryPolicy, count: int, at_s: float = 0.0, *, opens: bool = True) -> list[float]:
     found = []
     for _ in range(count):
+        if opens:
+            policy.opened(at_s)
         delay_s = policy.failed(at_s, DOWN)
         assert delay_s is not None
         found.append(delay_s)
@@ -19,6 +21,20 @@ def delays(policy: RetryPolicy, count: int, at_s: float = 0.0) -> list[float]:
 
 def test_the_first_retry_is_soon_and_later_ones_back_off_to_thirty_seconds() -> None:
     assert delays(RetryPolicy(lambda: 0.5), 9) == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_where_nothing_opens_it_is_tried_often_enough_to_be_back_soon_and_not_in_step() -> None:
+    assert delays(RetryPolicy(lambda: 0.5), 8, opens=False) == [0.5, 1, 2, 4, 4.8, 4.8, 4.8, 4.8]
+    latest = delays(RetryPolicy(lambda: 0.999), 9, opens=False)[-1]
+    soonest = delays(RetryPolicy(lambda: 0.0), 9, opens=False)[-1]
+    assert 3.5 < soonest < latest - 2.0
+    assert latest <= 6.0
+
+
+def test_a_vendor_that_says_it_is_too_much_is_left_alone_longer() -> None:
+    policy = RetryPolicy(lambda: 0.5)
+    found = [policy.failed(0.0, Unavailable("RATE_LIMITED", "slow down")) for _ in range(8)]
+    assert found == [0.5, 1, 2, 4, 8, 16, 30, 30]
 
 
 @pytest.mark.parametrize("random", [0.0, 0.999])
@@ -88,6 +104,8 @@ def test_a_wish_never_shortens_the_back_off() -> None:
         (NotFound("DEVICE_NOT_FOUND", "unplugged"), True),
         (NotFound("SESSION_NOT_FOUND", "?"), False),
         (Invalid("INVALID_REQUEST", "?"), False),
+        (WrongState("DISK_FULL", "no room"), True),
+        (WrongState("KEY_MISSING", "no key"), False),
     ],
 )
 def test_what_may_pass_by_itself(error: MinutedError, passes: bool) -> None:

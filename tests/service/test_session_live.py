@@ -335,7 +335,7 @@ async def test_a_transcriber_is_renewed_between_turns_before_its_end() -> None:
 @virtual_time
 async def test_a_spool_that_overflows_is_accounted_for() -> None:
     made = house(audio((1.0, False), (15.0, True), (1.0, False)), [("A", 1.0, 16.0)])
-    made.spool_bound_s = 5.0
+    made.spools.bound_s = 5.0
     made.transcriber.refusals = [DOWN] * 5
     async with made.open():
         await made.run_file()

@@ -1,12 +1,9 @@
-"""The small parts of a session: ids, the wall clock's map, intervals, minutes, the spool."""
+"""The small parts of a session: ids, the wall clock's map, intervals, minutes."""
 
 import re
-from itertools import pairwise
 
-import numpy as np
 import pytest
 
-from minuted_daemon.adapters.memory_spool import MemorySpool
 from minuted_daemon.core.events import Attribution, Overlap, SpeakerNumber, TextSource, TurnNumber, TurnState
 from minuted_daemon.core.records import (
     IntervalKind,
@@ -18,7 +15,6 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.core.samples import BLOCK, Sample, samples
-from minuted_daemon.ports import AudioBlock
 from minuted_daemon.service.intervals import IntervalLedger
 from minuted_daemon.service.minutes import Minutes
 from minuted_daemon.service.names import UlidSource, is_session_name
@@ -203,38 +199,3 @@ def test_text_that_cannot_be_stored_is_mended() -> None:
     record = minutes(Now()).settled(turn(1, "na\ud800ïve"), None)[-1]
     assert isinstance(record, TurnRecord)
     assert record.text == "na?ïve"
-
-
-# --- the spool ---
-
-
-def numbered(n: int) -> AudioBlock:
-    return AudioBlock(np.arange(n * 1600, n * 1600 + 1600).astype(np.int16), wide_of(n), 0.0)
-
-
-def wide_of(n: int) -> np.ndarray:  # type: ignore[type-arg]
-    return np.arange(n * 2400, n * 2400 + 2400).astype(np.int16)
-
-
-@pytest.mark.parametrize("rate_hz", [16000, 24000])
-def test_any_range_comes_back_and_neighbours_join_without_a_seam(rate_hz: int) -> None:
-    spool = MemorySpool(rate_hz)
-    for n in range(8):
-        spool.append(numbered(n))
-    spool.release(Sample(2 * BLOCK + 700))
-    assert (spool.begin, spool.end) == (2 * BLOCK, 8 * BLOCK)
-    cuts = [3201, 3777, 4800, 9999, 12800]
-    joined = np.concatenate([spool.read(Sample(a), Sample(b)) for a, b in pairwise(cuts)])
-    scale = rate_hz / 16000
-    assert joined.tolist() == list(range(int(3201 * scale), int(12800 * scale)))
-
-
-def test_what_is_not_held_comes_as_silence() -> None:
-    spool = MemorySpool(16000, bound_s=0.3)
-    for n in range(1, 6):
-        spool.append(numbered(n))
-    assert (spool.begin, spool.end) == (2 * BLOCK, 5 * BLOCK)
-    read = spool.read(Sample(2 * BLOCK - 2), Sample(2 * BLOCK + 2))
-    assert read.tolist() == [0, 0, 3 * BLOCK, 3 * BLOCK + 1]
-    assert spool.read(Sample(5 * BLOCK - 1), Sample(5 * BLOCK + 2)).tolist() == [6 * BLOCK - 1, 0, 0]
-    assert spool.read(Sample(0), Sample(BLOCK)).tolist() == [0] * BLOCK

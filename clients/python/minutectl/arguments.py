@@ -1,6 +1,7 @@
 """The command line's grammar. Every mistake in a line is told at once, so nothing here stops at the first one."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -33,6 +34,8 @@ COMMANDS = {
     "stop": Command("stop a session and wait until its minutes are final", ("NAME",)),
     "pause": Command("stop capturing, without ending the session", ("NAME",)),
     "resume": Command("capture again", ("NAME",)),
+    "delete": Command("remove an ended session with all that belongs to it", ("NAME",)),
+    "redact": Command("forget what was said in a stretch of a session", ("NAME",)),
     "sessions": Command("list sessions, live and past, newest first"),
     "devices": Command("list the inputs of the daemon's machine"),
     "levels": Command("show the level of an input"),
@@ -48,20 +51,26 @@ COMMANDS = {
 
 
 _OPTION_USAGE = {
-    "start": " [--device D] [--diarizer X] [--transcriber X] [--fallback F]",
+    "sessions": " [--coverage]",
+    "start": " [--device D] [--diarizer X] [--transcriber X] [--fallback F] [--keep-audio]",
+    "redact": " --last 5m | --from 12:30 [--to 13:00]",
     "turns": " [--as-delivered]",
     "watch": " [--after SEQ] [--finals]",
     "export": f" --format {{{','.join(FORMATS)}}}",
     "levels": " [--device D]",
 }
 _OPTIONS = {
-    "start": ("--device", "--diarizer", "--transcriber", "--fallback"),
+    "sessions": ("--coverage",),
+    "start": ("--device", "--diarizer", "--transcriber", "--fallback", "--keep-audio", "--no-keep-audio"),
+    "redact": ("--last", "--from", "--to"),
     "turns": ("--as-delivered",),
     "watch": ("--after", "--finals"),
     "export": ("--format",),
     "levels": ("--device",),
 }
 _OPTIONS_ANYWHERE = ("--address", "--json", "--help", "-h", "--version")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,6})?)|(\d{1,9}(?:\.\d{1,6})?)([smh])?", re.ASCII)
 _NO_VALUE = "\0"  # what an option gets whose value is missing; no argument can be this
 
 
@@ -158,6 +167,19 @@ def _child(name: str) -> _Parser:
                 "--transcriber", metavar="X", nargs="?", const=_NO_VALUE, default="", help="auto, openai, local or none"
             )
             _valued(child, "--fallback", "F", "", "local (takes over from an engine that refuses for good) or none")
+            child.add_argument(
+                "--keep-audio",
+                action=argparse.BooleanOptionalAction,
+                default=None,
+                help="whether all audio is kept for good, as a FLAC file on the daemon's machine",
+            )
+        case "sessions":
+            text = "what became of the audio of each: text, silence, muted, pending, and lost by reason"
+            child.add_argument("--coverage", action="store_true", help=text)
+        case "redact":
+            _valued(child, "--last", "5m", None, "how much of it up to now, or up to its end: 90, 90s, 5m, 1h or 1:30")
+            _valued(child, "--from", "12:30", None, "where it begins, as `turns` shows it")
+            _valued(child, "--to", "13:00", None, "where it ends; without it: now, or at the session's end")
         case "turns":
             text = "each turn as it was first delivered, also those replaced or withdrawn since"
             child.add_argument("--as-delivered", action="store_true", help=text)
@@ -205,12 +227,48 @@ def _wrong(found: argparse.Namespace) -> list[str]:
             found.after = int(digits)
         else:
             problems.append(f'--after takes a number from 0 on, not "{found.after}"')
+    if found.command == "redact":
+        problems += _wrong_stretch(found)
     if found.command == "export":
         if found.format is None:
             problems.append(f"--format is missing: one of {', '.join(FORMATS)}")
         elif found.format not in FORMATS:
             problems.append(f'--format "{found.format}" is unknown: one of {", ".join(FORMATS)}')
     return problems
+
+
+def _wrong_stretch(found: argparse.Namespace) -> list[str]:
+    """Put seconds in place of words; say what does not make a stretch."""
+    problems = []
+    for name in ("last", "from", "to"):
+        word = getattr(found, name)
+        if word is not None:
+            setattr(found, name, _seconds(word))
+            if getattr(found, name) is None:
+                problems.append(f'--{name} takes a time such as 12:30, 1:02:03, 90s, 5m or 1h, not "{word}"')
+    since, until = getattr(found, "from"), found.to
+    if problems:
+        return problems
+    if found.last is None and since is None:
+        return ["what is to be forgotten? --last, or --from"]
+    if found.last is not None and (since is not None or until is not None):
+        problems.append("--last goes without --from and --to")
+    if found.last == 0:
+        problems.append("--last takes more than nothing")
+    if since is not None and until is not None and until <= since:
+        problems.append("--to must be behind --from")
+    return problems
+
+
+def _seconds(word: str) -> float | None:
+    """Read 90, 90s, 5m, 1h, 1:30, 1:02:03.5; None for anything else."""
+    match = _TIME.fullmatch(word)
+    if match is None:
+        return None
+    hours, minutes, rest, number, unit = match.groups()
+    if rest is not None:
+        return 3600.0 * int(hours or 0) + 60.0 * int(minutes) + float(rest)
+    return float(number) * _UNITS[unit or "s"]
 
 
 def _unknown(options: Sequence[str], known: Sequence[str]) -> list[str]:

@@ -4,14 +4,14 @@ import os
 import select
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
 from minutectl import lines
-from minuted import Client, ExportFormat, Interrupted, Session, StreamTurnsResponse
+from minuted import Client, Error, ExportFormat, Interrupted, Session, StreamTurnsResponse
 from minuted.v1.turns_pb2 import ExportTranscriptResponse
 
 M = TypeVar("M", bound=Message)
@@ -24,7 +24,12 @@ def start(room: Client, args: Namespace) -> None:
         path = Path(device.removeprefix("file:"))
         device = f"file:{(path.expanduser() if path.parts[0] == '~' else path).absolute()}"
     session = room.start(
-        args.name, device=device, diarizer=args.diarizer, transcriber=args.transcriber, fallback=args.fallback
+        args.name,
+        device=device,
+        diarizer=args.diarizer,
+        transcriber=args.transcriber,
+        fallback=args.fallback,
+        keep_audio=args.keep_audio,
     )
     for remark in lines.remarks(session):
         _notice(remark)
@@ -46,9 +51,35 @@ def resume(room: Client, args: Namespace) -> None:
     _session(args, room.resume(args.name))
 
 
+def delete(room: Client, args: Namespace) -> None:
+    """Remove a session."""
+    room.delete(args.name)
+    if not args.json:
+        _line(f"{args.name} is removed")
+
+
+def redact(room: Client, args: Namespace) -> None:
+    """Have a stretch of a session forgotten."""
+    left = room.redact(args.name, last_s=args.last, start_s=getattr(args, "from"), end_s=args.to)
+    _each(args, [left], lines.redaction_line)
+
+
 def sessions(room: Client, args: Namespace) -> None:
-    """List sessions."""
-    _each(args, room.sessions(), lines.session_line)
+    """List sessions; with --coverage what became of the audio of each, which takes a question for each."""
+    listed = room.sessions()
+    if args.coverage:
+        _each(args, _with_coverage(room, listed), lambda one: "\n".join(lines.coverage_lines(one)))
+    else:
+        _each(args, listed, lines.session_line)
+
+
+def _with_coverage(room: Client, listed: Iterable[Session]) -> Iterator[Session]:
+    for session in listed:
+        try:
+            yield room.session(session.id)
+        except Error as error:
+            if error.reason != "SESSION_NOT_FOUND":  # deleted meanwhile
+                raise
 
 
 def devices(room: Client, args: Namespace) -> None:
@@ -166,6 +197,8 @@ COMMANDS: Mapping[str, Callable[[Client, Namespace], None]] = {
         stop,
         pause,
         resume,
+        delete,
+        redact,
         sessions,
         devices,
         levels,

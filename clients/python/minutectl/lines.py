@@ -16,6 +16,7 @@ from minuted import (
     IntervalKind,
     Link,
     LinkHealth,
+    RedactSessionResponse,
     Session,
     SessionState,
     Speaker,
@@ -27,6 +28,8 @@ from minuted import (
 
 # What JSON allows inside a text, but would end a line for some readers, or drive a terminal.
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_TENTH = 100_000_000
+"""Nanoseconds in a tenth of a second."""
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -49,7 +52,10 @@ def _is_harmless(char: str) -> bool:
 
 def clock(offset: Duration) -> str:
     """Give a place on the sample clock as `12:34.5`, with hours in front from the first one on."""
-    tenths = (offset.seconds * 1_000_000_000 + offset.nanos) // 100_000_000
+    return _clock(offset.ToNanoseconds() // _TENTH)
+
+
+def _clock(tenths: int) -> str:
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
     return f"{f'{hours}:' if hours else ''}{minutes:02}:{rest // 10:02}.{rest % 10}"
@@ -85,6 +91,12 @@ def interval_line(interval: Interval, *, with_session: bool = False) -> str:
     reason = f" ({plain(interval.reason)})" if interval.reason else ""
     prefix = f"{plain(interval.session_name)}  " if with_session else ""
     return f"{prefix}{clock(interval.start_offset)}  --  {kind} until {clock(interval.end_offset)}{reason}"
+
+
+def redaction_line(left: RedactSessionResponse) -> str:
+    """Give what a redaction left as `redacted 12:30.0 to 13:00.0, 3 turns`."""
+    turns = f"{left.turns} turn{'' if left.turns == 1 else 's'}"
+    return f"redacted {clock(left.start_offset)} to {clock(left.end_offset)}, {turns}"
 
 
 def event_line(event: StreamTurnsResponse, *, with_session: bool = False) -> str | None:
@@ -152,6 +164,23 @@ def session_line(session: Session) -> str:
         f"{session.id}  {began}  {clock(session.duration):>10}  {session_state(session)}  "
         f"{plain(session.device)}  {engines}"
     )
+
+
+def coverage_lines(session: Session) -> list[str]:
+    """Give a session and below it what became of its audio; the lengths shown add up to the one of the session."""
+    if not session.HasField("coverage"):
+        return [session_line(session), "    coverage not known: the daemon could not read its store in time"]
+    told = session.coverage
+    parts = [("text", told.text), ("silence", told.silence), ("muted", told.muted), ("pending", told.pending)]
+    parts += [(plain(loss.reason), loss.duration) for loss in told.lost]
+    at = 0
+    shown: list[str] = []
+    for name, length in parts:
+        # Between the rounded places where it would begin and end, were the parts laid end to end.
+        begun, at = at, at + length.ToNanoseconds()
+        shown.append(f"{name} {_clock(at // _TENTH - begun // _TENTH)}")
+    lost = f"lost: {', '.join(shown[4:])}" if told.lost else "nothing lost"
+    return [session_line(session), f"    {'  '.join(shown[:4])}  {lost}"]
 
 
 def device_line(device: Device) -> str:

@@ -19,6 +19,7 @@ from minuted.messages import (
     Device,
     ExportFormat,
     GetInfoResponse,
+    RedactSessionResponse,
     Session,
     Speaker,
     StreamLevelsResponse,
@@ -68,12 +69,14 @@ class AsyncClient:
         transcriber: str = "",
         languages: Sequence[str] = (),
         fallback: str = "",
+        keep_audio: bool | None = None,
     ) -> Session:
         """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
 
         fallback: `local` lets the local engine take over from one that refuses for good, `none` does not.
+        keep_audio: whether all audio is kept for good, on the daemon's machine.
         """
-        return await self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback))
+        return await self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback, keep_audio))
 
     async def stop(self, session: str) -> Session:
         """Stop a session and wait until every turn is final."""
@@ -88,7 +91,7 @@ class AsyncClient:
         return await self._ask(calls.resume(session))
 
     async def session(self, session: str) -> Session:
-        """Give one session, live or past."""
+        """Give one session, live or past, with its coverage: what became of its audio."""
         return await self._ask(calls.session(session))
 
     def sessions(self, *, page_size: int = 100) -> AsyncIterator[Session]:
@@ -98,6 +101,20 @@ class AsyncClient:
     async def delete(self, session: str) -> None:
         """Remove an ended session with everything that belongs to it."""
         await self._ask(calls.delete(session))
+
+    async def redact(
+        self,
+        session: str,
+        *,
+        last_s: float | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+    ) -> RedactSessionResponse:
+        """Forget what was said in the last `last_s` seconds, or from `start_s` to `end_s` on the session's clock.
+
+        Without `end_s`: up to now. The answer tells what stretch is left as redacted.
+        """
+        return await self._ask(calls.redact(session, last_s, start_s, end_s))
 
     def watch_sessions(self) -> AsyncGenerator[Session, None]:
         """Every live session, then sessions as they change. Ends with an Error; does not reconnect."""

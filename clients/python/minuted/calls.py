@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from minuted.v1 import daemon_pb2, devices_pb2, sessions_pb2, speakers_pb2, turns_pb2
@@ -19,6 +20,8 @@ T = TypeVar("T")
 DEADLINE_S = 15.0
 DRAIN_DEADLINE_S = 90.0
 """A stop waits until every turn is final; the daemon's own limit is well below this."""
+ERASE_DEADLINE_S = 120.0
+"""What is erased is gone from the files when the answer comes; a file of hours of audio is made anew for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,13 @@ class ListPage(Generic[T]):
 
 
 def start(
-    name: str, device: str, diarizer: str, transcriber: str, languages: Iterable[str], fallback: str
+    name: str,
+    device: str,
+    diarizer: str,
+    transcriber: str,
+    languages: Iterable[str],
+    fallback: str,
+    keep_audio: bool | None,
 ) -> Call[sessions_pb2.StartSessionResponse, sessions_pb2.Session]:
     request = sessions_pb2.StartSessionRequest(
         name=name,
@@ -55,6 +64,7 @@ def start(
         transcriber=transcriber,
         languages=languages,
         fallback=fallback,
+        keep_audio=keep_audio,
     )
     return Call("SessionService/StartSession", request, sessions_pb2.StartSessionResponse, lambda r: r.session)
 
@@ -92,7 +102,26 @@ def sessions(page_size: int, token: str) -> Call[sessions_pb2.ListSessionsRespon
 
 def delete(session: str) -> Call[sessions_pb2.DeleteSessionResponse, None]:
     request = sessions_pb2.DeleteSessionRequest(session=session)
-    return Call("SessionService/DeleteSession", request, sessions_pb2.DeleteSessionResponse, lambda _: None)
+    response = sessions_pb2.DeleteSessionResponse
+    return Call("SessionService/DeleteSession", request, response, lambda _: None, ERASE_DEADLINE_S)
+
+
+def redact(
+    session: str, last_s: float | None, start_s: float | None, end_s: float | None
+) -> Call[sessions_pb2.RedactSessionResponse, sessions_pb2.RedactSessionResponse]:
+    request = sessions_pb2.RedactSessionRequest(
+        session=session,
+        last=None if last_s is None else _duration(last_s),
+        start_offset=None if start_s is None else _duration(start_s),
+        end_offset=None if end_s is None else _duration(end_s),
+    )
+    response = sessions_pb2.RedactSessionResponse
+    return Call("SessionService/RedactSession", request, response, lambda r: r, ERASE_DEADLINE_S)
+
+
+def _duration(length_s: float) -> Duration:
+    whole, micros = divmod(round(length_s * 1_000_000), 1_000_000)
+    return Duration(seconds=whole, nanos=micros * 1_000)
 
 
 def watch_sessions() -> Call[sessions_pb2.WatchSessionsResponse, sessions_pb2.Session]:

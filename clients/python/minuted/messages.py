@@ -2,7 +2,16 @@
 
 from minuted.v1.daemon_pb2 import Engine, GetInfoResponse
 from minuted.v1.devices_pb2 import Device, StreamLevelsResponse
-from minuted.v1.sessions_pb2 import Failure, Link, LinkHealth, Session, SessionState
+from minuted.v1.sessions_pb2 import (
+    Coverage,
+    Failure,
+    Link,
+    LinkHealth,
+    Loss,
+    RedactSessionResponse,
+    Session,
+    SessionState,
+)
 from minuted.v1.speakers_pb2 import Speaker, SpeakerChange
 from minuted.v1.turns_pb2 import (
     Attribution,
@@ -21,6 +30,7 @@ from minuted.v1.turns_pb2 import (
 __all__ = [
     "Attribution",
     "CaughtUp",
+    "Coverage",
     "Device",
     "Engine",
     "ExportFormat",
@@ -31,7 +41,9 @@ __all__ = [
     "IntervalKind",
     "Link",
     "LinkHealth",
+    "Loss",
     "OverlappingSpeaker",
+    "RedactSessionResponse",
     "Session",
     "SessionState",
     "Speaker",

@@ -17,6 +17,7 @@ from minuted.messages import (
     Device,
     ExportFormat,
     GetInfoResponse,
+    RedactSessionResponse,
     Session,
     Speaker,
     StreamLevelsResponse,
@@ -66,12 +67,14 @@ class Client:
         transcriber: str = "",
         languages: Sequence[str] = (),
         fallback: str = "",
+        keep_audio: bool | None = None,
     ) -> Session:
         """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
 
         fallback: `local` lets the local engine take over from one that refuses for good, `none` does not.
+        keep_audio: whether all audio is kept for good, on the daemon's machine.
         """
-        return self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback))
+        return self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback, keep_audio))
 
     def stop(self, session: str) -> Session:
         """Stop a session and wait until every turn is final."""
@@ -86,7 +89,7 @@ class Client:
         return self._ask(calls.resume(session))
 
     def session(self, session: str) -> Session:
-        """Give one session, live or past."""
+        """Give one session, live or past, with its coverage: what became of its audio."""
         return self._ask(calls.session(session))
 
     def sessions(self, *, page_size: int = 100) -> Iterator[Session]:
@@ -96,6 +99,20 @@ class Client:
     def delete(self, session: str) -> None:
         """Remove an ended session with everything that belongs to it."""
         self._ask(calls.delete(session))
+
+    def redact(
+        self,
+        session: str,
+        *,
+        last_s: float | None = None,
+        start_s: float | None = None,
+        end_s: float | None = None,
+    ) -> RedactSessionResponse:
+        """Forget what was said in the last `last_s` seconds, or from `start_s` to `end_s` on the session's clock.
+
+        Without `end_s`: up to now. The answer tells what stretch is left as redacted.
+        """
+        return self._ask(calls.redact(session, last_s, start_s, end_s))
 
     def watch_sessions(self) -> Generator[Session, None, None]:
         """Every live session, then sessions as they change. Ends with an Error; does not reconnect."""

@@ -12,7 +12,7 @@ from minuted_daemon.core.events import TurnNumber
 from minuted_daemon.core.floor import hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
-from minuted_daemon.core.samples import FRAME, samples
+from minuted_daemon.core.samples import FRAME, outside, samples
 from minuted_daemon.core.timeline import PAST, UNHEARD, Span, Voice
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
 from minuted_daemon.core.unheard import HANG, MARGIN, UnheardSpeech
@@ -92,6 +92,25 @@ class Cutter:
         if span.voice == UNHEARD:
             return span.end is not None and self._unheard.claimed_to < min(span.end + HANG, self.done_to)
         return span.end is None and span.start > horizon - _LATE_WAIT
+
+    def redacted(self, start: int, end: int, awaited: Sequence[Turn]) -> None:
+        """Nothing of [start, end) may be in a turn: make turns of what lies outside of those that have some of it.
+
+        awaited: closed turns that touch it and have no text yet.
+        """
+        turns = list(awaited)
+        if self.open is not None and self.open.touches(start, end):
+            turns.append(self.open)
+            self._vanish(self.open)
+        blank = Turn(TurnNumber(0), UNHEARD, start, end, start, end, start, closed=True, settled=True, gone=True)
+        self._book.replace(awaited, [blank])
+        # Whoever speaks on behind it begins a turn there, whose cut is not made yet.
+        if end > self.done_to:
+            self.done_to, self._holder = end, None
+        for turn in turns:
+            for low, high in outside(turn.start, min(turn.end, self.done_to), [(start, end)]):
+                if high - low >= SHORTEST:
+                    self._late(Segment(turn.voice, low, high, closed=True))
 
     def spans(self, since: int) -> list[Span]:
         """Whoever speaks behind this position, as far as it is known, and what nobody claims."""

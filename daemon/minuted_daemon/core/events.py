@@ -106,6 +106,17 @@ class EpochClosed:
     heard_to: Sample
 
 
+# --- about what is to be forgotten ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """What was said in [start, end) is to be forgotten; all of it lies in the past."""
+
+    start: Sample
+    end: Sample
+
+
 # --- about who is who -------------------------------------------------------------------------------------------------
 
 

@@ -86,6 +86,17 @@ class Lane:
             if turn in track.queue:
                 track.queue.remove(turn)
 
+    def forget(self, turn: Turn) -> None:
+        """The turn no longer exists, and no answer to it is taken."""
+        if self.holds(turn):
+            self.withdraw(turn)
+        self._asked = {key: asked for key, asked in self._asked.items() if asked.turn is not turn}
+        self._late = {key: asked for key, asked in self._late.items() if asked.turn is not turn}
+        self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
+        for done in (self.answered, self.corrected):
+            if turn in done:
+                done.remove(turn)
+
     def restart(self, turn: Turn) -> None:
         """Forget what was sent of a turn that has not been committed; it is sent anew."""
         if turn.utterance is not None:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from minuted_daemon.core.events import TextSource
-from minuted_daemon.core.records import IntervalKind, IntervalRecord
+from minuted_daemon.core.records import IntervalKind
 from minuted_daemon.core.samples import Sample
 
 NO_TEXT = "NO_TEXT"
@@ -32,8 +33,7 @@ class Ground(IntEnum):
 _LOST = (Ground.UNHEARD, Ground.LOST, Ground.WORDLESS)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """[start, end) is accounted for on this ground. `reason` is UPPER_SNAKE, and counts for what is lost."""
 
     start: Sample
@@ -58,30 +58,19 @@ class Coverage:
         return self.text + self.silence + self.muted + self.pending + sum(self.lost.values())
 
 
-def turn_claim(start: Sample, end: Sample, source: TextSource, transcribed: bool, redacted: bool) -> Claim:
-    """Give the claim of a FINAL turn.
+def turn_claim(start: Sample, end: Sample, source: TextSource, transcribed: bool, why: str = NO_TEXT) -> Claim:
+    """Give the claim of a FINAL turn; `why` it has no text, should it have none.
 
-    Without a transcriber who spoke is all that was to be told, so it counts as text. A turn that lost its words to a
-    redaction beside it says so.
+    Without a transcriber who spoke is all that was to be told, so it counts as text.
     """
     if source is not TextSource.NONE or not transcribed:
         return Claim(start, end, Ground.TEXT)
-    return Claim(start, end, Ground.WORDLESS, "REDACTED" if redacted else NO_TEXT)
+    return Claim(start, end, Ground.WORDLESS, why)
 
 
 def interval_claim(start: Sample, end: Sample, kind: IntervalKind, reason: str) -> Claim:
     """Give the claim of an interval; one that is lost without a reason is so by its kind."""
     return Claim(start, end, _GROUNDS[kind], reason or kind.name)
-
-
-def claims_of_intervals(records: Iterable[IntervalRecord]) -> list[Claim]:
-    """Give the claims of intervals that are not stored yet."""
-    return [interval_claim(record.start, record.end, record.kind, record.reason) for record in records]
-
-
-def pending_claims(stretches: Iterable[tuple[int, int]]) -> list[Claim]:
-    """Give the claims of what is not decided."""
-    return [Claim(Sample(start), Sample(end), Ground.PENDING) for start, end in stretches]
 
 
 _GROUNDS = {

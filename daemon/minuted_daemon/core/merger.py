@@ -20,6 +20,7 @@ from minuted_daemon.core.events import (
     EpochOpened,
     EpochTookOver,
     MergeOutput,
+    Redacted,
     SpeakerNumber,
     SpeakerRelabelled,
     SpeakersMatched,
@@ -80,6 +81,7 @@ MergeInput = (
     | EpochClosed
     | SpeakersMatched
     | AudioShed
+    | Redacted
     | TranscriberEvent
     | TranscriberReady
     | TranscriberLost
@@ -131,6 +133,7 @@ class Merger:
             self._outcomes.corrected,
         )
         self._now = self._horizon = self._retained = int(resumed.begin)
+        self._redacted_to = 0  # what was cut before this is not looked at again
         self._closing = self._final = False
         self._changed = False
         if not settings.transcribes:
@@ -161,6 +164,8 @@ class Merger:
                     self._outcomes.speakers_joined()
             case AudioShed():
                 self._lane.shed(event.before)
+            case Redacted():
+                self._redact(event)
             case TranscriberReady():
                 self._lane.ready(event.makes_up)
             case TranscriberLost():
@@ -269,7 +274,8 @@ class Merger:
         if self._cutter.open is not None:
             since = min(since, self._cutter.open.start)
         found = [(since, int(heard))] if since < heard else []
-        found += [(turn.start, turn.end) for turn in (*self._outcomes.waiting, *self._reviser.new_turns)]
+        for turn in (*self._outcomes.waiting, *self._reviser.new_turns):
+            found.append((min(turn.start, turn.first), max(turn.end, turn.last)))
         recent = since - LATE_NEWS
         for low, high in self._book.uncovered(recent, since):
             found += self._track.runs(low, high, voiced=True, at_least=SHORTEST)
@@ -308,6 +314,17 @@ class Merger:
             self._unheard.diarizer_went(broke.at)
         if broke.resumed_from is not None:
             self._unheard.diarizer_came(broke.resumed_from)
+
+    def _redact(self, event: Redacted) -> None:
+        """Turns that are stored are not seen to here, except that they change no more."""
+        self._redacted_to = max(self._redacted_to, event.end)
+        self._track.silence(event.start, event.end)
+        given_up = self._reviser.redacted(event.start, event.end)
+        awaited = self._outcomes.redacted(event.start, event.end)
+        for turn in (*given_up, *awaited):
+            self._lane.forget(turn)
+        self._cutter.redacted(event.start, event.end, awaited)
+        self._changed = True
 
     def _end_silent(self) -> None:
         silent_since, self._track.silent_since = self._track.silent_since, None
@@ -348,7 +365,7 @@ class Merger:
 
     @property
     def _frozen_to(self) -> int:
-        return self._now - samples(self._settings.freeze_s)
+        return max(self._now - samples(self._settings.freeze_s), self._redacted_to)
 
     def _forget(self) -> None:
         self._outcomes.forget(self._frozen_to)

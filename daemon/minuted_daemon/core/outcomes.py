@@ -77,6 +77,16 @@ class Outcomes:
         turn.overlapping = self._overlaps(turn)
         self._waiting.append(turn)
 
+    def redacted(self, start: int, end: int) -> list[Turn]:
+        """Let go of all turns that touch [start, end); give those whose text was awaited."""
+        awaited = [turn for turn in self._waiting if turn.touches(start, end)]
+        for turn in awaited:
+            self._waiting.remove(turn)
+            self.vanished(turn)
+        self._finals = deque(turn for turn in self._finals if not turn.touches(start, end))
+        self._changed_finals = [turn for turn in self._changed_finals if not turn.touches(start, end)]
+        return awaited
+
     def vanished(self, turn: Turn) -> None:
         """There is no such turn after all."""
         turn.gone = True

@@ -80,6 +80,7 @@ class SessionSettings:
     transcriber: str  # openai, local or none
     languages: tuple[str, ...] = ()
     fallback: str = "none"  # or local: who takes over from an engine that refuses for good
+    keep_audio: bool = False  # all of it, for good
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,12 @@ class Reviser:
             self._plan(before, since, turns)
         return since
 
+    def redacted(self, start: int, end: int) -> list[Turn]:
+        """Give up what is to take the place of turns that touch [start, end); give the turns that will not come."""
+        going = [one for one in self._under_way if any(turn.touches(start, end) for turn in (*one.old, *one.new))]
+        self._under_way = [one for one in self._under_way if one not in going]
+        return [turn for one in going for turn in one.new]
+
     def took(self, turn: Turn) -> bool:
         """Take the answer of a turn; tell whether it belongs to a revision."""
         revision = next((one for one in self._under_way if turn in one.new), None)

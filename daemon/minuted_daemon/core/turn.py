@@ -55,6 +55,10 @@ class Turn:
         high = min(self.last if self.closed or self.paused else self.end, self.not_after, until)
         return (low, high) if high > low else None
 
+    def touches(self, start: int, end: int) -> bool:
+        """Tell whether it has anything of [start, end): of its stretch, or of its audio."""
+        return min(self.start, self.first) < end and max(self.end, self.last, self.sent_to or 0) > start
+
     @property
     def silent(self) -> bool:
         """The transcriber heard no word in it."""

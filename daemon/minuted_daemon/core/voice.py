@@ -86,6 +86,11 @@ class VoiceTrack:
         if len(voiced):
             self.last_voiced = self.end - (count - 1 - int(voiced[-1])) * FRAME
 
+    def silence(self, start: int, end: int) -> None:
+        """Forget that there was voice in [start, end)."""
+        low, high = self._index(start), self._index(end + FRAME - 1)
+        self._voiced[low:high] = False
+
     def runs(self, start: int, end: int, voiced: bool, at_least: int = 0) -> list[tuple[int, int]]:
         """Give the runs of voiced (or unvoiced) frames inside [start, end), of at least so many samples."""
         low, high = self._index(start), self._index(end)

@@ -8,6 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from minuted.v1 import daemon_pb2, devices_pb2, sessions_pb2, speakers_pb2, turns_pb2
 from minuted_daemon.core import records
 from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.ledger import Coverage
 from minuted_daemon.core.records import Health, IntervalKind, SessionState, TurnLife
 from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.ports import DeviceInfo
@@ -33,6 +34,7 @@ STATES: Mapping[SessionState, sessions_pb2.SessionState] = {
     SessionState.STOPPING: sessions_pb2.SESSION_STATE_STOPPING,
     SessionState.STOPPED: sessions_pb2.SESSION_STATE_STOPPED,
     SessionState.FAILED: sessions_pb2.SESSION_STATE_FAILED,
+    SessionState.DELETED: sessions_pb2.SESSION_STATE_DELETED,
 }
 HEALTHS: Mapping[Health, sessions_pb2.LinkHealth] = {
     Health.OFF: sessions_pb2.LINK_HEALTH_OFF,
@@ -85,12 +87,26 @@ def session(view: SessionView) -> sessions_pb2.Session:
     """Give a session with its live state."""
     message = stored_session(view.record)
     message.duration.CopyFrom(offset(view.heard))
+    if view.coverage is not None:
+        message.coverage.CopyFrom(coverage(view.coverage))
     if view.links and view.record.state in records.LIVE_STATES:
         message.capture_link.CopyFrom(link(view.links.capture))
         message.diarizer_link.CopyFrom(link(view.links.diarizer))
         message.transcriber_link.CopyFrom(link(view.links.transcriber))
+        message.spool_link.CopyFrom(link(view.links.spool))
         message.degraded = _degraded(view.links)
     return message
+
+
+def coverage(value: Coverage) -> sessions_pb2.Coverage:
+    """Give what became of a session's audio."""
+    return sessions_pb2.Coverage(
+        text=offset(value.text),
+        silence=offset(value.silence),
+        muted=offset(value.muted),
+        pending=offset(value.pending),
+        lost=[sessions_pb2.Loss(reason=reason, duration=offset(lost)) for reason, lost in value.lost.items()],
+    )
 
 
 def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
@@ -105,6 +121,7 @@ def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
         transcriber=record.settings.transcriber,
         languages=record.settings.languages,
         fallback=record.settings.fallback,
+        keep_audio=record.settings.keep_audio,
         diarizer_sent=offset(record.diarizer_sent),
         transcriber_sent=offset(record.transcriber_sent),
         start_time=time(record.created_s),
@@ -123,7 +140,7 @@ def link(value: records.Link) -> sessions_pb2.Link:
 
 
 def _degraded(links: Links) -> bool:
-    used = (links.capture, links.diarizer, links.transcriber)
+    used = (links.capture, links.diarizer, links.transcriber, links.spool)
     return any(one.health not in (Health.UP, Health.OFF) or one.reason for one in used)
 
 

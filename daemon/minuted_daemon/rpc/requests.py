@@ -4,18 +4,21 @@ import re
 from collections.abc import Sequence
 from typing import Protocol
 
-from minuted.v1.sessions_pb2 import StartSessionRequest
+from minuted.v1.sessions_pb2 import RedactSessionRequest, StartSessionRequest
 from minuted.v1.turns_pb2 import StreamTurnsRequest
 from minuted_daemon.core.records import Seq
+from minuted_daemon.core.samples import RATE_HZ, Sample
 from minuted_daemon.errors import Invalid
 from minuted_daemon.service.engines import FALLBACKS
 from minuted_daemon.service.names import SESSION_NAME, is_session_name
-from minuted_daemon.service.views import EngineInfo, StartRequest
+from minuted_daemon.service.views import EngineInfo, StartRequest, Stretch
 
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
 LONGEST_DEVICE = 4096
 FILE = "file:"
+NANOS = 1_000_000_000
+LONGEST_S = 300 * 366 * 86_400
 LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -88,8 +91,38 @@ def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartR
     problems.check(request.fallback in ("", *FALLBACKS), "fallback", f"must be one of {', '.join(FALLBACKS)}")
     problems.raise_any()
     return StartRequest(
-        request.name, device, request.diarizer, request.transcriber, tuple(request.languages), request.fallback
+        request.name,
+        device,
+        request.diarizer,
+        request.transcriber,
+        tuple(request.languages),
+        request.fallback,
+        request.keep_audio if request.HasField("keep_audio") else None,
     )
+
+
+def redaction(request: RedactSessionRequest) -> tuple[str, Stretch]:
+    """Read a RedactSession: session key, and what is meant. Raises Invalid."""
+    problems = Problems()
+    key = session_key(request, problems)
+    last, start, end = (_position(request, field, problems) for field in ("last", "start_offset", "end_offset"))
+    if last is not None:
+        problems.check(last > 0, "last", "must be above 0")
+        problems.check(start is None and end is None, "last", "must not be set together with offsets")
+    else:
+        problems.check(start is not None, "start_offset", "required, unless last is set")
+        problems.check(start is None or end is None or end > start, "end_offset", "must be behind start_offset")
+    problems.raise_any()
+    return key, Stretch(last, start or Sample(0), end)
+
+
+def _position(request: RedactSessionRequest, field: str, problems: Problems) -> Sample | None:
+    if not request.HasField(field):
+        return None
+    length = getattr(request, field)
+    fine = 0 <= length.seconds <= LONGEST_S and 0 <= length.nanos < NANOS
+    problems.check(fine, field, "must be from 0 on, and below 300 years")
+    return Sample(length.seconds * RATE_HZ + length.nanos * RATE_HZ // NANOS) if fine else Sample(0)
 
 
 def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool]:

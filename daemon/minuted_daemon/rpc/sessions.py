@@ -1,4 +1,4 @@
-"""SessionService, but for PauseSession, ResumeSession and DeleteSession, which this daemon does not offer yet."""
+"""SessionService."""
 
 # Names, arguments and documentation of the methods are the contract's.
 # ruff: noqa: ARG002, D102, N802
@@ -21,7 +21,7 @@ POLL_S = 2.0
 
 
 class SessionService(SessionServiceServicer):
-    """Starts, stops, lists and watches sessions."""
+    """Starts, stops, pauses, erases, lists and watches sessions."""
 
     def __init__(self, sessions: Sessions, hub: Hub) -> None:
         self._sessions = sessions
@@ -35,8 +35,26 @@ class SessionService(SessionServiceServicer):
         view = await self._sessions.stop(requests.session_key(request))
         return pb.StopSessionResponse(session=convert.session(view))
 
+    async def PauseSession(self, request: pb.PauseSessionRequest, context: Context) -> pb.PauseSessionResponse:
+        view = await self._sessions.pause(requests.session_key(request))
+        return pb.PauseSessionResponse(session=convert.session(view))
+
+    async def ResumeSession(self, request: pb.ResumeSessionRequest, context: Context) -> pb.ResumeSessionResponse:
+        view = await self._sessions.resume(requests.session_key(request))
+        return pb.ResumeSessionResponse(session=convert.session(view))
+
+    async def DeleteSession(self, request: pb.DeleteSessionRequest, context: Context) -> pb.DeleteSessionResponse:
+        await self._sessions.delete(requests.session_key(request))
+        return pb.DeleteSessionResponse()
+
+    async def RedactSession(self, request: pb.RedactSessionRequest, context: Context) -> pb.RedactSessionResponse:
+        left = await self._sessions.redact(*requests.redaction(request))
+        return pb.RedactSessionResponse(
+            start_offset=convert.offset(left.start), end_offset=convert.offset(left.end), turns=left.turns
+        )
+
     async def GetSession(self, request: pb.GetSessionRequest, context: Context) -> pb.GetSessionResponse:
-        view = await self._sessions.view(requests.session_key(request))
+        view = await self._sessions.view_with_coverage(requests.session_key(request))
         return pb.GetSessionResponse(session=convert.session(view))
 
     async def ListSessions(self, request: pb.ListSessionsRequest, context: Context) -> pb.ListSessionsResponse:

@@ -3,6 +3,8 @@
 Audio that comes while there is no connection is dropped, never sent later, unless the diarizer says that it can catch
 up: a vendor wants real time, and what a new epoch does not hear it cannot number.
 
+While the session rests (a long pause) there is no connection, and none is tried.
+
 A connection is renewed before its limit. The new one stands by and hears the same audio live, until it relieves the
 old one as late as is safe, or at once should that one break; the old one is then heard out.
 """
@@ -21,7 +23,7 @@ from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import MinutedError, Unavailable
 from minuted_daemon.ports import Diarizer
 from minuted_daemon.service.diarizer_line import DiarizationSink, DiarizerLine
-from minuted_daemon.service.links import UP, deadline, keep_connected, one_fault
+from minuted_daemon.service.links import OFF, UP, deadline, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
 
 OPEN_LIMIT_S = 45.0
@@ -62,6 +64,9 @@ class DiarizerLink:
         self._successor: DiarizerLine | None = None
         self._running: dict[DiarizerLine, asyncio.Task[None]] = {}
         self._finishing = False
+        self._awake, self._tired = asyncio.Event(), asyncio.Event()
+        self._awake.set()
+        self._resigned = False
         self._given_to = Sample(0)
         self._missed: deque[Missed] = deque(maxlen=round(10 * LONGEST_CATCH_UP_S))
 
@@ -73,7 +78,7 @@ class DiarizerLink:
     def hear(self, start: Sample, pcm: NDArray[np.int16]) -> None:
         """Hand over the next block (int16, shape (1600,)); never waits."""
         self._given_to = Sample(start + BLOCK)
-        if self._finishing:
+        if self._finishing or self._tired.is_set():
             return
         if self._line is None or self._line.over:
             self._missed.append((start, pcm))
@@ -81,6 +86,17 @@ class DiarizerLink:
             self._line.offer(start, pcm)
         if self._successor is not None:
             self._successor.offer(start, pcm)
+
+    def rest(self) -> None:
+        """Nothing will be heard for long: hear the connection out, and have none until `wake`."""
+        self._awake.clear()
+        self._tired.set()
+        self._missed.clear()
+
+    def wake(self) -> None:
+        """Connect again."""
+        self._tired.clear()
+        self._awake.set()
 
     def finish(self) -> None:
         """No more audio comes: `run` returns once the diarizer has said what it still had to say."""
@@ -90,12 +106,17 @@ class DiarizerLink:
 
     async def run(self) -> None:
         """Stay connected until `finish`, or until the diarizer refuses for good."""
-        await keep_connected("diarizer", self._connections, self._policy, self._report, self._log)
+        while await keep_connected("diarizer", self._connections, self._policy, self._report, self._log):
+            if self._finishing:
+                return
+            self._report(OFF)
+            await self._awake.wait()
 
     async def _connections(self) -> None:
         """One connection and those that relieve it without a break."""
-        if self._finishing:
+        if self._finishing or self._tired.is_set():
             return
+        self._resigned = False
         line = self._line = await self._open(self._missed)
         self._missed.clear()
         self._report(UP)
@@ -104,8 +125,11 @@ class DiarizerLink:
         try:
             async with one_fault() as group:
                 self._start(line, group)
+                resting = group.create_task(self._lie_down())
                 while self._line is not None:
                     await self._reign(self._line, group)
+                if not self._resigned:
+                    resting.cancel()
         finally:
             self._line = self._successor = None
             for never_ran in self._running:
@@ -195,6 +219,19 @@ class DiarizerLink:
         line.finish()
         line.gave_way.set()
         group.create_task(self._retire(line))
+
+    async def _lie_down(self) -> None:
+        """Wait for `rest`; then no line reigns any more, and the last one is heard out."""
+        await self._tired.wait()
+        self._resigned = True
+        line, successor = self._line, self._successor
+        self._line = self._successor = None
+        if successor is not None:
+            self._drop(successor)
+        if line is not None:
+            line.finish()
+            line.gave_way.set()
+            await self._retire(line)
 
     async def _retire(self, line: DiarizerLine) -> None:
         task = self._running.get(line)

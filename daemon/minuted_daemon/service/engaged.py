@@ -6,7 +6,6 @@ link connect again at once, and it is then connected to the substitute.
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -14,8 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
-from minuted_daemon.core.narrowing import Narrower
-from minuted_daemon.core.samples import RATE_HZ, WIDE_RATE_HZ
+from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.errors import Rejected, Unavailable
 from minuted_daemon.ports import (
     Diarizer,
@@ -133,21 +131,17 @@ class _CountedDiarizerStream:
 
 
 class EngagedTranscriber:
-    """A session's transcriber. See ports.Transcriber; it is not the session's to close.
-
-    It takes audio at the rate of the engine that the session was started with, whoever serves.
-    """
+    """A session's transcriber. See ports.Transcriber; it is not the session's to close."""
 
     def __init__(self, post: Post[Transcriber], languages: Sequence[str]) -> None:
         self._post = post
-        self._rate_hz = post.serving.capabilities.rate_hz
         self._languages = languages
         self._look_at_languages()
 
     @property
     def capabilities(self) -> TranscriberCapabilities:
         """What the engine that serves now can do."""
-        return replace(self._post.serving.capabilities, rate_hz=self._rate_hz)
+        return self._post.serving.capabilities
 
     async def open(self, languages: Sequence[str]) -> TranscriberStream:
         """Connect once, to whoever serves.
@@ -158,11 +152,9 @@ class EngagedTranscriber:
         serving = self._post.serving
         if self._post.fell_back:
             self._look_at_languages()
-            stream = await serving.open(languages)
-            narrow = self._rate_hz == WIDE_RATE_HZ and serving.capabilities.rate_hz == RATE_HZ
-            return _NarrowedStream(stream) if narrow else stream
+            return await serving.open(languages)
         with self._post.refusals():
-            return _CountedTranscriberStream(await serving.open(languages), self._post, self._rate_hz)
+            return _CountedTranscriberStream(await serving.open(languages), self._post)
 
     async def close(self) -> None:
         """Nothing: the engine is shared."""
@@ -174,10 +166,13 @@ class EngagedTranscriber:
 
 
 class _CountedTranscriberStream:
-    def __init__(self, stream: TranscriberStream, post: Post[Transcriber], rate_hz: int) -> None:
+    def __init__(self, stream: TranscriberStream, post: Post[Transcriber]) -> None:
         self._stream = stream
         self._post = post
-        self._rate_hz = rate_hz
+
+    @property
+    def rate_hz(self) -> int:
+        return self._stream.rate_hz
 
     @property
     def expires_in_s(self) -> float | None:
@@ -186,7 +181,7 @@ class _CountedTranscriberStream:
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
         with self._post.refusals():
             await self._stream.append(utterance, pcm)
-        self._post.sent(len(pcm) * RATE_HZ // self._rate_hz)
+        self._post.sent(len(pcm) * RATE_HZ // self.rate_hz)
 
     async def commit(self, utterance: UtteranceId) -> None:
         with self._post.refusals():
@@ -200,39 +195,6 @@ class _CountedTranscriberStream:
         with self._post.refusals():
             async for event in self._stream.events():
                 yield event
-
-    async def close(self) -> None:
-        await self._stream.close()
-
-
-class _NarrowedStream:
-    """Takes audio at 24 kHz for a stream that wants 16 kHz."""
-
-    def __init__(self, stream: TranscriberStream) -> None:
-        self._stream = stream
-        self._open: tuple[UtteranceId, Narrower] | None = None
-
-    @property
-    def expires_in_s(self) -> float | None:
-        return self._stream.expires_in_s
-
-    async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
-        if self._open is None or self._open[0] != utterance:
-            self._open = utterance, Narrower()
-        await self._stream.append(utterance, self._open[1].feed(pcm))
-
-    async def commit(self, utterance: UtteranceId) -> None:
-        if self._open is not None and self._open[0] == utterance:
-            await self._stream.append(utterance, self._open[1].finish())
-        self._open = None
-        await self._stream.commit(utterance)
-
-    async def clear(self, utterance: UtteranceId) -> None:
-        self._open = None
-        await self._stream.clear(utterance)
-
-    def events(self) -> AsyncIterator[TranscriberEvent]:
-        return self._stream.events()
 
     async def close(self) -> None:
         await self._stream.close()

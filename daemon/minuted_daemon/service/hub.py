@@ -85,6 +85,13 @@ class Hub:
             _, (self._partials_lost, _) = self._partials.popitem(last=False)
         self._ring_bell()
 
+    def forget(self, session_id: SessionId) -> None:
+        """Something of a session was erased: tell nothing of it from memory any more, only from the store."""
+        self.ring.drop()
+        for turn_id in [key for key, (_, one) in self._partials.items() if one.turn.turn.session_id == session_id]:
+            del self._partials[turn_id]
+        self._ring_bell()
+
     def touch(self, session_id: SessionId) -> None:
         """Tell that a session's live state changed (a link's health) without anything having been stored."""
         self._touch(session_id)

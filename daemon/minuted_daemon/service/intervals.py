@@ -19,12 +19,19 @@ class IntervalLedger:
     """
 
     def __init__(
-        self, session_id: SessionId, kind: IntervalKind, new_id: Callable[[], str], wall_s: Callable[[Sample], float]
+        self,
+        session_id: SessionId,
+        kind: IntervalKind,
+        new_id: Callable[[], str],
+        wall_s: Callable[[Sample], float],
+        told_after: int = TOLD_AFTER,
     ) -> None:
+        """`told_after`: how long a stretch lasts, in samples, before it is told while it grows; 0 for at once."""
         self._session_id = session_id
         self._kind = kind
         self._new_id = new_id
         self._wall_s = wall_s
+        self._told_after = told_after
         self._open: IntervalRecord | None = None
         self._told_to = Sample(0)
 
@@ -42,10 +49,15 @@ class IntervalLedger:
         elif end > self._open.end:
             self._open = replace(self._open, end=end)
         told_before = self._told_to > self._open.start
-        if self._open.end - self._told_to >= (TOLD_AGAIN if told_before else TOLD_AFTER):
+        if self._open.end - self._told_to >= (TOLD_AGAIN if told_before else self._told_after):
             self._told_to = self._open.end
             ready.append(self._open)
         return ready
+
+    @property
+    def growing(self) -> IntervalRecord | None:
+        """The open stretch as it is now, told or not."""
+        return self._open
 
     def passed(self, to: Sample) -> list[IntervalRecord]:
         """Everything before `to` is known: a stretch that ends earlier has ended."""

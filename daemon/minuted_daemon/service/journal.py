@@ -4,9 +4,11 @@ Many writes may be under way at once (the store commits them together); the hub 
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from minuted_daemon.core.records import (
+    IntervalRecord,
     Record,
     SessionId,
     SessionRecord,
@@ -36,8 +38,24 @@ class Journal:
         A caller who is cancelled may have written or not; what was written is told in any case.
         Raises StoreError; then nothing was stored and nothing is told.
         """
+        return await self._told(self._store.write(records), session_name)
+
+    async def redact(self, interval: IntervalRecord, session_name: str) -> Sequence[Record]:
+        """Take what was said in the interval out of some more turns, and tell it; see Store.redact."""
+        return await self._told(self._store.redact(interval), session_name)
+
+    async def delete(self, session_id: SessionId, session_name: str) -> None:
+        """Delete an ended session, and tell it; see Store.delete_session."""
+
+        async def deletion() -> Sequence[Record]:
+            return [await self._store.delete_session(session_id)]
+
+        await self._told(deletion(), session_name)
+        self._speakers.pop(session_id, None)
+
+    async def _told(self, writing: Coroutine[Any, Any, Sequence[Record]], session_name: str) -> Sequence[Record]:
         try:
-            stored = await self._store.write(records)
+            stored = await writing
             for record in stored:
                 if isinstance(record, SpeakerRecord):
                     self._learn(record)

@@ -6,10 +6,12 @@ Between a vendor's answer and its turn lies only the store. What is decided abou
 import asyncio
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import structlog
 
 from minuted_daemon.core.events import (
     Append,
+    AudioShed,
     Clear,
     Commit,
     DiarizerEvent,
@@ -18,6 +20,7 @@ from minuted_daemon.core.events import (
     EpochOpened,
     EpochTookOver,
     MergeOutput,
+    Redacted,
     SpeakerNumber,
     SpeakersMatched,
     TranscriberEvent,
@@ -30,12 +33,14 @@ from minuted_daemon.core.events import (
 )
 from minuted_daemon.core.merger import MergeInput, Merger
 from minuted_daemon.core.records import Record, TurnRecord
-from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.core.samples import FRAME, RATE_HZ, Sample, samples
 from minuted_daemon.service.minutes import Minutes
 from minuted_daemon.service.transcriber_line import Command
 from minuted_daemon.service.views import PartialTurn
 
 TICK_S = 0.1
+MISSED_AT_ONCE = 30 * RATE_HZ
+SILENT_DB = -100.0
 
 
 class Merging:
@@ -50,10 +55,12 @@ class Merging:
         faulted: Callable[[], None],
         log: structlog.stdlib.BoundLogger,
         lag_s: Callable[[], float] = lambda: 0.0,
+        begin: Sample = Sample(0),  # noqa: B008  a number
     ) -> None:
         """`store` has records stored in one transaction, `tell` tells subscribers; neither waits.
 
         `lag_s` gives the lag to expect of the diarizer that serves now; it is asked at the begin of each epoch.
+        `begin`: where the merger's audio begins.
         """
         self._merger = merger
         self._minutes = minutes
@@ -63,7 +70,7 @@ class Merging:
         self._lag_s = lag_s
         self._log = log
         self._broken = self._over = False
-        self._heard = Sample(0)
+        self._heard = begin
         self._audio_ended_s: float | None = None
         self._news = asyncio.Event()
         self.submit: Callable[[Command], None] = _into_the_void
@@ -84,6 +91,13 @@ class Merging:
         self._heard = heard
         self._merge(observed)
 
+    def missed(self, heard: Sample) -> None:
+        """Nothing was heard between what was listened to last and `heard`."""
+        while self._heard < heard:
+            start, self._heard = self._heard, Sample(min(heard, self._heard + MISSED_AT_ONCE))
+            frames = (self._heard - start) // FRAME
+            self._merge(VoiceObserved(start, np.zeros(frames, np.bool_), np.full(frames, SILENT_DB, np.float32)))
+
     def epoch_changed(self, event: EpochOpened | EpochTookOver | EpochClosed) -> None:
         """A diarizer's epoch begins with its first block, takes over from the one before, or is over."""
         if isinstance(event, EpochOpened):
@@ -97,6 +111,10 @@ class Merging:
         """
         self._guarded(lambda: self._merger.feed_diarization(epoch, event, sent_to))
 
+    def pending(self, heard: Sample) -> list[tuple[int, int]]:
+        """Give what of [0, heard) is not decided; see Merger.pending."""
+        return self._merger.pending(heard)
+
     def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
         """Give the speaker a label is now; None before their first turn."""
         return self._merger.speaker(epoch, label)
@@ -109,9 +127,17 @@ class Merging:
         """Two speakers turned out to be one, by their voices."""
         self._merge(match)
 
+    def redacted(self, event: Redacted) -> None:
+        """Something is to be forgotten."""
+        self._merge(event)
+
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""
         self._merge(event)
+
+    def shed(self, before: Sample) -> None:
+        """Audio before this position is gone, though it may not have been transcribed."""
+        self._merge(AudioShed(before))
 
     async def settle(self, left_s: Callable[[], float]) -> bool:
         """All audio was heard and diarized: wait until every turn is settled, while `left_s()` is above 0.

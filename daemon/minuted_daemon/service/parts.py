@@ -15,7 +15,7 @@ from minuted_daemon.service.standing import Standing
 class Parts:
     """What a session owns: it closes `capture`, and nobody else touches merger, voice and spool.
 
-    The engines are shared and outlive it. There is a spool where there is a transcriber.
+    The engines are shared and outlive it. There is a spool where there is a transcriber, or audio is kept.
     """
 
     capture: CaptureStream

@@ -1,54 +1,49 @@
 """All sessions: starts them, finds them, stops them, and answers for those of the past. Implements Sessions."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import contextlib
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
 
 from minuted_daemon.config import SessionConfig
-from minuted_daemon.core.merger import Merger
 from minuted_daemon.core.records import (
+    LIVE_STATES,
     IntervalId,
     IntervalKind,
     IntervalRecord,
-    Record,
     SessionId,
     SessionRecord,
     SessionSettings,
     SessionState,
 )
-from minuted_daemon.core.samples import Sample, samples, seconds
-from minuted_daemon.core.voice import VoiceDetector
-from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, WrongState
-from minuted_daemon.ports import Capture, CaptureStream, Diarizer, Page, Spool, Transcriber
-from minuted_daemon.service.engaged import EngagedDiarizer, EngagedTranscriber, Post
-from minuted_daemon.service.engines import Diarizers, Transcribers
-from minuted_daemon.service.parts import Parts, Surroundings
+from minuted_daemon.core.samples import BLOCK, Sample
+from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, StoreError, WrongState
+from minuted_daemon.ports import REDACTED, CaptureStream, Page
+from minuted_daemon.service.assembly import Assembly, Workshop
+from minuted_daemon.service.coverage import with_coverage
+from minuted_daemon.service.erasing import Erasing, within
+from minuted_daemon.service.finishing import Finishing
+from minuted_daemon.service.parts import Surroundings
+from minuted_daemon.service.resuming import NoMore, OpenedLater, resumed
 from minuted_daemon.service.retry import RetryPolicy, may_pass
-from minuted_daemon.service.session import DRAIN_LIMIT_S, Session
+from minuted_daemon.service.session import DRAIN_LIMIT_S, INTERNAL_FAULT, Session
 from minuted_daemon.service.settings import is_file, settings_of
-from minuted_daemon.service.standing import Standing
-from minuted_daemon.service.views import EngineInfo, SessionView, StartRequest
+from minuted_daemon.service.views import EngineInfo, Redaction, SessionView, StartRequest, Stretch
+from minuted_daemon.service.wall_clock import WallClock
+
+T = TypeVar("T")
 
 OPEN_LIMIT_S = 4.7
 """How long opening a source may take; a start is answered within 5 s."""
-RECOVERY_PAGE = 1_000
+RESUME_LIMIT_S = 5.0
+"""How long a request waits for the sessions that go on from before."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What sessions are made from. `merger` and `spool` build a fresh one for each session."""
-
-    capture: Capture
-    diarizers: Diarizers
-    transcribers: Transcribers
-    merger: Callable[[Diarizer | None, Transcriber | None], Merger]
-    spool: Callable[[Transcriber], Spool]
-    freeze_s: float
 
 
 class Registry:
@@ -60,12 +55,17 @@ class Registry:
         workshop: Workshop,
         around: Surroundings,
         configured: Mapping[str, SessionConfig],
+        erasing: Erasing,
     ) -> None:
         self._group = group
         self._workshop = workshop
         self._around = around
         self._configured = configured
+        self._erasing = erasing
+        self._finishing = Finishing(group, workshop.spools, around.store, around.random)
+        self._assembly = Assembly(workshop, around)
         self._sessions: dict[SessionId, Session] = {}
+        self._resuming: set[asyncio.Task[None]] = set()
         self._tasks: dict[SessionId, asyncio.Task[None]] = {}
         self._starting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by name, while one is used
         self._autostarts: list[asyncio.Task[None]] = []
@@ -86,6 +86,7 @@ class Registry:
 
     async def stop(self, key: str) -> SessionView:
         """See Sessions."""
+        await self._resumed()
         session = self._live(key)
         if session is None:
             return await self.view(key)
@@ -93,12 +94,52 @@ class Registry:
         await session.wait_ended()
         return session.view()
 
+    async def pause(self, key: str) -> SessionView:
+        """See Sessions."""
+        return await (await self._going_on(key)).pause()
+
+    async def resume(self, key: str) -> SessionView:
+        """See Sessions."""
+        return await (await self._going_on(key)).resume()
+
+    async def delete(self, key: str) -> None:
+        """See Sessions."""
+        session = self._live(key)
+        record = await self._around.store.session(key) if session is None else session.record
+        if session is not None or record.state in LIVE_STATES:
+            message = f"the session {record.name} is live: stop it first"
+            raise WrongState("SESSION_LIVE", message, session=record.name, session_id=record.id)
+        await self._in_a_task_of_its_own(self._erasing.delete(record))
+
+    async def redact(self, key: str, stretch: Stretch) -> Redaction:
+        """See Sessions."""
+        session = self._live(key)
+        view = await self.view(key)
+        start, end = within(stretch, view.heard)
+        if session is None:
+            start_wall_s = WallClock(await self._around.store.wall_points(view.record.id)).wall_s(start)
+        else:
+            start_wall_s = session.wall_s(start)
+        interval_id = IntervalId(self._around.new_id())
+        interval = IntervalRecord(
+            interval_id, view.record.id, IntervalKind.MUTED, start, end, start_wall_s, reason=REDACTED
+        )
+        forget = None if session is None else session.forget
+        return await self._in_a_task_of_its_own(self._erasing.redact(interval, view.record.name, forget))
+
     async def view(self, key: str) -> SessionView:
         """See Sessions."""
         session = self._live(key)
         if session is not None:
             return session.view()
         return self._view_of(await self._around.store.session(key))
+
+    async def view_with_coverage(self, key: str) -> SessionView:
+        """See Sessions."""
+        session = self._live(key)
+        if session is not None:
+            return await with_coverage(self._around.store, session.view(), session.open_claims())
+        return await with_coverage(self._around.store, self._view_of(await self._around.store.session(key)))
 
     async def list(self, limit: int, token: str | None) -> Page[SessionView]:
         """See Sessions."""
@@ -120,32 +161,45 @@ class Registry:
     # --- the daemon's own start and end -------------------------------------------------------------------------------
 
     async def recover(self) -> None:
-        """Close the records of sessions that a daemon which died left live. Raises StoreError."""
+        """Go on with the sessions that a daemon which died left live, in the background. Raises StoreError."""
         for record in await self._around.store.sessions_in_progress():
-            now_s = self._around.now_s()
-            heard = await self._stored_end(record)
-            records: list[Record] = []
-            end = Sample(max(heard, samples(now_s - record.created_s)))
-            if end > heard and not is_file(record.settings.device):
-                gap_id = IntervalId(self._around.new_id())
-                start_wall_s = record.created_s + seconds(heard)
-                records.append(
-                    IntervalRecord(gap_id, record.id, IntervalKind.GAP, heard, end, start_wall_s, reason="DAEMON_DIED")
-                )
-                heard = end
-            detail = "the daemon ended without stopping this session; what it had stored is complete"
-            records.append(
-                replace(
-                    record,
-                    state=SessionState.FAILED,
-                    ended_s=now_s,
-                    heard=heard,
-                    reason="DAEMON_DIED",
-                    detail=detail,
-                )
-            )
-            await self._around.journal.write(records, record.name)
-            log.warning("session_left_behind", session=record.name, session_id=record.id)
+            lock = self._starting.setdefault(record.name, asyncio.Lock())
+            await lock.acquire()  # nobody starts another one of that name meanwhile
+            task = self._group.create_task(self._resume(record, lock))
+            self._resuming.add(task)
+            task.add_done_callback(self._resuming.discard)
+        await self._finishing.go_over(self._sessions)
+
+    async def _resume(self, record: SessionRecord, lock: asyncio.Lock) -> None:
+        try:
+            engines = await self._assembly.engines(record.settings)
+            spool = self._assembly.spool(record)
+            behind = await resumed(record, self._around.store, spool)
+            capture = self._source_of(record, behind.heard)
+            self._begin(self._assembly.session(record, capture, engines, spool, behind))
+        except MinutedError as error:
+            log.error("session_not_resumed", session=record.name, session_id=record.id, reason=error.reason)
+            await self._leave(record, error.reason, error.message)
+        except Exception:  # noqa: BLE001 - a bug here must not keep the daemon from starting
+            log.exception("resume_fault", session=record.name, session_id=record.id)
+            await self._leave(record, *INTERNAL_FAULT)
+        finally:
+            lock.release()
+
+    async def _leave(self, record: SessionRecord, reason: str, detail: str) -> None:
+        """A session that cannot go on has ended; what was stored of it is complete."""
+        ended_s = self._around.now_s()
+        ended = replace(record, state=SessionState.FAILED, ended_s=ended_s, reason=reason, detail=detail)
+        with contextlib.suppress(StoreError):  # the next start tries again
+            await self._around.journal.write([ended], record.name)
+
+    def _source_of(self, record: SessionRecord, heard: Sample) -> CaptureStream:
+        """A device may be away and is waited for; a file is read on behind what was heard of it."""
+        if record.state is SessionState.STOPPING:
+            return NoMore()
+        skipped = heard // BLOCK if is_file(record.settings.device) else 0
+        opening = partial(self._workshop.capture.open, record.settings.device, wait=True, skip_blocks=skipped)
+        return OpenedLater(opening, paused=record.state is SessionState.PAUSED)
 
     def autostart(self) -> None:
         """Start, in the background, the sessions that are configured so; a source that is not there yet is awaited."""
@@ -171,6 +225,7 @@ class Registry:
             for task in late:
                 log.error("session_cut_off")
                 task.cancel()
+        await self._finishing.stop(max(0.0, deadline_s - asyncio.get_running_loop().time()))
 
     # --- starting -----------------------------------------------------------------------------------------------------
 
@@ -192,53 +247,28 @@ class Registry:
                 return live.view()
             message = f"a live session named {name} has other settings; stop it first, or use another name"
             raise AlreadyExists("SESSION_EXISTS", message, session=name, session_id=live.record.id)
-        diarizer = await self._workshop.diarizers.engine(settings.diarizer)
-        transcriber = await self._workshop.transcribers.engine(settings.transcriber)
+        try:
+            await self._workshop.spools.ensure_room()
+        except StoreError as error:
+            raise WrongState(error.reason, error.message, **error.facts) from error
+        engines = await self._assembly.engines(settings)
         capture = await self._open(settings.device)
         try:
             session_id = SessionId(self._around.new_id())
             record = SessionRecord(session_id, name, settings, SessionState.STARTING, self._around.now_s())
             (stored,) = await self._around.journal.write([record], name)
-            spool = None if transcriber is None else self._workshop.spool(transcriber)
-            parts = self._engaged(
-                Parts(
-                    capture,
-                    self._workshop.merger(diarizer, transcriber),
-                    VoiceDetector(),
-                    self._workshop.freeze_s,
-                    diarizer,
-                    transcriber,
-                    spool,
-                ),
-                record,
-            )
-            session = Session(replace(record, seq=stored.seq), parts, self._around)
+            record = replace(record, seq=stored.seq)
+            session = self._assembly.session(record, capture, engines, self._assembly.spool(record))
         except BaseException:
             await capture.close()
             raise
-        self._sessions[session_id] = session
-        self._tasks[session_id] = self._group.create_task(self._run(session))
+        self._begin(session)
         return session.view()
 
-    def _engaged(self, parts: Parts, record: SessionRecord) -> Parts:
-        """Have the session's engines counted, and followed by their substitutes."""
-        settings, engaged_log = record.settings, log.bind(session=record.name, session_id=record.id)
-        heard, told = Standing(record.diarizer_sent), Standing(record.transcriber_sent)
-        diarizer, transcriber = parts.diarizer, parts.transcriber
-        if diarizer is not None:
-            behind = self._workshop.diarizers.substitute(settings.diarizer, settings.fallback)
-            diarizer = EngagedDiarizer(Post("diarizer", diarizer, behind, heard, engaged_log))
-        if transcriber is not None:
-            next_one = self._workshop.transcribers.substitute(settings.transcriber, settings.fallback)
-            post = Post("transcriber", transcriber, next_one, told, engaged_log)
-            transcriber = EngagedTranscriber(post, settings.languages)
-        return replace(
-            parts,
-            diarizer=diarizer,
-            transcriber=transcriber,
-            diarizer_standing=heard,
-            transcriber_standing=told,
-        )
+    def _begin(self, session: Session) -> None:
+        session_id = session.record.id
+        self._sessions[session_id] = session
+        self._tasks[session_id] = self._group.create_task(self._run(session))
 
     async def _open(self, device: str) -> CaptureStream:
         try:
@@ -252,6 +282,8 @@ class Registry:
         try:
             await session.run()
         finally:
+            if session.record.state not in LIVE_STATES:
+                self._finishing.begin(session.record.id)
             del self._sessions[session.record.id]
             del self._tasks[session.record.id]
 
@@ -273,6 +305,15 @@ class Registry:
             else:
                 return
 
+    async def _in_a_task_of_its_own(self, work: Coroutine[Any, Any, T]) -> T:
+        """A client that goes away must not leave it half done."""
+        task = self._group.create_task(_outcome(work))
+        await asyncio.wait({task})
+        outcome = task.result()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
     # --- finding ------------------------------------------------------------------------------------------------------
 
     def _live(self, key: str) -> Session | None:
@@ -282,16 +323,28 @@ class Registry:
                 return session
         return None
 
+    async def _resumed(self) -> None:
+        """Sessions that go on from before are there within seconds of the daemon's start."""
+        if self._resuming:
+            await asyncio.wait(self._resuming, timeout=RESUME_LIMIT_S)
+
+    async def _going_on(self, key: str) -> Session:
+        await self._resumed()
+        session = self._live(key)
+        if session is None:
+            record = await self._around.store.session(key)
+            message = f"the session {record.name} has ended"
+            raise WrongState("SESSION_ENDED", message, session=record.name, session_id=record.id)
+        return session
+
     def _view_of(self, record: SessionRecord) -> SessionView:
         session = self._sessions.get(record.id)
         return session.view() if session is not None else SessionView(record, None, record.heard)
 
-    async def _stored_end(self, record: SessionRecord) -> Sample:
-        """How far a session is known to have come: what its record says, or its last turn."""
-        end, token = record.heard, None
-        while True:
-            page = await self._around.store.turns(record.id, RECOVERY_PAGE, token)
-            end = max([end, *(stored.turn.end for stored in page.items)])
-            token = page.next_token
-            if token is None:
-                return end
+
+async def _outcome(work: Coroutine[Any, Any, T]) -> T | Exception:
+    """A failure is a result here, because it must not end the TaskGroup."""
+    try:
+        return await work
+    except Exception as error:  # noqa: BLE001 - raised again where the client is answered
+        return error

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 
-from minuted_daemon.errors import DeviceError, MinutedError, NotFound, Rejected, StoreError, Unavailable
+from minuted_daemon.errors import DeviceError, MinutedError, NotFound, Rejected, StoreError, Unavailable, WrongState
 from minuted_daemon.service.standing import FELL_BACK
 
 FIRST_DELAY_S = 0.5
 LATER_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+CLOSED_DOOR_S = 4.8
+"""The longest wait where no connection came up: that costs nobody anything, and shows within 6 s when they can again."""
 HEALTHY_S = 60.0
 """A connection that lived so long refills the budget: the next failure is answered at once again."""
+RATE_LIMITED = "RATE_LIMITED"
 LONGEST_WISH_S = 3600.0
 """A vendor's `retry_after_s` beyond this is cut to it, so that a nonsense value cannot end a session's link."""
 JITTER = 0.25
@@ -19,7 +22,8 @@ class RetryPolicy:
     """Says how long to wait before the next attempt at one link.
 
     The first retry comes within a second, then 1, 2, 4, 8, 16 and at most 30 s, until a connection has been healthy
-    for a minute. There is no last attempt: a vendor may stay away for an hour.
+    for a minute; at most 6 s after an attempt that brought no connection. There is no last attempt: a vendor may stay
+    away for an hour.
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
@@ -45,8 +49,10 @@ class RetryPolicy:
             return 0.0  # the next attempt is the first at another engine
         if self._opened_s is not None and now_s - self._opened_s >= HEALTHY_S:
             self._failures = 0
-        self._opened_s = None
         delay_s = FIRST_DELAY_S if self._failures == 0 else LATER_DELAYS_S[min(self._failures, len(LATER_DELAYS_S)) - 1]
+        if self._opened_s is None and error.reason != RATE_LIMITED:
+            delay_s = min(delay_s, CLOSED_DOOR_S)
+        self._opened_s = None
         self._failures += 1
         delay_s = min(delay_s * (1.0 + JITTER * (2.0 * self._random() - 1.0)), LATER_DELAYS_S[-1])
         wish_s = error.retry_after_s if isinstance(error, Unavailable) else None
@@ -59,6 +65,6 @@ class RetryPolicy:
 
 def may_pass(error: MinutedError) -> bool:
     """Tell whether a session that could not be started may start later without anybody changing anything."""
-    if isinstance(error, NotFound):
-        return error.reason == "DEVICE_NOT_FOUND"
+    if isinstance(error, NotFound | WrongState):
+        return error.reason in ("DEVICE_NOT_FOUND", "DISK_FULL")
     return isinstance(error, DeviceError | StoreError)

@@ -71,9 +71,13 @@ class Ring:
         if self.highest is None or up_to > self.highest:
             self.highest = up_to
             self._waiting = {seq: change for seq, change in self._waiting.items() if seq > up_to}
-            self._first += len(self._changes) + 1
-            self._skipped_to = self._first
-            self._changes.clear()
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget the changes: readers that had not come so far must take them from the store, as they are now."""
+        self._first += len(self._changes) + 1
+        self._skipped_to = self._first
+        self._changes.clear()
 
     def at(self, position: int) -> StoredChange | Lost | None:
         """Give the change at a position, None at the end."""

@@ -12,6 +12,8 @@ from typing import Any
 
 import structlog
 
+from minuted_daemon.core.events import Redacted
+from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
     Health,
@@ -22,15 +24,19 @@ from minuted_daemon.core.records import (
     SessionState,
 )
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, seconds
-from minuted_daemon.errors import MinutedError, StoreError
-from minuted_daemon.ports import AudioBlock, CaptureHealth
+from minuted_daemon.errors import MinutedError, StoreError, WrongState
+from minuted_daemon.ports import MUTED, AudioBlock, CaptureHealth
+from minuted_daemon.service.coverage import open_claims
 from minuted_daemon.service.diarizer_link import DiarizerLink
 from minuted_daemon.service.intervals import IntervalLedger
 from minuted_daemon.service.links import CONNECTING, OFF, UP
 from minuted_daemon.service.merging import Merging
 from minuted_daemon.service.minutes import Minutes
 from minuted_daemon.service.parts import Parts, Surroundings
+from minuted_daemon.service.pausing import Pausing
+from minuted_daemon.service.resuming import AWAY, Resumed, replayed
 from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.settings import is_file
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
 from minuted_daemon.service.voice_memory import VoiceMemory
@@ -41,12 +47,15 @@ from minuted_daemon.service.writer import Writer
 # have empty rows; from every live state a way leads to FAILED and, through STOPPING, to STOPPED. How well a session
 # works is never a state: that is link health. proto/minuted/v1/sessions.proto names the same states.
 NEXT_STATES: Mapping[SessionState, frozenset[SessionState]] = {
-    SessionState.STARTING: frozenset({SessionState.RUNNING, SessionState.STOPPING, SessionState.FAILED}),
+    SessionState.STARTING: frozenset(
+        {SessionState.RUNNING, SessionState.PAUSED, SessionState.STOPPING, SessionState.FAILED}
+    ),
     SessionState.RUNNING: frozenset({SessionState.PAUSED, SessionState.STOPPING, SessionState.FAILED}),
     SessionState.PAUSED: frozenset({SessionState.RUNNING, SessionState.STOPPING, SessionState.FAILED}),
     SessionState.STOPPING: frozenset({SessionState.STOPPED, SessionState.FAILED}),
     SessionState.STOPPED: frozenset(),
     SessionState.FAILED: frozenset(),
+    SessionState.DELETED: frozenset(),
 }
 
 DRAIN_LIMIT_S = 20.0
@@ -58,21 +67,30 @@ FLUSH_SHARE = 0.15
 """The share of the drain limit that is kept for the store."""
 FORGET_AFTER = samples(600.0)
 """Settled turns are forgotten so long after they were frozen."""
+TOLD_LIMIT_S = 3.0
+"""How long whoever pauses or resumes a session waits until that is stored."""
+PAUSED = "PAUSED"
+"""The reason of the muted interval that a pause leaves."""
 INTERNAL_FAULT = ("INTERNAL_FAULT", "the session met an internal fault; see the daemon's log")
 
 
 class Session:
     """From an accepted start to its last record. `record` has been stored, in state STARTING."""
 
-    def __init__(self, record: SessionRecord, parts: Parts, around: Surroundings) -> None:
+    def __init__(
+        self, record: SessionRecord, parts: Parts, around: Surroundings, resumed: Resumed | None = None
+    ) -> None:
+        """`resumed`: what a session goes on from that was live when the daemon ended."""
         self._record = record
+        self._resumed = resumed
         self._parts = parts
         self._around = around
         self._log = structlog.get_logger().bind(session=record.name, session_id=record.id)
-        self._heard = Sample(0)
-        self._clock = WallClock()
+        self._heard = Sample(0) if resumed is None else resumed.heard
+        self._clock = WallClock(() if resumed is None else resumed.points)
         self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s)
         self._gaps = IntervalLedger(record.id, IntervalKind.GAP, around.new_id, self._clock.wall_s)
+        self._muted = IntervalLedger(record.id, IntervalKind.MUTED, around.new_id, self._clock.wall_s, told_after=0)
         self._lost = IntervalLedger(record.id, IntervalKind.LOST, around.new_id, self._clock.wall_s)
         self._writer = Writer(
             self._write,
@@ -90,6 +108,7 @@ class Session:
             lambda: self._fail(*INTERNAL_FAULT),
             self._log,
             lambda: 0.0 if parts.diarizer is None else parts.diarizer.capabilities.lag_s,
+            Sample(0) if resumed is None else resumed.merge.begin,
         )
         self._voices: VoiceMemory | None = None
         self._diarizing = self._transcribing = None
@@ -110,13 +129,17 @@ class Session:
                 parts.transcriber,
                 record.settings.languages,
                 parts.spool,
-                RetryPolicy(around.random),
+                lambda: RetryPolicy(around.random),
                 self._merging,
                 lambda link: self._set_links(transcriber=link),
                 self._log,
             )
             self._merging.submit = self._transcribing.submit
             self._links = replace(self._links, transcriber=CONNECTING)
+        paused = record.state is SessionState.PAUSED
+        self._pausing = Pausing(parts.capture, self._diarizing, is_file(record.settings.device), paused, self._log)
+        if paused:
+            self._links = replace(self._links, capture=OFF)
         self._stop_asked = asyncio.Event()
         self._ended = asyncio.Event()
         self._deadline_s: float | None = None
@@ -143,6 +166,11 @@ class Session:
         )
         return SessionView(record, links, self._heard)
 
+    def open_claims(self) -> list[Claim]:
+        """Give what the store cannot know of what became of the audio up to `view().heard`."""
+        growing = (self._gaps.growing, self._muted.growing, self._lost.growing)
+        return open_claims(self._merging.pending(self._heard), self._writer.unstored(), growing)
+
     @property
     def ended(self) -> bool:
         """True once the session is STOPPED or FAILED and stored so, or storing was given up."""
@@ -153,6 +181,49 @@ class Session:
         deadline_s = asyncio.get_running_loop().time() + limit_s
         self._deadline_s = deadline_s if self._deadline_s is None else min(self._deadline_s, deadline_s)
         self._stop_asked.set()
+
+    def wall_s(self, at: Sample) -> float:
+        """Give the wall time of a sample, seconds since 1970."""
+        return self._clock.wall_s(at)
+
+    def forget(self, start: Sample, end: Sample) -> None:
+        """Forget what was said in [start, end): nothing of it is settled or told any more."""
+        self._merging.redacted(Redacted(start, end))
+
+    async def pause(self) -> SessionView:
+        """Hear nothing from this call on; return once the source is released, and that is stored if the store works.
+
+        Raises WrongState (SESSION_ENDED).
+        """
+        async with self._pausing.changing:
+            self._must_go_on()
+            if self._record.state is not SessionState.PAUSED:
+                # Nothing is awaited before the source is told: PAUSED is never said of a session that hears.
+                self._set_state(SessionState.PAUSED)
+                self._set_links(capture=OFF)
+                await self._pausing.begin()
+            await self._writer.flush(TOLD_LIMIT_S)
+        return self.view()
+
+    async def resume(self) -> SessionView:
+        """Hear again; the view's capture link is UP once there is audio. A device that is away is waited for.
+
+        Raises WrongState (SESSION_ENDED).
+        """
+        async with self._pausing.changing:
+            self._must_go_on()
+            if self._record.state is SessionState.PAUSED:
+                self._set_state(SessionState.RUNNING)
+                self._set_links(capture=UP if is_file(self._record.settings.device) else CONNECTING)
+                await self._pausing.end()
+            await self._writer.flush(TOLD_LIMIT_S)
+        return self.view()
+
+    def _must_go_on(self) -> None:
+        if self._stop_asked.is_set() or self._record.state not in LIVE_STATES - {SessionState.STOPPING}:
+            name = self._record.name
+            message = f"the session {name} has ended, or is about to"
+            raise WrongState("SESSION_ENDED", message, session=name, session_id=self._record.id)
 
     async def wait_ended(self) -> None:
         """Return once `ended`."""
@@ -182,7 +253,7 @@ class Session:
             recognising = group.create_task(self._voices.run()) if self._voices else None
             diarizing = group.create_task(self._diarizing.run()) if self._diarizing else None
             transcribing = group.create_task(self._transcribing.run()) if self._transcribing else None
-            listening = group.create_task(self._listen())
+            listening = group.create_task(self._resume_and_listen())
             stopping = group.create_task(self._stop_asked.wait())
             try:
                 await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -201,9 +272,33 @@ class Session:
             finally:
                 await _cancelled(writing, recognising, diarizing, transcribing, listening, stopping)
 
+    async def _resume_and_listen(self) -> None:
+        if self._resumed is not None and self._parts.spool is not None:
+            try:
+                begin, end = self._resumed.merge.begin, self._resumed.heard
+                async for start, block in replayed(self._parts.spool, begin, end):
+                    self._merging.listened(Sample(start + BLOCK), self._parts.voice.observe(start, block.pcm))
+            except StoreError as error:
+                self._log.error("spool_not_read", reason=error.reason)
+        await self._listen()
+
+    def _note_absence(self, wall_s: float) -> None:
+        """The sample clock of a device ran on while the daemon was away: by wall time, in whole blocks."""
+        self._resumed = None
+        away = max(0, self._clock.sample_at(wall_s) - self._heard) // BLOCK * BLOCK
+        if away and not is_file(self._record.settings.device):
+            since, self._heard = self._heard, Sample(self._heard + away)
+            self._writer.put(self._gaps.add(since, self._heard, AWAY))
+            if self._parts.spool is not None:
+                self._parts.spool.skip(self._heard)
+        self._log.info("session_resumed", away_s=round(seconds(away), 1))
+        self._merging.missed(self._heard)
+
     async def _listen(self) -> None:
         try:
             async for item in self._parts.capture:
+                if isinstance(item, CaptureHealth) and self._pausing.on:
+                    continue  # told before the pause; how the source is after it is told anew
                 if isinstance(item, CaptureHealth):
                     self._set_links(capture=Link(item.health, item.reason, item.detail))
                     level = self._log.info if item.health is Health.UP else self._log.warning
@@ -219,6 +314,8 @@ class Session:
 
     def _take(self, block: AudioBlock) -> None:
         """Ten times a second for each session: keep it lean."""
+        if self._resumed is not None:
+            self._note_absence(block.wall_s)
         start, end = self._heard, Sample(self._heard + BLOCK)
         self._heard = end
         point = self._clock.observe(start, block.wall_s)
@@ -229,8 +326,10 @@ class Session:
                 self._set_links(capture=UP)
             self._set_state(SessionState.RUNNING)
         for hole in block.filled:
-            self._writer.put(self._gaps.add(Sample(start + hole.start), Sample(start + hole.end), hole.reason))
-        self._writer.put(self._gaps.passed(end))
+            where = Sample(start + hole.start), Sample(start + hole.end)
+            muted = hole.reason == MUTED
+            self._writer.put(self._muted.add(*where, PAUSED) if muted else self._gaps.add(*where, hole.reason))
+        self._writer.put([*self._gaps.passed(end), *self._muted.passed(end)])
         self._keep(block)
         if self._diarizing is not None:
             self._diarizing.hear(start, block.pcm)
@@ -246,22 +345,28 @@ class Session:
         spool = self._parts.spool
         if spool is None:
             return
-        needed_from = self._merging.retain_from
-        spool.release(needed_from)
-        oldest = max(spool.begin, needed_from)
         spool.append(block)
-        if spool.begin > oldest:
-            self._writer.put(self._lost.add(Sample(oldest), spool.begin, "SPOOL_FULL"))
-        else:
-            self._writer.put(self._lost.passed(spool.begin))
+        needed_from = self._merging.retain_from
+        spool.release(Sample(max(0, min(needed_from, self._heard - samples(self._parts.freeze_s)))))
+        losses = spool.take_losses()
+        for loss in losses:
+            if loss.end > needed_from:
+                start = Sample(max(loss.start, needed_from))
+                self._writer.put(self._lost.add(start, loss.end, loss.reason))
+        if losses:
+            self._merging.shed(spool.begin)
+        self._writer.put(self._lost.passed(spool.begin))
+        self._set_links(spool=spool.health)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
     def _begin_stop(self) -> None:
         if self._deadline_s is None:
             self._deadline_s = asyncio.get_running_loop().time() + DRAIN_LIMIT_S
-        self._writer.put([*self._gaps.close(), *self._lost.close()])
-        self._set_state(SessionState.STOPPING)
+        self._pausing.forget_rest()
+        self._writer.put([*self._gaps.close(), *self._muted.close(), *self._lost.close()])
+        if self._record.state is not SessionState.STOPPING:  # it is, if the daemon died while it was
+            self._set_state(SessionState.STOPPING)
 
     async def _hear_out(self, diarizing: "asyncio.Task[None] | None") -> None:
         """Let the diarizer finish. Session time stands still meanwhile, so that nothing is given up too early."""
@@ -326,10 +431,16 @@ class Session:
         return replace(self._record, diarizer_sent=diarizer_sent, transcriber_sent=transcriber_sent)
 
     def _set_links(
-        self, capture: Link | None = None, diarizer: Link | None = None, transcriber: Link | None = None
+        self,
+        capture: Link | None = None,
+        diarizer: Link | None = None,
+        transcriber: Link | None = None,
+        spool: Link | None = None,
     ) -> None:
         now = self._links
-        links = Links(capture or now.capture, diarizer or now.diarizer, transcriber or now.transcriber)
+        links = Links(
+            capture or now.capture, diarizer or now.diarizer, transcriber or now.transcriber, spool or now.spool
+        )
         if links != now:
             self._links = links
             self._around.hub.touch(self._record.id)

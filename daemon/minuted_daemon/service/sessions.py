@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from minuted_daemon.ports import Page
-from minuted_daemon.service.views import EngineInfo, SessionView, StartRequest
+from minuted_daemon.service.views import EngineInfo, Redaction, SessionView, StartRequest, Stretch
 
 
 class Sessions(Protocol):
@@ -29,8 +29,44 @@ class Sessions(Protocol):
         """
         ...
 
+    async def pause(self, key: str) -> SessionView:
+        """Capture nothing from now on, and return once the source is released; a paused session stays as it is.
+
+        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_ENDED).
+        """
+        ...
+
+    async def resume(self, key: str) -> SessionView:
+        """Capture again, as soon as the source gives audio; a session that is not paused stays as it is.
+
+        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_ENDED).
+        """
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove an ended session with all that belongs to it, and return once no trace of it is left.
+
+        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_LIVE), StoreError (what is left is done later).
+        """
+        ...
+
+    async def redact(self, key: str, stretch: Stretch) -> Redaction:
+        """Forget what was said in a stretch of a session, live or past, and return once no trace of it is left.
+
+        Raises NotFound (SESSION_NOT_FOUND), Invalid (NOTHING_TO_REDACT), StoreError (what is left is done later).
+        """
+        ...
+
     async def view(self, key: str) -> SessionView:
         """Give a session as it is now. Raises NotFound (SESSION_NOT_FOUND)."""
+        ...
+
+    async def view_with_coverage(self, key: str) -> SessionView:
+        """Give a session as it is now, and what became of its audio.
+
+        Takes the longer the more turns it has; without the coverage where the store cannot be read.
+        Raises NotFound (SESSION_NOT_FOUND).
+        """
         ...
 
     async def list(self, limit: int, token: str | None) -> Page[SessionView]:

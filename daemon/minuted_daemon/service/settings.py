@@ -30,6 +30,7 @@ def settings_of(
     transcriber = request.transcriber or preset.transcriber
     languages = request.languages or preset.languages
     fallback = request.fallback or preset.fallback
+    keep_audio = preset.keep_audio if request.keep_audio is None else request.keep_audio
 
     mistakes: dict[str, str] = {}
     if not is_session_name(request.name):
@@ -50,7 +51,7 @@ def settings_of(
         raise Invalid("INVALID_REQUEST", "; ".join(mistakes.values()), fields=",".join(mistakes))
 
     return SessionSettings(
-        device, diarizers.resolved(diarizer), transcribers.resolved(transcriber), tuple(languages), fallback
+        device, diarizers.resolved(diarizer), transcribers.resolved(transcriber), tuple(languages), fallback, keep_audio
     )
 
 

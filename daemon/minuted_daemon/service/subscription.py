@@ -1,11 +1,12 @@
 """One subscriber of the hub: replay from the store up to what is published, then live from the ring."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from minuted_daemon.core.records import Seq, SessionId, SessionRecord, StoredTurn
-from minuted_daemon.errors import Exhausted, RequestError
+from minuted_daemon.errors import Exhausted, NotFound, RequestError
 from minuted_daemon.service.ring import Lost
 from minuted_daemon.service.views import CaughtUp, Delivery, Heartbeat, PartialTurn, StoredChange, StoredItem
 
@@ -82,8 +83,12 @@ class Subscription:
             self._position = self._hub.ring.end
             return None
         items = await self._hub.store.changes(self._cursor, top, self._session_id, REPLAY_PAGE)
-        changes = [await self._change(item) for item in items]
-        self._cursor = changes[-1].seq if len(changes) == REPLAY_PAGE else top
+        changes = []
+        for item in items:
+            # Of a session that was deleted since they were read, only the deletion is told, and that comes later.
+            with contextlib.suppress(NotFound):
+                changes.append(await self._change(item))
+        self._cursor = _seq(items[-1]) if len(items) == REPLAY_PAGE else top
         for item in items:
             self._hub.supersede_partial(item)
         return [change for change in changes if self._takes(change.session_id, change.session_name)]
@@ -149,3 +154,7 @@ class Subscription:
             "the subscriber did not keep up and was cut off; subscribe again with the last seq received",
             examined_seq=str(self._cursor),
         )
+
+
+def _seq(item: StoredItem) -> Seq:
+    return item.turn.seq if isinstance(item, StoredTurn) else item.seq

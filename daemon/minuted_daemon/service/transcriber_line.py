@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minuted_daemon.core.events import Append, Clear, Commit, TextCompleted, TextFailed, TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples, seconds
-from minuted_daemon.errors import Unavailable
+from minuted_daemon.errors import StoreError, Unavailable
 from minuted_daemon.ports import Spool, TranscriberStream
 from minuted_daemon.service.links import deadline
 
@@ -33,7 +34,7 @@ Command = Append | Commit | Clear
 class TranscriberLine:
     """Takes commands without waiting and sends them in order. Nothing is sent unless `send` runs."""
 
-    def __init__(self, stream: TranscriberStream, spool: Spool, rate_hz: int) -> None:
+    def __init__(self, stream: TranscriberStream, spool: Spool) -> None:
         self.stream = stream
         self.idle = asyncio.Event()
         """Set while nothing waits, no utterance is open and no answer is owed."""
@@ -43,7 +44,6 @@ class TranscriberLine:
         self.begun: UtteranceId | None = None
         """The utterance that was begun here and is neither committed nor cleared."""
         self._spool = spool
-        self._rate_hz = rate_hz
         self._commands: deque[Command] = deque()
         self._waiting = asyncio.Event()
         self._ranges: list[Append] = []
@@ -91,7 +91,7 @@ class TranscriberLine:
     async def send(self) -> None:
         """Send what is submitted, until cancelled.
 
-        Raises Unavailable (SEND_STALLED), and what the stream raises.
+        Raises Unavailable (SEND_STALLED, or why the spool cannot be read), and what the stream raises.
         """
         while True:
             if not self._commands:
@@ -100,8 +100,9 @@ class TranscriberLine:
             if self._full:
                 raise Unavailable("SEND_STALLED", f"the transcriber let {QUEUE_COMMANDS} commands wait")
             command = self._commands.popleft()
+            audio = await self._audio(command)
             async with deadline(SEND_LIMIT_S, "SEND_STALLED", f"the transcriber took nothing for {SEND_LIMIT_S:.0f} s"):
-                await self._send(command)
+                await self._send(command, audio)
             self._note_idle()
 
     def _note(self, command: Command) -> None:
@@ -118,20 +119,27 @@ class TranscriberLine:
         else:
             self._ranges.append(command)
 
-    async def _send(self, command: Command) -> None:
-        utterance = command.utterance
+    async def _audio(self, command: Command) -> NDArray[np.int16]:
+        """Give what a command has to say, and put the rest of a long one back."""
         if isinstance(command, Append):
             middle = Sample(min(command.end, command.start + PIECE))
             if middle < command.end:
-                self._commands.appendleft(Append(utterance, middle, command.end))
+                self._commands.appendleft(replace(command, start=middle))
             await self._pace(middle - command.start)
-            await self.stream.append(utterance, self._spool.read(command.start, middle))
-        elif isinstance(command, Commit):
-            if command.pad > 0:
-                await self.stream.append(utterance, np.zeros(command.pad * self._rate_hz // RATE_HZ, np.int16))
-            await self.stream.commit(utterance)
-        else:
-            await self.stream.clear(utterance)
+            try:
+                return (await self._spool.read(command.start, middle, self.stream.rate_hz)).pcm
+            except StoreError as error:
+                raise Unavailable(error.reason, error.message) from error
+        pad = command.pad if isinstance(command, Commit) else 0
+        return np.zeros(pad * self.stream.rate_hz // RATE_HZ, np.int16)
+
+    async def _send(self, command: Command, audio: NDArray[np.int16]) -> None:
+        if len(audio):
+            await self.stream.append(command.utterance, audio)
+        if isinstance(command, Commit):
+            await self.stream.commit(command.utterance)
+        elif isinstance(command, Clear):
+            await self.stream.clear(command.utterance)
 
     async def _pace(self, count: int) -> None:
         now_s = asyncio.get_running_loop().time()

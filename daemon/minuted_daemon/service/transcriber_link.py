@@ -1,221 +1,82 @@
-"""A session's link to its transcriber: the merger's commands out, texts in, over one connection after another.
+"""A session's link to its transcriber: the merger's commands out, texts in, over as many connections as it takes.
 
-Nothing is dropped here. A connection is renewed before the vendor ends it: from then on new utterances begin on the
-fresh one, while the old one still hears out the utterance that was begun on it and answers what it owes. When the
-connection breaks that new utterances go to, the merger is told and asks again for all that is unanswered.
+What is said now has a connection for the session's whole life. What makes up for an outage goes over another one beside
+it, made when it is needed, so that neither the past nor what may go wrong with it holds up the present. How connections
+follow each other is transcriber_track.py's.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Protocol
 
 import structlog
 
-from minuted_daemon.core.events import (
-    Append,
-    TextFailed,
-    TextGrew,
-    TranscriberEvent,
-    TranscriberLost,
-    TranscriberReady,
-    TranscriberRefused,
-    UtteranceId,
-)
+from minuted_daemon.core.events import Append, TranscriberLost, TranscriberRefused, UtteranceId
 from minuted_daemon.core.records import Link
-from minuted_daemon.errors import Rejected, Unavailable, VendorError
 from minuted_daemon.ports import Spool, Transcriber
-from minuted_daemon.service.links import UP, deadline, keep_connected, one_fault
+from minuted_daemon.service.links import UP, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
-from minuted_daemon.service.transcriber_line import Command, TranscriberLine
+from minuted_daemon.service.transcriber_line import Command
+from minuted_daemon.service.transcriber_track import TranscriberTrack, TranscriptionSink
 
-OPEN_LIMIT_S = 25.0
-RENEW_MARGIN_S = 300.0
-"""A connection is renewed so long before its end, or a quarter of its lifetime if that is shorter."""
-SHORTEST_LIFETIME_S = 2.0
-"""A connection that is said to end sooner is not renewed but left to its end: such a renewal would be a storm."""
-RENEW_AGAIN_S = 10.0
-"""After a renewal that failed, or a quarter of the margin if that is shorter."""
-LAST_CALL_S = 15.0
-"""So long before the end of the connection, or a quarter of what it has left when it is renewed, an utterance that is
-still open on it begins again on the fresh one. What was committed may be answered to the very end."""
-ANSWER_S = 2.0
-"""So long an answer takes at most, as a rule: what could only be committed later than that would be asked for twice."""
-
-
-class TranscriptionSink(Protocol):
-    """Who wants to know."""
-
-    def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
-        """The transcriber said something, or its connection changed."""
-        ...
+REST_S = 30.0
+"""The connection that makes up for outages is closed after so long without work."""
 
 
 class TranscriberLink:
-    """Keeps one transcriber connected for one session, and renews the connection before the vendor ends it."""
+    """Keeps one transcriber connected for one session, and renews each connection before the vendor ends it."""
 
     def __init__(
         self,
         transcriber: Transcriber,
         languages: Sequence[str],
         spool: Spool,
-        policy: RetryPolicy,
+        policy: Callable[[], RetryPolicy],
         sink: TranscriptionSink,
         report: Callable[[Link], None],
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        """`report` hears of every change of this link's health."""
-        self._transcriber = transcriber
-        self._languages = languages
-        self._spool = spool
+        """`policy` makes a fresh one for each connection that is kept; `report` hears of every change of the first."""
+        self._first = TranscriberTrack(transcriber, languages, spool, sink, log)
+        self._beside = TranscriberTrack(transcriber, languages, spool, sink, log, makes_up=True, rest_s=REST_S)
         self._policy = policy
         self._sink = sink
         self._report = report
         self._log = log
-        self._line: TranscriberLine | None = None  # where utterances begin
-        self._retiring: list[TranscriberLine] = []
-        self._begun_again: set[UtteranceId] = set()  # with no word of the second attempt yet
+        self._made_up: UtteranceId | None = None  # the last one that was begun beside
 
     def submit(self, command: Command) -> None:
-        """Hand over the next command; never waits. Without a connection it is void, as the merger knows by then."""
-        if not isinstance(command, Append):
-            self._begun_again.discard(command.utterance)
-        line = next((line for line in self._retiring if line.begun == command.utterance), self._line)
-        if line is not None:
-            line.submit(command)
+        """Hand over the next command; never waits. Without a connection it is void, as the merger is told."""
+        if isinstance(command, Append) and command.makes_up:
+            self._made_up = command.utterance
+        (self._beside if command.utterance == self._made_up else self._first).submit(command)
 
     async def run(self) -> None:
         """Stay connected until cancelled, or until the transcriber refuses for good."""
-        if not await keep_connected("transcriber", self._connections, self._policy, self._report, self._log):
-            self._sink.transcribed(TranscriberRefused())
+        policy = self._policy()
 
-    async def _open(self) -> TranscriberLine:
-        async with deadline(
-            OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
-        ):
-            stream = await self._transcriber.open(self._languages)
-        return TranscriberLine(stream, self._spool, self._transcriber.capabilities.rate_hz)
+        def opened() -> None:
+            policy.opened(asyncio.get_running_loop().time())
+            self._report(UP)
 
-    async def _connections(self) -> None:
-        """One connection and those that replace it without a break."""
-        line = self._line = await self._open()
-        self._sink.transcribed(TranscriberReady())
-        self._policy.opened(asyncio.get_running_loop().time())
-        self._report(UP)
-        try:
-            async with one_fault() as group:
-                group.create_task(self._serve(line))
-                group.create_task(self._renew(line, group))
-        except Exception:
-            self._lose()
-            raise
-        finally:
-            self._line = None
-            self._retiring.clear()
+        async with one_fault() as group:
+            making_up = group.create_task(self._make_up())
+            await keep_connected("transcriber", lambda: self._first.connect(opened), policy, self._report, self._log)
+            making_up.cancel()
+        self._sink.transcribed(TranscriberRefused())
 
-    async def _serve(self, line: TranscriberLine) -> None:
-        """Send and receive until the line breaks or, once superseded, has nothing left to do."""
-        try:
-            async with one_fault() as group:
-                group.create_task(line.send())
-                group.create_task(self._receive(line))
-                group.create_task(self._retire(line))
-        except _Retired:
-            self._hand_over(line)
-        except Exception as error:
-            if line is self._line:
-                # Told at once: closing may take its time.
-                self._lose()
-            if not isinstance(error, VendorError) or line not in self._retiring:
-                raise
-            self._log.warning("superseded_link_lost", role="transcriber", reason=error.reason)
-            self._hand_over(line)
-        finally:
-            await line.stream.close()
-
-    async def _receive(self, line: TranscriberLine) -> None:
-        async for event in line.stream.events():
-            line.answered(event)
-            if isinstance(event, TextGrew) and event.utterance in self._begun_again:
-                self._begun_again.discard(event.utterance)
-                event = replace(event, replaces=True)  # what the first attempt said is said again
-            self._sink.transcribed(event)
-        raise Unavailable("STREAM_ENDED", "the transcriber ended the connection")
-
-    async def _renew(self, line: TranscriberLine, group: asyncio.TaskGroup) -> None:
-        """Replace each line in time by a fresh one."""
-        while (fresh := await self._successor(line)) is not None:
-            self._log.info("link_renewed", role="transcriber", in_mid_turn=line.begun is not None, owed=len(line.owed))
-            self._retiring.append(line)
-            self._line = fresh
-            line.superseded.set()
-            group.create_task(self._serve(fresh))
-            line = fresh
-
-    async def _successor(self, line: TranscriberLine) -> TranscriberLine | None:
-        """Wait until the line is to be renewed, and give the fresh one; None if it cannot be."""
-        lifetime_s = line.stream.expires_in_s
-        if lifetime_s is None or lifetime_s < SHORTEST_LIFETIME_S:
-            return None
-        margin_s = min(RENEW_MARGIN_S, lifetime_s / 4)
-        await asyncio.sleep(lifetime_s - margin_s)
+    async def _make_up(self) -> None:
+        """Have a connection beside the first one whenever there is something to make up for."""
         while True:
-            try:
-                return await self._open()
-            except Rejected as refusal:
-                # The present connection still serves; its end will show whether the refusal was meant.
-                self._log.warning("renewal_refused", role="transcriber", reason=refusal.reason)
-                return None
-            except VendorError as error:
-                self._log.warning("renewal_failed", role="transcriber", reason=error.reason)
-                await asyncio.sleep(min(RENEW_AGAIN_S, margin_s / 4))
+            await self._beside.wanted.wait()
+            # What was asked for so far went nowhere.
+            self._sink.transcribed(TranscriberLost(makes_up=True))
+            policy = self._policy()
 
-    async def _retire(self, line: TranscriberLine) -> None:
-        """Wait until the line is superseded and has nothing left to do, or no time left to do it; then raise."""
-        await line.superseded.wait()
-        left_s = line.stream.expires_in_s
-        if not await _idle(line, None if left_s is None else left_s - _last_call_s(left_s)):
-            self._begin_again(line)
-            await _idle(line, line.stream.expires_in_s)
-        raise _Retired
+            def opened(policy: RetryPolicy = policy) -> None:
+                policy.opened(asyncio.get_running_loop().time())
 
-    def _begin_again(self, line: TranscriberLine) -> None:
-        """Move the utterance that is open on a superseded line to the one that utterances begin on now."""
-        # Only one utterance is open at a time, so the fresh line has none of its own yet.
-        for stretch in line.let_go():
-            self._begun_again.add(stretch.utterance)
-            if self._line is not None:
-                self._line.submit(stretch)
-
-    def _hand_over(self, line: TranscriberLine) -> None:
-        """A superseded line is over: what it has not finished is to be done again."""
-        if line not in self._retiring or self._line is None:
-            return
-        self._retiring.remove(line)
-        self._begin_again(line)
-        for utterance in line.owed:
-            self._sink.transcribed(TextFailed(utterance, "CONNECTION_ENDED"))
-
-    def _lose(self) -> None:
-        if self._line is not None:
-            self._line = None
-            self._retiring.clear()
-            self._begun_again.clear()
-            self._sink.transcribed(TranscriberLost())
-
-
-class _Retired(Exception):
-    """A superseded line has nothing left to do, or no time left to do it."""
-
-
-def _last_call_s(left_s: float) -> float:
-    return min(LAST_CALL_S, max(left_s / 4, min(ANSWER_S, left_s / 2)))
-
-
-async def _idle(line: TranscriberLine, within_s: float | None) -> bool:
-    try:
-        async with asyncio.timeout(within_s):
-            await line.idle.wait()
-    except TimeoutError:
-        return False
-    return True
+            if not await keep_connected(
+                "transcriber_beside", lambda: self._beside.connect(opened), policy, lambda _: None, self._log
+            ):
+                self._sink.transcribed(TranscriberRefused(makes_up=True))
+                return

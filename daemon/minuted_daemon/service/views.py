@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from minuted_daemon.core.ledger import Coverage
 from minuted_daemon.core.records import (
+    Health,
     IntervalRecord,
     Link,
     Seq,
@@ -24,24 +26,51 @@ class StartRequest:
     transcriber: str = ""
     languages: tuple[str, ...] = ()
     fallback: str = ""
+    keep_audio: bool | None = None  # None: as configured
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The health of a live session's three links."""
+    """The health of a live session's links: to its three partners, and to the disk that its audio goes to."""
 
     capture: Link
     diarizer: Link
     transcriber: Link
+    spool: Link = Link(Health.OFF)  # noqa: RUF009  frozen
 
 
 @dataclass(frozen=True, slots=True)
 class SessionView:
-    """A session as it is now. `links` is None once it has ended; `heard` is how far its sample clock has run."""
+    """A session as it is now. `links` is None once it has ended; `heard` is how far its sample clock has run.
+
+    `coverage` is there where it was asked for, and adds up to `heard`.
+    """
 
     record: SessionRecord
     links: Links | None
     heard: Sample
+    coverage: Coverage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Either the `last` samples of a session as it is now, or what lies from `start` on and before `end`.
+
+    No `end`: up to now.
+    """
+
+    last: int | None = None
+    start: Sample = Sample(0)  # noqa: RUF009  a NewType
+    end: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What a redaction left: nothing of [start, end), which may be more than was asked for, and `turns` changed."""
+
+    start: Sample
+    end: Sample
+    turns: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """The map from samples to wall time: the only place where the sample clock and the room's clock meet."""
 
 from collections import deque
+from collections.abc import Sequence
 
 from minuted_daemon.core.records import WallPoint
-from minuted_daemon.core.samples import Sample, seconds
+from minuted_daemon.core.samples import Sample, samples, seconds
 
 DRIFT_S = 0.020
 """Drift between the map and a block's wall time that is put into the map."""
@@ -15,8 +16,9 @@ KEPT_POINTS = 512
 class WallClock:
     """A session's map from samples to wall time, made of points; between and behind them the rate is nominal."""
 
-    def __init__(self) -> None:
-        self._points: deque[WallPoint] = deque(maxlen=KEPT_POINTS)
+    def __init__(self, points: Sequence[WallPoint] = ()) -> None:
+        """`points`: those of a session that goes on."""
+        self._points: deque[WallPoint] = deque(points, maxlen=KEPT_POINTS)
         self._drifted = 0
 
     def observe(self, at: Sample, wall_s: float) -> WallPoint | None:
@@ -30,6 +32,13 @@ class WallClock:
         point = WallPoint(at, wall_s)
         self._points.append(point)
         return point
+
+    def sample_at(self, wall_s: float) -> Sample:
+        """Give the sample at a wall time behind the last point, as the map stands; 0 without any point."""
+        if not self._points:
+            return Sample(0)
+        last = self._points[-1]
+        return Sample(last.at + samples(wall_s - last.wall_s))
 
     def wall_s(self, at: Sample) -> float:
         """Give the wall time of a sample, seconds since 1970; 0.0 before anything was observed."""

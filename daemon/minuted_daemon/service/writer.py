@@ -6,7 +6,7 @@ and intervals go (counted and logged), speakers and sessions never do.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import structlog
 
@@ -41,6 +41,7 @@ class Writer:
         self._log = log
         self._max_waiting = max_waiting
         self._batches: deque[tuple[Record, ...]] = deque()
+        self._under_way: Sequence[tuple[Record, ...]] = ()
         self._points: list[WallPoint] = []
         self._waiting = 0
         self._shed = 0
@@ -52,6 +53,11 @@ class Writer:
     def waiting(self) -> int:
         """Records not stored yet."""
         return self._waiting
+
+    def unstored(self) -> Iterator[Record]:
+        """Everything that was put and may not be stored yet, in order."""
+        for batch in (*self._under_way, *self._batches):
+            yield from batch
 
     def put(self, records: Sequence[Record]) -> None:
         """Have these stored in one transaction, behind all that was put before. Never waits."""
@@ -82,12 +88,13 @@ class Writer:
         """Store what is put, until cancelled."""
         failures = 0
         while True:
+            self._under_way = ()
             if not self._batches and not self._points:
                 self._wake.clear()
                 self._flushed.set()
                 await self._wake.wait()
             # After a failure one batch at a time, so that one that cannot be stored does not hold up the others' luck.
-            batches = self._take(1 if failures else MAX_TRANSACTION)
+            batches = self._under_way = self._take(1 if failures else MAX_TRANSACTION)
             try:
                 await self._store(batches)
             except StoreError as error:
@@ -132,6 +139,7 @@ class Writer:
         return batches
 
     def _put_back(self, batches: Sequence[tuple[Record, ...]]) -> None:
+        self._under_way = ()
         self._batches.extendleft(reversed(batches))
         self._waiting += sum(map(len, batches))
 

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -14,17 +15,33 @@ def block(number: int) -> AudioBlock:
     return AudioBlock(np.full(1600, number, np.int16), np.full(2400, number, np.int16), 1_000 + number * 0.1)
 
 
-@pytest.fixture
-def released() -> list[BufferedStream]:
-    return []
+class FakeOwner:
+    """A device that notes what its streams asked; `down` is what it says to one that goes on."""
+
+    def __init__(self) -> None:
+        self.released: list[BufferedStream] = []
+        self.pauses = 0
+        self.down: CaptureHealth | None = None
+
+    async def detach(self, stream: BufferedStream) -> None:
+        self.released.append(stream)
+
+    async def pause(self) -> None:
+        self.pauses += 1
+
+    def resume(self, stream: BufferedStream) -> None:
+        if self.down is not None:
+            stream.put(self.down)
 
 
 @pytest.fixture
-async def stream(released: list[BufferedStream]) -> BufferedStream:
-    async def release(stream: BufferedStream) -> None:
-        released.append(stream)
+def owner() -> FakeOwner:
+    return FakeOwner()
 
-    return BufferedStream(release)
+
+@pytest.fixture
+async def stream(owner: FakeOwner) -> BufferedStream:
+    return BufferedStream(owner)
 
 
 async def take(stream: BufferedStream, count: int) -> list[AudioBlock | CaptureHealth]:
@@ -84,9 +101,7 @@ async def test_a_cancelled_read_loses_nothing(stream: BufferedStream) -> None:
     assert item.pcm[0] == 7
 
 
-async def test_closing_ends_a_waiting_reader_and_releases_once(
-    stream: BufferedStream, released: list[BufferedStream]
-) -> None:
+async def test_closing_ends_a_waiting_reader_and_releases_once(stream: BufferedStream, owner: FakeOwner) -> None:
     async def read() -> list[AudioBlock | CaptureHealth]:
         return [item async for item in stream]
 
@@ -96,10 +111,72 @@ async def test_closing_ends_a_waiting_reader_and_releases_once(
         await stream.close()
         await stream.close()
     assert task.result() == []
-    assert released == [stream]
+    assert owner.released == [stream]
 
 
 async def test_a_failure_of_the_device_thread_reaches_the_reader(stream: BufferedStream) -> None:
     stream.end(DeviceError("DEVICE_FAILED", "gone"))
     with pytest.raises(DeviceError):
         await anext(stream)
+
+
+async def test_nothing_captured_in_a_pause_is_given(stream: BufferedStream, owner: FakeOwner) -> None:
+    stream.put(block(1))
+    await stream.pause()
+    stream.put(block(2))
+    stream.put(CaptureHealth(Health.DOWN, "DEVICE_SILENT"))
+    stream.put(block(3))
+    before, *during = await take(stream, 3)
+    assert isinstance(before, AudioBlock)
+    assert before.pcm[0] == 1
+    assert owner.pauses == 1
+    for number, item in enumerate(during, 2):
+        assert isinstance(item, AudioBlock)
+        assert item.filled == (Filled(0, 1600, "MUTED"),)
+        assert not item.pcm.any()
+        assert not item.wide.any()
+        assert item.wall_s == block(number).wall_s
+
+
+async def test_after_a_pause_up_comes_before_the_first_block_captured_since(stream: BufferedStream) -> None:
+    await stream.pause()
+    await stream.resume()
+    resumed_s = time.time()
+
+    def late(offset_s: float, *filled: Filled) -> AudioBlock:
+        return AudioBlock(np.ones(1600, np.int16), np.ones(2400, np.int16), resumed_s + offset_s, filled)
+
+    stream.put(late(-0.3))
+    stream.put(late(-0.05))
+    stream.put(late(0.05, Filled(0, 1600, "DEVICE_OPENING")))
+    stream.put(late(0.15, Filled(0, 10, "DEVICE_GAP")))
+    stream.put(late(0.25))
+    muted, partly, opening, up, heard, more = await take(stream, 6)
+    for item in (muted, partly):
+        assert isinstance(item, AudioBlock)
+        assert item.filled == (Filled(0, 1600, "MUTED"),)
+    assert isinstance(opening, AudioBlock)
+    assert opening.filled[0].reason == "DEVICE_OPENING"
+    assert up == CaptureHealth(Health.UP)
+    assert isinstance(heard, AudioBlock)
+    assert isinstance(more, AudioBlock)
+    assert heard.pcm.all()
+
+
+async def test_a_stream_that_goes_on_without_its_device_is_told(stream: BufferedStream, owner: FakeOwner) -> None:
+    owner.down = CaptureHealth(Health.DOWN, "DEVICE_ENDED")
+    await stream.pause()
+    await stream.resume()
+    await stream.resume()
+    stream.put(CaptureHealth(Health.UP))
+    assert await take(stream, 2) == [owner.down, CaptureHealth(Health.UP)]
+
+
+async def test_a_clock_set_forward_in_a_pause_mutes_nothing_for_ever(stream: BufferedStream) -> None:
+    await stream.pause()
+    await stream.resume()
+    stream.put(block(1))
+    up, heard = await take(stream, 2)
+    assert up == CaptureHealth(Health.UP)
+    assert isinstance(heard, AudioBlock)
+    assert heard.pcm[0] == 1

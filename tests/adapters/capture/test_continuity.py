@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minuted_daemon.adapters.capture.callbacks import Callback, GapDetector, StreamClock
 from minuted_daemon.adapters.capture.continuity import Continuity, Item
 from minuted_daemon.adapters.capture.render import Rendered, Silence
 from minuted_daemon.adapters.capture.wire import Captured
 from minuted_daemon.core.records import Health
+from minuted_daemon.core.samples import Sample
 from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled
+from minuted_daemon.service.wall_clock import WallClock
 
 LATENCY_S = 0.2
 WALL_S = 1_700_000_000.0
@@ -110,6 +113,96 @@ def test_nothing_is_due_before_the_first_audio() -> None:
     line = Continuity()
     assert line.next_deadline() is None
     assert line.advance(1e9) == []
+
+
+def test_a_line_may_begin_without_its_device() -> None:
+    source = Source()
+    source.line.begin(100.0, WALL_S)
+    source.items += source.line.lose("DEVICE_ABSENT", "")
+    source.items += source.line.advance(104.0)
+    assert [block.filled[0].reason for block in source.blocks()] == ["DEVICE_ABSENT"] * 30
+    source.block(0, 0, 104.5)
+    assert source.healths() == [Health.DOWN, Health.UP]
+    assert source.heard() == [*[-1] * 45, 0]
+    assert source.blocks()[44].wall_s == pytest.approx(WALL_S + 4.4)
+    source.items += source.line.lose("WORKER_FAILED", "")
+    source.items += source.line.advance(106.0)
+    assert source.blocks()[-1].filled[0].reason == "DEVICE_LOST"
+
+
+def test_a_line_at_rest_is_silence_in_real_time_and_misses_nothing() -> None:
+    source = Source()
+    for index in range(10):
+        source.block(0, index, 100 + index * 0.1)
+    source.line.rest()
+    source.items += source.line.advance(111.0)
+    assert len(source.blocks()) == 110
+    assert source.healths() == []
+    source.line.wake(111.0, patience_s=4.0)
+    source.items += source.line.advance(112.55)
+    assert source.blocks()[-1].filled[0].reason == "DEVICE_OPENING"
+    source.block(1, 0, 112.5)
+    assert source.healths() == []
+    assert source.heard()[110:] == [*[-1] * 15, 1_000]
+    walls = [block.wall_s for block in source.blocks()]
+    assert np.diff(walls) == pytest.approx(0.1, abs=1e-3)
+
+
+def test_a_device_that_does_not_come_back_after_a_rest_is_missed_in_time() -> None:
+    source = Source()
+    source.block(0, 0, 100.0)
+    source.line.rest()
+    source.line.wake(200.0, patience_s=4.0)
+    source.items += source.line.advance(203.9)
+    assert source.healths() == []
+    source.items += source.line.advance(204.1)
+    assert source.healths() == [Health.DOWN]
+
+
+def test_a_device_lost_before_a_rest_counts_as_new_after_it() -> None:
+    source = Source()
+    source.block(0, 0, 100.0)
+    source.items += source.line.lose("DEVICE_ENDED", "")
+    source.line.rest()
+    source.line.wake(200.0, patience_s=4.0)
+    source.items += source.line.lose("DEVICE_FAILED", "")
+    assert source.healths() == [Health.DOWN, Health.DOWN]
+
+
+@pytest.mark.parametrize("reason", ["DEVICE_MOVED", "DEFAULT_CHANGED"])
+def test_the_silence_after_a_move_says_so(reason: str) -> None:
+    source = Source()
+    source.block(0, 0, 100.0)
+    source.items += source.line.lose(reason, "")
+    source.block(1, 0, 101.0)
+    source.items += source.line.lose("WORKER_FAILED", "")
+    source.block(2, 0, 102.0)
+    reasons = [block.filled[0].reason for block in source.blocks() if block.filled]
+    assert reasons == [reason] * 9 + ["DEVICE_LOST"] * 9
+
+
+@pytest.mark.parametrize("ppm", [200, -200])
+def test_a_clock_error_over_an_hour_moves_the_wall_time_and_nothing_else(ppm: int) -> None:
+    """With the callbacks of a sound server, up to 30 ms late, through all that looks at time."""
+    rate_hz, frames, speed = 48_000, 4_800, 1 + ppm * 1e-6
+    gaps, clock, line, wall = GapDetector(rate_hz), StreamClock(rate_hz, knows_age=False), Continuity(), WallClock()
+    late_s = np.random.default_rng(ppm % 1_000).uniform(0, 0.03, 36_000)
+    worst_s = 0.0
+    for index in range(36_000):
+        captured_s = index * 0.1 / speed  # the true time of the block's first sample
+        now = captured_s + 0.1 / speed + float(late_s[index])
+        callback = Callback(b"", frames, index * 0.1 / speed, 0.0, now)
+        assert gaps.observe(callback, clock.late_s(callback, index * frames)) == 0
+        clock.observe(callback, index * frames)
+        block = Rendered(index, np.zeros(1600, np.int16), np.zeros(2400, np.int16))
+        monotonic_s = clock.monotonic_s(index * 0.1)
+        assert line.advance(now) == []
+        (item,) = line.feed(0, Captured(block, monotonic_s, WALL_S + monotonic_s), now)
+        assert isinstance(item, AudioBlock)
+        assert not item.filled
+        wall.observe(Sample(index * 1600), item.wall_s)
+        worst_s = max(worst_s, abs(wall.wall_s(Sample(index * 1600)) - WALL_S - captured_s))
+    assert worst_s < 0.1
 
 
 def test_a_clock_that_is_set_is_followed_and_a_wobble_is_not() -> None:

@@ -7,8 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,75 +15,9 @@ import pytest
 from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError, NotFound
-from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream, Filled
+from minuted_daemon.ports import Filled
 from tests.rig.fixtures import Rig
-
-RAMP = 32_768
-
-
-async def take(stream: CaptureStream, count: int) -> list[AudioBlock]:
-    """Take that many blocks, leaving out health."""
-    blocks: list[AudioBlock] = []
-    async for item in stream:
-        if isinstance(item, AudioBlock):
-            blocks.append(item)
-            if len(blocks) == count:
-                break
-    return blocks
-
-
-async def take_until(stream: CaptureStream, health: Health) -> tuple[list[AudioBlock], CaptureHealth]:
-    """Take blocks up to a change of health."""
-    blocks: list[AudioBlock] = []
-    async for item in stream:
-        if isinstance(item, CaptureHealth):
-            if item.health is health:
-                return blocks, item
-        else:
-            blocks.append(item)
-    raise AssertionError("the stream ended")
-
-
-def workers_of(parent: int) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            status = (folder / "stat").read_text().rpartition(")")[2].split()
-            command = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(status[1]) == parent and status[0] != "Z" and b"capture.worker" in command:
-            found.append(int(folder.name))
-    return found
-
-
-@asynccontextmanager
-async def responsive_loop() -> AsyncIterator[None]:
-    """Check that the event loop is never held up by 100 ms (but for a single hiccup of the machine)."""
-    late: list[float] = [0.0]
-
-    async def beat() -> None:
-        while True:
-            before = time.monotonic()
-            await asyncio.sleep(0.02)
-            late.append(time.monotonic() - before - 0.02)
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(beat())
-        yield
-        task.cancel()
-    assert sorted(late)[-2:][0] < 0.1
-
-
-def assert_ramp(samples: Sequence[np.ndarray], step: int) -> None:
-    """Every sample of the device's ramp is there: it rises by `step`, but for where it starts anew."""
-    heard = np.concatenate(samples).astype(np.int64)
-    ideal = heard[200] + step * (np.arange(len(heard)) - 200)
-    clear = (ideal % RAMP > 100 * step) & (ideal % RAMP < RAMP - 100 * step)
-    clear[:100] = False
-    off = (heard - ideal)[clear] % RAMP
-    assert np.minimum(off, RAMP - off).max() <= 2
-    assert clear.sum() > 0.8 * len(heard)
+from tests.rig.hearing import assert_ramp, responsive_loop, take, take_until, workers_of
 
 
 async def test_inputs_are_listed_under_their_names(rig: Rig, capture: MachineCapture) -> None:
@@ -133,6 +65,7 @@ async def test_another_rate_and_two_channels(rig: Rig, capture: MachineCapture) 
     assert np.median(np.diff(heard)) == pytest.approx(44_100 / 16_000, abs=0.5)
 
 
+@pytest.mark.e2e
 async def test_an_unplugged_device_is_replaced_by_silence_in_real_time_and_comes_back(
     rig: Rig, capture: MachineCapture
 ) -> None:
@@ -160,6 +93,7 @@ async def test_an_unplugged_device_is_replaced_by_silence_in_real_time_and_comes
     assert walls[-1] - walls[0] == pytest.approx(0.1 * (len(walls) - 1), abs=0.5)
 
 
+@pytest.mark.e2e
 async def test_a_short_freeze_is_a_gap_of_its_own_length(rig: Rig, capture: MachineCapture) -> None:
     stream = await capture.open("usb0")
     await take(stream, 30)

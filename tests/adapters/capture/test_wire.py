@@ -3,7 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minuted_daemon.adapters.capture.assignment import (
+    Assignment,
+    Opened,
+    pack_assignment,
+    pack_opened,
+    unpack_assignment,
+)
 from minuted_daemon.adapters.capture.faults import Fault, pack_fault
+from minuted_daemon.adapters.capture.naming import ListedInput, NamedInput
 from minuted_daemon.adapters.capture.render import Rendered, Silence
 from minuted_daemon.adapters.capture.wire import Captured, Unpacker, pack_captured
 
@@ -34,9 +42,22 @@ def test_messages_survive_the_pipe_in_any_pieces(
     assert np.array_equal(captured.block.wide, wide)
 
 
+@pytest.mark.parametrize("home", ["", "alsa_input.usb-Acme_Ünit-00.mono"])
+def test_what_was_opened_is_told(home: str) -> None:
+    listed = ListedInput(3, "Ünit: USB Audio (hw:1,0)", "ALSA", 2, 44_100, False)
+    opened = Opened(NamedInput("unit@1-2", "unit", "1-2", listed, 2, 44_100, is_server=False), home)
+    assert list(Unpacker().feed(pack_opened(opened))) == [opened]
+
+
+def test_an_assignment_survives_the_command_line() -> None:
+    assignment = Assignment("Raum 1", port="1-2", home="desk", follows=True)
+    assert unpack_assignment(pack_assignment(assignment)) == assignment
+
+
 @pytest.mark.parametrize(
-    "nonsense", [b"?\x00\x00\x00\x00", b"B\xff\xff\xff\xff", b"B\x02\x00\x00\x00ab", b"ALSA lib pcm.c"]
+    "nonsense",
+    [b"?\x00\x00\x00\x00", b"O\x02\x00\x00\x00{}", b"B\xff\xff\xff\xff", b"B\x02\x00\x00\x00ab", b"ALSA lib pcm.c"],
 )
 def test_nonsense_is_noticed(nonsense: bytes) -> None:
-    with pytest.raises(ValueError, match=r"frame|block"):
+    with pytest.raises(ValueError, match=r"frame|block|opened"):
         list(Unpacker().feed(nonsense))

@@ -1,10 +1,8 @@
 import asyncio
 import contextlib
-import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,22 +86,11 @@ async def test_a_full_database_is_told_and_room_lets_it_go_on(path: Path) -> Non
     big, small = await write_together(store, [[turn(2000, text=LONG)], [turn(2001)]])
     assert isinstance(big, StoreError)
     assert small == [stored + 2]
-    for connection in opened[1:]:
+    for connection in opened[-2:]:
         connection.execute("PRAGMA max_page_count = 100000")
     assert [record.seq for record in await store.write([turn(2000, text=LONG)])] == [stored + 3]
     assert len((await store.turns(SESSION, 3000, None)).items) == stored + 2
     await store.close()
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ("mount", "-t", "tmpfs", "-o", "size=2m", "none", str(folder))
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("needs the right to mount")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 async def test_a_full_disk_is_told_and_room_lets_it_go_on(small_disk: Path) -> None:

@@ -99,7 +99,7 @@ async def test_another_programs_database_is_refused_and_left_alone(path: Path) -
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("bookmarks",)]
 
 
-@pytest.mark.parametrize("rubbish", [b"Dear diary, " * 1000, b"SQLite format 3\0" + b"\xa5" * 5000, b"x"])
+@pytest.mark.parametrize("rubbish", [b"Dear diary, " * 1000, b"SQLite format 3\0" + b"\xa5" * 5000, b"x", b""])
 async def test_something_else_is_no_database(path: Path, rubbish: bytes) -> None:
     await asyncio.to_thread(path.write_bytes, rubbish)
     refused = await refusal(path)
@@ -136,6 +136,36 @@ async def test_damage_in_a_big_database_is_told_where_it_is_met(path: Path, monk
 
     overwrite_page(path, "sqlite_autoindex_turns_2")
     assert (await refusal(path)).reason == "DATABASE_CORRUPT"
+
+
+async def test_a_log_without_its_database_is_not_thrown_away(path: Path) -> None:
+    store = await open_store(f"sqlite:///{path}")
+    await store.write([session(), turn(1)])
+    aside = path.with_name("aside.db")
+    os.rename(path, aside)  # noqa: PTH104
+    refused = await refusal(path)
+    assert isinstance(refused, ConfigError)
+    assert refused.reason == "DATABASE_CORRUPT"
+    os.rename(aside, path)  # noqa: PTH104
+    again = await open_store(f"sqlite:///{path}")
+    assert len((await again.turns(SESSION, 10, None)).items) == 1
+    await again.close()
+    await store.close()
+
+
+async def test_a_start_cut_short_is_begun_anew(path: Path) -> None:
+    """What a crash leaves while the first database is made is never taken for one."""
+    for name, rubbish in ((".new", b""), (".new-wal", b"x" * 100)):
+        path.with_name(path.name + name).write_bytes(rubbish)
+    await filled(path, 1)
+    assert names(path.parent) == [path.name]
+
+
+async def test_a_refused_database_is_told_with_its_remedies(path: Path) -> None:
+    await asyncio.to_thread(path.write_bytes, b"")
+    refused = await refusal(path)
+    assert ("backup" in refused.message, ".recover" in refused.message) == (True, True)
+    assert names(path.parent) == [path.name]
 
 
 async def test_a_folder_in_the_place_of_the_file(path: Path) -> None:
@@ -198,9 +228,11 @@ async def test_a_lock_at_start_may_pass_and_is_no_mistake_of_the_configuration(
 
 
 async def test_nobody_else_may_read_the_files(path: Path) -> None:
-    os.close(os.open(path, os.O_CREAT, 0o644))
     umask = os.umask(0)
     try:
+        await filled(path, 1)
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600  # noqa: PTH116
+        os.chmod(path, 0o644)  # noqa: PTH101
         store = await open_store(f"sqlite:///{path}")
         await store.write([session()])
         modes = {name: stat.S_IMODE(os.stat(path.parent / name).st_mode) for name in names(path.parent)}  # noqa: PTH116

@@ -20,6 +20,7 @@ class SessionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SESSION_STATE_STOPPING: _ClassVar[SessionState]
     SESSION_STATE_STOPPED: _ClassVar[SessionState]
     SESSION_STATE_FAILED: _ClassVar[SessionState]
+    SESSION_STATE_DELETED: _ClassVar[SessionState]
 
 class LinkHealth(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -36,6 +37,7 @@ SESSION_STATE_PAUSED: SessionState
 SESSION_STATE_STOPPING: SessionState
 SESSION_STATE_STOPPED: SessionState
 SESSION_STATE_FAILED: SessionState
+SESSION_STATE_DELETED: SessionState
 LINK_HEALTH_UNSPECIFIED: LinkHealth
 LINK_HEALTH_OFF: LinkHealth
 LINK_HEALTH_CONNECTING: LinkHealth
@@ -61,8 +63,30 @@ class Failure(_message.Message):
     detail: str
     def __init__(self, reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
+class Loss(_message.Message):
+    __slots__ = ("reason", "duration")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    duration: _duration_pb2.Duration
+    def __init__(self, reason: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Coverage(_message.Message):
+    __slots__ = ("text", "silence", "muted", "pending", "lost")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SILENCE_FIELD_NUMBER: _ClassVar[int]
+    MUTED_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    text: _duration_pb2.Duration
+    silence: _duration_pb2.Duration
+    muted: _duration_pb2.Duration
+    pending: _duration_pb2.Duration
+    lost: _containers.RepeatedCompositeFieldContainer[Loss]
+    def __init__(self, text: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., silence: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., muted: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pending: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lost: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
+
 class Session(_message.Message):
-    __slots__ = ("id", "name", "seq", "state", "device", "diarizer", "transcriber", "start_time", "end_time", "duration", "capture_link", "diarizer_link", "transcriber_link", "degraded", "failure", "languages", "fallback", "diarizer_sent", "transcriber_sent")
+    __slots__ = ("id", "name", "seq", "state", "device", "diarizer", "transcriber", "start_time", "end_time", "duration", "capture_link", "diarizer_link", "transcriber_link", "degraded", "failure", "languages", "fallback", "diarizer_sent", "transcriber_sent", "coverage", "spool_link", "keep_audio")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +106,9 @@ class Session(_message.Message):
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     DIARIZER_SENT_FIELD_NUMBER: _ClassVar[int]
     TRANSCRIBER_SENT_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_LINK_FIELD_NUMBER: _ClassVar[int]
+    KEEP_AUDIO_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     seq: int
@@ -101,23 +128,28 @@ class Session(_message.Message):
     fallback: str
     diarizer_sent: _duration_pb2.Duration
     transcriber_sent: _duration_pb2.Duration
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[SessionState, str]] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., capture_link: _Optional[_Union[Link, _Mapping]] = ..., diarizer_link: _Optional[_Union[Link, _Mapping]] = ..., transcriber_link: _Optional[_Union[Link, _Mapping]] = ..., degraded: _Optional[bool] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., diarizer_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., transcriber_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    coverage: Coverage
+    spool_link: Link
+    keep_audio: bool
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[SessionState, str]] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., capture_link: _Optional[_Union[Link, _Mapping]] = ..., diarizer_link: _Optional[_Union[Link, _Mapping]] = ..., transcriber_link: _Optional[_Union[Link, _Mapping]] = ..., degraded: _Optional[bool] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., diarizer_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., transcriber_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., spool_link: _Optional[_Union[Link, _Mapping]] = ..., keep_audio: _Optional[bool] = ...) -> None: ...
 
 class StartSessionRequest(_message.Message):
-    __slots__ = ("name", "device", "diarizer", "transcriber", "languages", "fallback")
+    __slots__ = ("name", "device", "diarizer", "transcriber", "languages", "fallback", "keep_audio")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     DIARIZER_FIELD_NUMBER: _ClassVar[int]
     TRANSCRIBER_FIELD_NUMBER: _ClassVar[int]
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
+    KEEP_AUDIO_FIELD_NUMBER: _ClassVar[int]
     name: str
     device: str
     diarizer: str
     transcriber: str
     languages: _containers.RepeatedScalarFieldContainer[str]
     fallback: str
-    def __init__(self, name: _Optional[str] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ...) -> None: ...
+    keep_audio: bool
+    def __init__(self, name: _Optional[str] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., keep_audio: _Optional[bool] = ...) -> None: ...
 
 class StartSessionResponse(_message.Message):
     __slots__ = ("session",)
@@ -198,6 +230,28 @@ class DeleteSessionRequest(_message.Message):
 class DeleteSessionResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class RedactSessionRequest(_message.Message):
+    __slots__ = ("session", "last", "start_offset", "end_offset")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    START_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    END_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    last: _duration_pb2.Duration
+    start_offset: _duration_pb2.Duration
+    end_offset: _duration_pb2.Duration
+    def __init__(self, session: _Optional[str] = ..., last: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class RedactSessionResponse(_message.Message):
+    __slots__ = ("start_offset", "end_offset", "turns")
+    START_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    END_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    start_offset: _duration_pb2.Duration
+    end_offset: _duration_pb2.Duration
+    turns: int
+    def __init__(self, start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., turns: _Optional[int] = ...) -> None: ...
 
 class WatchSessionsRequest(_message.Message):
     __slots__ = ()

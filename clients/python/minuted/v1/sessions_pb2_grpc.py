@@ -72,6 +72,11 @@ class SessionServiceStub:
                 request_serializer=minuted_dot_v1_dot_sessions__pb2.DeleteSessionRequest.SerializeToString,
                 response_deserializer=minuted_dot_v1_dot_sessions__pb2.DeleteSessionResponse.FromString,
                 _registered_method=True)
+        self.RedactSession = channel.unary_unary(
+                '/minuted.v1.SessionService/RedactSession',
+                request_serializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionRequest.SerializeToString,
+                response_deserializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionResponse.FromString,
+                _registered_method=True)
         self.WatchSessions = channel.unary_stream(
                 '/minuted.v1.SessionService/WatchSessions',
                 request_serializer=minuted_dot_v1_dot_sessions__pb2.WatchSessionsRequest.SerializeToString,
@@ -92,7 +97,8 @@ class SessionServiceServicer:
         the session is live gives that session.
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED).
+        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+        DISK_FULL if there is no room for its audio).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,14 +114,22 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PauseSession(self, request, context):
-        """Stops capturing without ending the session; the muted stretch is stored. Errors: NOT_FOUND, FAILED_PRECONDITION.
+        """Stops capturing without ending the session, and returns once the device is released.
+
+        The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
+        stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+        is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeSession(self, request, context):
-        """Captures again after a pause. Errors: NOT_FOUND, FAILED_PRECONDITION.
+        """Captures again after a pause.
+
+        The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
+        server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,7 +150,23 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteSession(self, request, context):
-        """Removes an ended session with its turns, speakers and audio. Errors: NOT_FOUND, FAILED_PRECONDITION.
+        """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
+
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
+        where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RedactSession(self, request, context):
+        """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
+        trace of them is left on disk.
+
+        A MUTED interval with reason REDACTED is left. Turns inside are RETRACTED; a turn that reaches out loses all its
+        words, and keeps the longer part outside (the interval takes in the shorter one). What comes later is not touched.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
+        DeleteSession.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +216,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.DeleteSession,
                     request_deserializer=minuted_dot_v1_dot_sessions__pb2.DeleteSessionRequest.FromString,
                     response_serializer=minuted_dot_v1_dot_sessions__pb2.DeleteSessionResponse.SerializeToString,
+            ),
+            'RedactSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RedactSession,
+                    request_deserializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionRequest.FromString,
+                    response_serializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionResponse.SerializeToString,
             ),
             'WatchSessions': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSessions,
@@ -385,6 +420,33 @@ class SessionService:
             '/minuted.v1.SessionService/DeleteSession',
             minuted_dot_v1_dot_sessions__pb2.DeleteSessionRequest.SerializeToString,
             minuted_dot_v1_dot_sessions__pb2.DeleteSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RedactSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/minuted.v1.SessionService/RedactSession',
+            minuted_dot_v1_dot_sessions__pb2.RedactSessionRequest.SerializeToString,
+            minuted_dot_v1_dot_sessions__pb2.RedactSessionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,7 +43,8 @@ class SessionServiceStub:
     the session is live gives that session.
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED).
+    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+    DISK_FULL if there is no room for its audio).
     """
     StopSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.StopSessionRequest, _sessions_pb2.StopSessionResponse]
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
@@ -51,15 +52,38 @@ class SessionServiceStub:
     Stopping a session that has ended gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND).
     """
     PauseSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.PauseSessionRequest, _sessions_pb2.PauseSessionResponse]
-    """Stops capturing without ending the session; the muted stretch is stored. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+    """Stops capturing without ending the session, and returns once the device is released.
+
+    The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
+    stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+    is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    """
     ResumeSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.ResumeSessionRequest, _sessions_pb2.ResumeSessionResponse]
-    """Captures again after a pause. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+    """Captures again after a pause.
+
+    The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
+    server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    """
     GetSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.GetSessionResponse]
     """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.ListSessionsRequest, _sessions_pb2.ListSessionsResponse]
     """Lists sessions, live and past, newest first. Errors: INVALID_ARGUMENT (BAD_PAGE_TOKEN)."""
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.DeleteSessionRequest, _sessions_pb2.DeleteSessionResponse]
-    """Removes an ended session with its turns, speakers and audio. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+    """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
+
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
+    where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+    """
+    RedactSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.RedactSessionRequest, _sessions_pb2.RedactSessionResponse]
+    """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
+    trace of them is left on disk.
+
+    A MUTED interval with reason REDACTED is left. Turns inside are RETRACTED; a turn that reaches out loses all its
+    words, and keeps the longer part outside (the interval takes in the shorter one). What comes later is not touched.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
+    DeleteSession.
+    """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]
     """Streams sessions as they change, starting with every live one."""
 
@@ -78,7 +102,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
     the session is live gives that session.
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED).
+    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+    DISK_FULL if there is no room for its audio).
     """
     StopSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.StopSessionRequest, _sessions_pb2.StopSessionResponse]  # type: ignore[assignment]
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
@@ -86,15 +111,38 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Stopping a session that has ended gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND).
     """
     PauseSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.PauseSessionRequest, _sessions_pb2.PauseSessionResponse]  # type: ignore[assignment]
-    """Stops capturing without ending the session; the muted stretch is stored. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+    """Stops capturing without ending the session, and returns once the device is released.
+
+    The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
+    stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+    is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    """
     ResumeSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.ResumeSessionRequest, _sessions_pb2.ResumeSessionResponse]  # type: ignore[assignment]
-    """Captures again after a pause. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+    """Captures again after a pause.
+
+    The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
+    server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    """
     GetSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_sessions_pb2.ListSessionsRequest, _sessions_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """Lists sessions, live and past, newest first. Errors: INVALID_ARGUMENT (BAD_PAGE_TOKEN)."""
     DeleteSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.DeleteSessionRequest, _sessions_pb2.DeleteSessionResponse]  # type: ignore[assignment]
-    """Removes an ended session with its turns, speakers and audio. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+    """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
+
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
+    where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+    """
+    RedactSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.RedactSessionRequest, _sessions_pb2.RedactSessionResponse]  # type: ignore[assignment]
+    """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
+    trace of them is left on disk.
+
+    A MUTED interval with reason REDACTED is left. Turns inside are RETRACTED; a turn that reaches out loses all its
+    words, and keeps the longer part outside (the interval takes in the shorter one). What comes later is not touched.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
+    DeleteSession.
+    """
     WatchSessions: _aio.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]  # type: ignore[assignment]
     """Streams sessions as they change, starting with every live one."""
 
@@ -116,7 +164,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         the session is live gives that session.
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED).
+        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+        DISK_FULL if there is no room for its audio).
         """
 
     @_abc_1.abstractmethod
@@ -136,7 +185,12 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sessions_pb2.PauseSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sessions_pb2.PauseSessionResponse, _abc.Awaitable[_sessions_pb2.PauseSessionResponse]]:
-        """Stops capturing without ending the session; the muted stretch is stored. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+        """Stops capturing without ending the session, and returns once the device is released.
+
+        The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
+        stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+        is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+        """
 
     @_abc_1.abstractmethod
     def ResumeSession(
@@ -144,7 +198,12 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sessions_pb2.ResumeSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sessions_pb2.ResumeSessionResponse, _abc.Awaitable[_sessions_pb2.ResumeSessionResponse]]:
-        """Captures again after a pause. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+        """Captures again after a pause.
+
+        The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
+        server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+        """
 
     @_abc_1.abstractmethod
     def GetSession(
@@ -168,7 +227,26 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sessions_pb2.DeleteSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sessions_pb2.DeleteSessionResponse, _abc.Awaitable[_sessions_pb2.DeleteSessionResponse]]:
-        """Removes an ended session with its turns, speakers and audio. Errors: NOT_FOUND, FAILED_PRECONDITION."""
+        """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
+
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
+        where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+        """
+
+    @_abc_1.abstractmethod
+    def RedactSession(
+        self,
+        request: _sessions_pb2.RedactSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sessions_pb2.RedactSessionResponse, _abc.Awaitable[_sessions_pb2.RedactSessionResponse]]:
+        """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
+        trace of them is left on disk.
+
+        A MUTED interval with reason REDACTED is left. Turns inside are RETRACTED; a turn that reaches out loses all its
+        words, and keeps the longer part outside (the interval takes in the shorter one). What comes later is not touched.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
+        DeleteSession.
+        """
 
     @_abc_1.abstractmethod
     def WatchSessions(

@@ -3,10 +3,13 @@
 While a device works, its own samples count, block by block, and its clock's drift moves nothing. Once no block has
 come for a second, the device is DOWN, and each block is replaced by silence when it is a second late: late enough
 that a short stall of the sound server loses nothing. A block that arrives after its place was filled is dropped.
+
+While nobody listens (`rest`) the line goes on as silence in real time and nothing is amiss.
 """
 
 import numpy as np
 
+from minuted_daemon.adapters.capture.faults import DEFAULT_CHANGED, DEVICE_MOVED
 from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered
 from minuted_daemon.adapters.capture.wire import Captured
 from minuted_daemon.core.records import Health
@@ -16,7 +19,12 @@ from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled
 SUSPECT_S = 1.0
 _WOBBLE_S = 0.5
 DEVICE_LOST = "DEVICE_LOST"
+DEVICE_ABSENT = "DEVICE_ABSENT"
+DEVICE_OPENING = "DEVICE_OPENING"
 DEVICE_GAP = "DEVICE_GAP"
+
+_TOLD_AS_THEY_ARE = frozenset({DEVICE_ABSENT, DEVICE_MOVED, DEFAULT_CHANGED})
+"""Losses whose silence has a reason of its own; that of all others is DEVICE_LOST."""
 
 _SILENT_PCM = np.zeros(BLOCK, np.int16)
 _SILENT_PCM.flags.writeable = False
@@ -42,6 +50,14 @@ class Continuity:
         self._heard_s = 0.0
         self._wall_s = 0.0
         self._down = False
+        self._resting = False
+        self._patient_until_s = 0.0
+        self._reason = DEVICE_LOST
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the line runs: since the first block, or `begin`."""
+        return self._origin_s is not None
 
     @property
     def is_down(self) -> bool:
@@ -52,6 +68,22 @@ class Continuity:
     def heard_s(self) -> float:
         """When the last block of a worker arrived."""
         return self._heard_s
+
+    def begin(self, now: float, wall_s: float) -> None:
+        """Run from now on, though nothing has been heard yet."""
+        self._origin_s = self._heard_s = now
+        self._wall_s = wall_s
+
+    def rest(self) -> None:
+        """Nobody wants to hear anything: silence comes in real time, and the device cannot be lost."""
+        self._resting = True
+        self._down = False
+
+    def wake(self, now: float, patience_s: float) -> None:
+        """Somebody wants to hear again; for `patience_s` the device is not missed."""
+        self._resting = False
+        self._patient_until_s = now + patience_s
+        self._reason = DEVICE_OPENING
 
     def feed(self, worker: int, captured: Captured, now: float) -> list[Item]:
         """Take a block of a worker (numbered, rising) and give what may be passed on."""
@@ -69,6 +101,7 @@ class Continuity:
         if self._down:
             self._down = False
             items.append(CaptureHealth(Health.UP))
+        self._reason = DEVICE_LOST
         self._origin_s = captured.monotonic_s - place * BLOCK_S
         items.append(self._next(_audio(captured.block, self._monotone(captured.wall_s))))
         return items
@@ -78,6 +111,7 @@ class Continuity:
         if self._down:
             return []
         self._down = True
+        self._reason = reason if reason in _TOLD_AS_THEY_ARE else DEVICE_LOST
         return [CaptureHealth(Health.DOWN, reason, detail)]
 
     def advance(self, now: float) -> list[Item]:
@@ -86,7 +120,7 @@ class Continuity:
             return []
         items: list[Item] = []
         while now >= self._due_s():
-            if not self._down:
+            if not self._down and not self._resting and now >= self._patient_until_s:
                 items += self.lose("DEVICE_SILENT", f"no audio for {SUSPECT_S:.0f} s")
             items.append(self._silence())
         return items
@@ -96,8 +130,8 @@ class Continuity:
         return None if self._origin_s is None else self._due_s()
 
     def _due_s(self) -> float:
-        late = (self._origin_s or 0.0) + (self._given + 1) * BLOCK_S + SUSPECT_S
-        return max(late, self._heard_s + SUSPECT_S)
+        ends_s = (self._origin_s or 0.0) + (self._given + 1) * BLOCK_S
+        return ends_s if self._resting else max(ends_s, self._heard_s) + SUSPECT_S
 
     def _monotone(self, wall_s: float) -> float:
         """Wall time as estimated, but a wobble of the estimate never turns it back; somebody setting the clock does."""
@@ -105,7 +139,7 @@ class Continuity:
         return before_s + 0.001 if 0 <= before_s - wall_s < _WOBBLE_S else wall_s
 
     def _silence(self) -> AudioBlock:
-        return self._next(silent_block(self._wall_s, DEVICE_LOST))
+        return self._next(silent_block(self._wall_s, self._reason))
 
     def _next(self, block: AudioBlock) -> AudioBlock:
         self._given += 1

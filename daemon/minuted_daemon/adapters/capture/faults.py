@@ -8,6 +8,10 @@ HEADER = struct.Struct("<cI")
 FAULT = b"F"
 LARGEST = 65_536
 
+DEVICE_MOVED = "DEVICE_MOVED"
+"""The sound server gives another microphone than the session's."""
+DEFAULT_CHANGED = "DEFAULT_CHANGED"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

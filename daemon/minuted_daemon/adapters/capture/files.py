@@ -66,11 +66,16 @@ class FileStream:
         self._batch: asyncio.Future[list[Rendered]] | None = None
         self._due_s: float | None = None
         self._closed = asyncio.Event()
+        self._running = asyncio.Event()
+        self._running.set()
 
     def __aiter__(self) -> AsyncIterator[AudioBlock]:
         return self
 
     async def __anext__(self) -> AudioBlock:
+        if not self._running.is_set():
+            await self._running.wait()
+            self._due_s = None
         if self._closed.is_set():
             raise StopAsyncIteration
         now = time.monotonic()
@@ -86,14 +91,25 @@ class FileStream:
                     await self._closed.wait()
         if self._closed.is_set():
             raise StopAsyncIteration
+        if not self._running.is_set():
+            return await self.__anext__()
         self._due_s, block = due_s, self._ready.popleft()
         wall_s = time.time() - time.monotonic() + due_s - BLOCK_S
         return AudioBlock(block.pcm, block.wide, wall_s)
+
+    async def pause(self) -> None:
+        """Stand still: a file's clock does not run on through a pause."""
+        self._running.clear()
+
+    async def resume(self) -> None:
+        """Go on with the next block, in real time."""
+        self._running.set()
 
     async def close(self) -> None:
         """Let go of the file."""
         if not self._closed.is_set():
             self._closed.set()
+            self._running.set()
             self._executor.submit(self._reader.close)
             self._executor.shutdown(wait=False)
 

@@ -2,11 +2,12 @@
 
 import asyncio
 
+from minuted_daemon.adapters.capture.assignment import Assignment
 from minuted_daemon.adapters.capture.device import SharedDevice
 from minuted_daemon.adapters.capture.files import open_file
 from minuted_daemon.adapters.capture.inventory import device_info, device_not_found, list_inputs
 from minuted_daemon.adapters.capture.naming import DEFAULT, NamedInput, find_input
-from minuted_daemon.errors import DeviceError
+from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports import CaptureStream, DeviceInfo
 
 FILE_PREFIX = "file:"
@@ -27,29 +28,35 @@ class MachineCapture:
         """
         return [device_info(item) for item in await self._inputs()]
 
-    async def open(self, device: str, *, skip_blocks: int = 0) -> CaptureStream:
+    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> CaptureStream:
         """Open a stable name, `default`, PortAudio's own name, or `file:PATH`.
 
-        `skip_blocks`: where in a file to begin, for a session that goes on after a restart; devices know no past.
+        `wait`: a device that is not there is waited for; the stream begins with DOWN and silence. `skip_blocks`: where
+        in a file to begin, for a session that goes on after a restart; devices know no past.
 
         Raises NotFound (DEVICE_NOT_FOUND), Invalid (FILE_NOT_FOUND, FILE_EMPTY, FILE_NOT_AUDIO, FILE_TRUNCATED,
         FILE_UNREADABLE), DeviceError (DEVICE_FAILED, AUDIO_UNAVAILABLE).
         """
         if device.startswith(FILE_PREFIX):
             return await open_file(device.removeprefix(FILE_PREFIX), skip_blocks)
-        item = self._in_use(device) or await self._find(device)
-        shared = self._shared.get(item.name)
-        while shared is not None and shared.is_stopping:
-            await shared.ended()
-            if self._shared.get(item.name) is shared:
-                raise DeviceError("DEVICE_FAILED", f"{item.name} has not been released yet", device=item.name)
-            shared = self._shared.get(item.name)
-        if self._closed:
-            raise DeviceError("DEVICE_FAILED", "capture is closed", device=item.name)
+        shared = self._in_use(device)
         if shared is None:
-            shared = self._shared[item.name] = SharedDevice(item, self._forget)
-            shared.start()
-        return await shared.attach()
+            item = await self._find(device, wait)
+            assignment = _assignment(device, item)
+            shared = self._shared.get(assignment.name)
+            while shared is not None and shared.is_stopping:
+                await shared.ended()
+                if self._shared.get(assignment.name) is shared:
+                    raise DeviceError(
+                        "DEVICE_FAILED", f"{assignment.name} has not been released yet", device=assignment.name
+                    )
+                shared = self._shared.get(assignment.name)
+            if shared is None:
+                if self._closed:
+                    raise DeviceError("DEVICE_FAILED", "capture is closed", device=device)
+                shared = self._shared[assignment.name] = SharedDevice(assignment, item, wait, self._forget)
+                shared.start()
+        return await shared.attach(wait)
 
     async def close(self) -> None:
         """End every worker; every device's stream ends."""
@@ -58,17 +65,26 @@ class MachineCapture:
             for shared in tuple(self._shared.values()):
                 group.create_task(shared.stop())
 
-    def _in_use(self, device: str) -> NamedInput | None:
+    def _in_use(self, device: str) -> SharedDevice | None:
         """A device in use needs no listing, which could not even see it if it allows only one user."""
-        if device == DEFAULT:
-            return None
-        return find_input([shared.device for shared in self._shared.values() if not shared.is_stopping], device)
+        live = [shared for shared in self._shared.values() if not shared.is_stopping]
+        same = next((shared for shared in live if shared.name == device), None)
+        if same is not None or device == DEFAULT:
+            return same
+        known = {shared.device.name: shared for shared in live if shared.device is not None and not shared.follows}
+        item = find_input([shared.device for shared in known.values() if shared.device is not None], device)
+        return None if item is None else known[item.name]
 
-    async def _find(self, device: str) -> NamedInput:
-        inputs = await self._inputs()
-        item = find_input(inputs, device)
-        if item is None:
-            raise device_not_found(device, inputs)
+    async def _find(self, device: str, wait: bool) -> NamedInput | None:
+        try:
+            inputs = await self._inputs()
+            item = find_input(inputs, device)
+            if item is None:
+                raise device_not_found(device, inputs)
+        except (NotFound, DeviceError):
+            if not wait:
+                raise
+            return None
         return item
 
     async def _inputs(self) -> list[NamedInput]:
@@ -76,10 +92,19 @@ class MachineCapture:
             inputs = await list_inputs()
         # A device that allows one user is in use, so PortAudio cannot see it; and if it is the default, it still is.
         seen = {item.name for item in inputs}
-        return [
-            shared.device for name, shared in self._shared.items() if name not in seen and not shared.is_down
-        ] + inputs
+        held = [shared.device for shared in self._shared.values() if shared.in_use and shared.device is not None]
+        return [item for item in held if item.name not in seen] + inputs
 
     def _forget(self, shared: SharedDevice) -> None:
-        if self._shared.get(shared.device.name) is shared:
-            del self._shared[shared.device.name]
+        if self._shared.get(shared.name) is shared:
+            del self._shared[shared.name]
+
+
+def _assignment(wanted: str, item: NamedInput | None) -> Assignment:
+    """Give what is to be opened: the input, or whatever the sound server's default is at each time.
+
+    Where ALSA alone says what the default is, it is the input it names now: the next one in its list would be a guess.
+    """
+    if wanted == DEFAULT and (item is None or item.is_server or item.name == DEFAULT):
+        return Assignment(DEFAULT, follows=True)
+    return Assignment(wanted) if item is None else Assignment(item.name, item.port)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from minuted_daemon.adapters.capture.callbacks import Callback, GapDetector, RunawayDetector, StreamClock
+from minuted_daemon.adapters.capture.faults import Fault
 from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered, Renderer, to_mono
 from minuted_daemon.adapters.capture.wire import Captured, pack_captured
 
@@ -13,12 +14,12 @@ LARGEST_GAP_S = 10.0
 
 
 class Pump:
-    """Takes callbacks and gives encoded blocks. `fault` is set, as (reason, detail), once the stream is of no use."""
+    """Takes callbacks and gives encoded blocks. `fault` is set once the stream is of no use."""
 
     def __init__(
         self, rate_hz: int, channels: int, knows_age: bool, wall_clock: Callable[[], float] = time.time
     ) -> None:
-        self.fault: tuple[str, str] | None = None
+        self.fault: Fault | None = None
         self._rate_hz = rate_hz
         self._channels = channels
         self._wall_clock = wall_clock
@@ -31,10 +32,10 @@ class Pump:
         """Give the encoded blocks that are complete now."""
         missing = self._gaps.observe(callback, self._clock.late_s(callback, self._renderer.taken))
         if missing > LARGEST_GAP_S * self._rate_hz:
-            self.fault = ("DEVICE_STALLED", f"the device's clock jumped by {missing / self._rate_hz:.0f} s")
+            self.fault = Fault("DEVICE_STALLED", f"the device's clock jumped by {missing / self._rate_hz:.0f} s")
             return
         if self._runaway.observe(callback):
-            self.fault = ("DEVICE_RUNAWAY", "the device delivers more than 1.5 times real time")
+            self.fault = Fault("DEVICE_RUNAWAY", "the device delivers more than 1.5 times real time")
             return
         self._clock.observe(callback, self._renderer.taken + missing)
         # Wall time moves against monotonic time when somebody sets the clock: read anew each time.

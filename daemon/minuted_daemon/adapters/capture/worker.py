@@ -1,4 +1,4 @@
-"""The process that holds one device's stream: `python -m minuted_daemon.adapters.capture.worker PARENT NAME PORT`.
+"""The process that holds one device's stream: `python -m minuted_daemon.adapters.capture.worker PARENT ASSIGNMENT`.
 
 PortAudio hangs, spins and crashes when devices go away; here it can be killed. Blocks go to stdout (see wire.py);
 the end of stdin, or of the parent process, means stop. It never retries: whatever goes wrong, it says so and leaves.
@@ -15,41 +15,45 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from minuted_daemon.adapters.capture.assignment import Assignment, Opened, pack_opened, unpack_assignment
 from minuted_daemon.adapters.capture.callbacks import Callback
 from minuted_daemon.adapters.capture.faults import Fault, pack_fault
 from minuted_daemon.adapters.capture.listing import scan
 from minuted_daemon.adapters.capture.naming import NamedInput, find_input, name_inputs
+from minuted_daemon.adapters.capture.origin import Origin
+from minuted_daemon.adapters.capture.sound_server import ServerAwayError, SoundServer
 
 _BLOCK_S = 0.1
 _LATENCY_S = 0.5
 _RING = 100
 """Callbacks that wait, 10 s of audio. When more come, the oldest go, which shows as a gap."""
+_CHECK_S = 0.5
+"""A source that gives no audio may still not be the right one."""
 _CLOSING_S = 2.0
 _PR_SET_PDEATHSIG = 1
 
 
 class _WorkerFault(Exception):
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
 
 
 def main() -> None:
     """Capture until told to stop."""
-    parent, wanted, port = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    parent, assignment = int(sys.argv[1]), unpack_assignment(sys.argv[2])
     _die_with(parent)
     pipe = os.dup(1)
     os.dup2(2, 1)  # whatever a sound library prints, the pipe carries frames only
     stopped = threading.Event()
     try:
-        _capture(wanted, port, pipe, stopped)
-    except _WorkerFault as fault:
-        _leave(pipe, fault.reason, fault.detail)
+        _capture(assignment, pipe, stopped)
+    except _WorkerFault as error:
+        _leave(pipe, error.fault)
     except BrokenPipeError:
         os._exit(1)
     except Exception as error:  # noqa: BLE001 - a process boundary: the daemon must hear of it and stderr is nowhere
-        _leave(pipe, "WORKER_FAILED", f"{type(error).__name__}: {error}")
+        _leave(pipe, Fault("WORKER_FAILED", f"{type(error).__name__}: {error}"))
 
 
 def _die_with(parent: int) -> None:
@@ -59,9 +63,9 @@ def _die_with(parent: int) -> None:
         os._exit(1)
 
 
-def _leave(pipe: int, reason: str, detail: str) -> NoReturn:
+def _leave(pipe: int, fault: Fault) -> NoReturn:
     with contextlib.suppress(OSError):
-        _write(pipe, pack_fault(Fault(reason, detail)))
+        _write(pipe, pack_fault(fault))
     os._exit(1)
 
 
@@ -77,17 +81,17 @@ def _watch_stdin(stop: Callable[[], None]) -> None:
     stop()
 
 
-def _capture(wanted: str, port: str, pipe: int, stopped: threading.Event) -> None:
+def _capture(assignment: Assignment, pipe: int, stopped: threading.Event) -> None:
     try:
         import sounddevice  # importing it is what may fail
     except OSError as error:
-        raise _WorkerFault("AUDIO_UNAVAILABLE", "PortAudio is not installed") from error
+        raise _WorkerFault(Fault("AUDIO_UNAVAILABLE", "PortAudio is not installed")) from error
     try:
-        device = find_input(name_inputs(scan(sounddevice)), wanted, port)
+        device = find_input(name_inputs(scan(sounddevice)), assignment.name, assignment.port)
     except sounddevice.PortAudioError as error:
-        raise _WorkerFault("AUDIO_UNAVAILABLE", str(error)) from error
+        raise _WorkerFault(Fault("AUDIO_UNAVAILABLE", str(error))) from error
     if device is None:
-        raise _WorkerFault("DEVICE_NOT_FOUND", f"there is no input {wanted!r}")
+        raise _WorkerFault(Fault("DEVICE_NOT_FOUND", f"there is no input {assignment.name!r}"))
     # numpy and soxr come last: a worker whose device is absent is started every 2 s, for ever, and should cost little.
     from minuted_daemon.adapters.capture.pump import Pump
 
@@ -95,15 +99,38 @@ def _capture(wanted: str, port: str, pipe: int, stopped: threading.Event) -> Non
     stream, channels, rate_hz = _open(sounddevice, device, ring)
     threading.Thread(target=_watch_stdin, args=(ring.stop,), daemon=True).start()
     pump = Pump(rate_hz, channels, knows_age=not device.is_server)
+    origin = _origin(assignment, device)
+    told_home: str | None = None
     while not stopped.is_set():
-        for callback in ring.wait():
+        callbacks = ring.wait()
+        if origin is not None:
+            _pass(origin.check())  # asked when the audio is there, so the answer holds for all of it
+        home = "" if origin is None else origin.home
+        if callbacks and home != told_home:
+            _write(pipe, pack_opened(Opened(device, home)))
+            told_home = home
+        for callback in callbacks:
             for frame in pump.feed(callback):
                 _write(pipe, frame)
-        if pump.fault:
-            raise _WorkerFault(*pump.fault)
+        _pass(pump.fault)
         if ring.finished:
-            raise _WorkerFault("DEVICE_ENDED", "the audio system ended the stream")
+            raise _WorkerFault(Fault("DEVICE_ENDED", "the audio system ended the stream"))
     _close(stream)
+
+
+def _origin(assignment: Assignment, device: NamedInput) -> Origin | None:
+    """Give what watches over the stream's source; hardware has no other."""
+    if not device.is_server:
+        return None
+    try:
+        return Origin(SoundServer(os.getpid()), assignment.home, assignment.follows)
+    except ServerAwayError:
+        return None
+
+
+def _pass(fault: Fault | None) -> None:
+    if fault is not None:
+        raise _WorkerFault(fault)
 
 
 class _Ring:
@@ -128,7 +155,7 @@ class _Ring:
         self._filled.set()
 
     def wait(self) -> list[Callback]:
-        self._filled.wait()
+        self._filled.wait(_CHECK_S)
         self._filled.clear()
         items = []
         while self._items:
@@ -163,7 +190,7 @@ def _open(sounddevice: Any, device: NamedInput, ring: _Ring) -> tuple[Any, int, 
                 stream.close()
         else:
             return stream, channels, rate_hz
-    raise _WorkerFault("DEVICE_FAILED", str(problem)) from problem
+    raise _WorkerFault(Fault("DEVICE_FAILED", str(problem))) from problem
 
 
 def _close(stream: Any) -> NoReturn:

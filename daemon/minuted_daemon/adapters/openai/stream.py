@@ -74,6 +74,11 @@ class OpenAIStream:
         self._expires_s: float | None = None
 
     @property
+    def rate_hz(self) -> int:
+        """24000."""
+        return WIDE_RATE_HZ
+
+    @property
     def expires_in_s(self) -> float | None:
         """Seconds until the vendor ends this connection."""
         return None if self._expires_s is None else self._expires_s - asyncio.get_running_loop().time()

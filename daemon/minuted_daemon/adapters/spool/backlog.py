@@ -7,7 +7,6 @@ write is due after so many blocks, and tried again after so many.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -20,6 +19,7 @@ from minuted_daemon.adapters.spool.writing import Heard
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import BLOCK, Sample, samples
 from minuted_daemon.errors import StoreError
+from minuted_daemon.ports import Loss
 
 BATCH_BLOCKS = 4
 """A write is due after so many blocks: with the disk's own time, what a power cut takes stays well below 1 s."""
@@ -36,15 +36,6 @@ STALLED = samples(5.0)
 SPOOL_MEMORY_FULL = "SPOOL_MEMORY_FULL"
 
 UP = Link(Health.UP)
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Audio [start, end) that was still needed and is gone. `reason` is UPPER_SNAKE."""
-
-    start: Sample
-    end: Sample
-    reason: str
 
 
 class Backlog:

@@ -14,9 +14,8 @@ from typing import TypeVar
 
 import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from minuted_daemon.adapters.spool.backlog import Backlog, Loss
+from minuted_daemon.adapters.spool.backlog import Backlog
 from minuted_daemon.adapters.spool.faults import as_store_error
 from minuted_daemon.adapters.spool.kept import PIECE_S, KeptFile
 from minuted_daemon.adapters.spool.reading import SegmentReader
@@ -28,21 +27,13 @@ from minuted_daemon.adapters.spool.thread import DiskThread
 from minuted_daemon.adapters.spool.writing import Heard, SessionFiles
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import RATE_HZ, WIDE_RATE_HZ, Sample, samples, wide
-from minuted_daemon.ports import AudioBlock
+from minuted_daemon.ports import AudioBlock, Loss, Retained
 
 T = TypeVar("T")
 
 DISK_LIMIT_S = 10.0
 """How long reading, erasing and removing wait for the disk, each step of it."""
 LONGEST_READ = 120 * RATE_HZ
-
-
-@dataclass(frozen=True, slots=True)
-class Retained:
-    """Audio that was asked for: int16, shape (n,). `holes` are the stretches of it that are not held, hence silent."""
-
-    pcm: NDArray[np.int16]
-    holes: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

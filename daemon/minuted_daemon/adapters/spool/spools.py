@@ -38,6 +38,8 @@ ROOM = 16_000_000
 """Bytes to gain at a time from kept audio when the disk is full: ten minutes of audio."""
 OPEN_LIMIT_S = 120.0
 """Reading everything again at the start may take so long: a day of audio takes some ten seconds."""
+LEAST_FREE = 2_000_000
+"""Bytes without which no session begins: a minute of its audio, and its minutes."""
 EARLIEST_WALL_S = 1.6e9
 """A wall time before 2020 was told by a clock that had not been set."""
 
@@ -92,7 +94,7 @@ class Spools:
         if spool is None:
             return
         lacks = await spool.finish()
-        del self._spools[session_id]
+        self._spools.pop(session_id, None)
         if lacks is not None:
             _log.info("audio_kept", session_id=session_id, heard_s=_s(spool.end), lacks_s=_s(length(lacks)))
 
@@ -119,7 +121,7 @@ class Spools:
         spool = self._spools.get(session_id)
         if spool is not None:
             await spool.discard()
-            del self._spools[session_id]
+            self._spools.pop(session_id, None)
         try:
             await self._writing.call(partial(kept_path(self._kept, session_id).unlink, missing_ok=True), DISK_LIMIT_S)
         except OSError as error:
@@ -131,6 +133,20 @@ class Spools:
     def health(self) -> Link:
         """UP, or what the disk said to the first spool that has trouble with it."""
         return next((spool.health for spool in self._spools.values() if spool.health.health is Health.DOWN), UP)
+
+    async def ensure_room(self) -> None:
+        """Make sure that another session's audio finds room, if need be by giving up the oldest that is only kept.
+
+        Raises StoreError (DISK_FULL, SPOOL_STALLED).
+        """
+        if await self._lacks() <= 0:
+            return
+        self._make_room()
+        # Removing goes through the writing thread, in order: what is asked behind it sees the room it made.
+        if (lacks := await self._lacks()) > 0:
+            where = str(self._root.parent)
+            message = f"there is no room for a session's audio under {where}: free {lacks + ROOM:,} bytes or more"
+            raise StoreError(DISK_FULL, message, path=where)
 
     @property
     def size(self) -> int:
@@ -185,6 +201,13 @@ class Spools:
                 _log.warning("spool_not_erased", session_id=session_id, reason=error.reason)
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _lacks(self) -> int:
+        """Bytes that are missing from the least that must be free."""
+        try:
+            return LEAST_FREE - await self._writing.call(partial(_free_bytes, self._root), DISK_LIMIT_S)
+        except OSError as error:
+            raise as_store_error(error, str(self._root.parent)) from error
 
     def _find(self) -> dict[SessionId, Recovered]:
         for directory in (self._root, self._kept):
@@ -292,6 +315,11 @@ async def open_spools(
 
 def _is_done(steps: Iterator[None]) -> bool:
     return next(steps, steps) is steps
+
+
+def _free_bytes(directory: Path) -> int:
+    told = os.statvfs(directory)
+    return told.f_bavail * told.f_frsize
 
 
 def _remove_oldest_kept(directory: Path, wanted: int) -> int:

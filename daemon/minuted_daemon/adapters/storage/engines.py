@@ -16,12 +16,15 @@ BUSY_MS = 5_000
 def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
     """Give an engine whose transactions hold the write lock from their first statement on.
 
-    A commit is on the disk when it returns. `foreign_keys` is off for migrations alone, which rebuild tables.
+    A commit is on the disk when it returns, and what is deleted is overwritten there, though not in every place
+    (scrubbing.py). `foreign_keys` is off for migrations alone, which rebuild tables.
     """
     pragmas = (
         "journal_mode = WAL",
         "synchronous = FULL",
         f"foreign_keys = {int(foreign_keys)}",
+        "secure_delete = ON",
+        "temp_store = MEMORY",
         "journal_size_limit = 67108864",
     )
     return _engine(path, "rw", "BEGIN IMMEDIATE", pragmas)

@@ -1,5 +1,6 @@
-"""What SQLite's error codes mean to minuted. The only file here that reads them."""
+"""What SQLite's error codes, and those of the file system, mean to minuted. The only file here that reads them."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -8,41 +9,61 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from minuted_daemon.errors import StoreError
 
-FAULTS = (SQLAlchemyError, sqlite3.Error, UnicodeEncodeError, OverflowError)
+FAULTS = (SQLAlchemyError, sqlite3.Error, OSError, UnicodeEncodeError, OverflowError)
 """What a statement can raise: besides the database's errors, values that Python cannot hand over to SQLite."""
 
 _SENTENCES = {
     "DISK_FULL": "there is no space left for the database {path}: free some; nothing was written",
+    "DISK_READ_ONLY": "the file system of the database {path} has become read-only: look into the kernel's log",
+    "DISK_FAILED": "the disk under the database {path} fails ({code}): look into the kernel's log",
     "DATABASE_LOCKED": "another program holds the database {path} locked: end that program",
-    "DATABASE_CORRUPT": "the database {path} is damaged or not a database: restore it from a backup",
+    "DATABASE_CORRUPT": "the database {path} is damaged ({code}): stop minuted and restore a backup, or save what can "
+    "still be read with sqlite3's .recover",
     "STORE_FAILED": "the database {path} cannot be read or written ({code})",
 }
 _REASONS = {
     sqlite3.SQLITE_FULL: "DISK_FULL",
+    sqlite3.SQLITE_IOERR: "DISK_FAILED",
     sqlite3.SQLITE_BUSY: "DATABASE_LOCKED",
     sqlite3.SQLITE_LOCKED: "DATABASE_LOCKED",
     sqlite3.SQLITE_CORRUPT: "DATABASE_CORRUPT",
     sqlite3.SQLITE_NOTADB: "DATABASE_CORRUPT",
 }
+_FILE_REASONS = {
+    errno.ENOSPC: "DISK_FULL",
+    errno.EDQUOT: "DISK_FULL",
+    errno.EROFS: "DISK_READ_ONLY",
+    errno.EIO: "DISK_FAILED",
+}
+# SQLite says these also of a disk without space, on which it cannot make its log or its shared memory, and of one that
+# may not be written.
+_VAGUE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY)
 
 
 def as_store_error(fault: Exception, path: Path) -> StoreError:
     """Give the StoreError for one of FAULTS. Chain it: its text names no value that was to be stored."""
+    if isinstance(fault, OSError):
+        number = fault.errno or 0
+        return _error(_FILE_REASONS.get(number, "STORE_FAILED"), path, errno.errorcode.get(number, "OSError"))
     original = fault.orig if isinstance(fault, DBAPIError) else fault
-    code = getattr(original, "sqlite_errorcode", None)
-    # An extended code holds its primary code in its lowest byte.
-    primary = code & 0xFF if code is not None else None
-    reason = _REASONS.get(primary, "STORE_FAILED") if primary is not None else "STORE_FAILED"
-    # On a full disk SQLite cannot make its shared-memory file any longer, and calls that an I/O error.
-    if primary in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _is_full(path):
-        reason = "DISK_FULL"
     name = getattr(original, "sqlite_errorname", None) or type(original).__name__
-    return StoreError(reason, _SENTENCES[reason].format(path=path, code=name), path=str(path), code=name)
+    # An extended code holds its primary code in its lowest byte.
+    primary = getattr(original, "sqlite_errorcode", 0) & 0xFF
+    reason = _REASONS.get(primary, "STORE_FAILED")
+    if primary in _VAGUE:
+        reason = _what_the_disk_says(path) or reason
+    return _error(reason, path, name)
 
 
-def _is_full(path: Path) -> bool:
+def _error(reason: str, path: Path, code: str) -> StoreError:
+    return StoreError(reason, _SENTENCES[reason].format(path=path, code=code), path=str(path), code=code)
+
+
+def _what_the_disk_says(path: Path) -> str | None:
     try:
         room = os.statvfs(path.parent)
     except OSError:
-        return False
-    return room.f_bavail == 0
+        return None
+    if room.f_flag & os.ST_RDONLY:
+        return "DISK_READ_ONLY"
+    return "DISK_FULL" if room.f_bavail == 0 else None

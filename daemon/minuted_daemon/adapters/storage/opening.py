@@ -1,6 +1,7 @@
 """What has to be true of a database before the daemon uses it. Everything here runs once, at start, in a thread."""
 
 import contextlib
+import errno
 import os
 import uuid
 from pathlib import Path
@@ -41,24 +42,53 @@ def database_path(url: str) -> Path:
 def prepare(path: Path) -> str:
     """Create the database or bring it up to date, make sure it can be used, and give its store_id.
 
+    A file that is there is never made anew, not even an empty one: an empty one is what is left of a damaged one.
     Raises ConfigError (DATABASE_UNUSABLE, DATABASE_CORRUPT, DATABASE_TOO_NEW), and StoreError where the trouble may
-    pass by itself (DISK_FULL, DATABASE_LOCKED).
+    pass by itself (DISK_FULL, DISK_FAILED, DATABASE_LOCKED).
     """
     try:
-        _make_private(path)
-        # Foreign keys are off, because a migration may rebuild a table that others refer to.
-        engine = write_engine(path, foreign_keys=False)
-        try:
-            return _bring_up(engine, path)
-        finally:
-            engine.dispose()
-    except OSError as error:
-        raise _unusable(path, os.strerror(error.errno or 0)) from error
+        if not path.exists():
+            _create(path)
+        _look_at(path)
+        return _bring_up(path)
     except FAULTS as error:
         raise _refusal(as_store_error(error, path), path) from error
 
 
-def _bring_up(engine: Engine, path: Path) -> str:
+def _create(path: Path) -> None:
+    """Make the database under another name first, so that a crash leaves none behind that is not whole."""
+    log = Path(f"{path}-wal")
+    if log.exists() and log.stat().st_size:
+        # SQLite would throw it away.
+        raise ConfigError(
+            "DATABASE_CORRUPT",
+            f"the database {path} is missing, and its newest changes are in {log}: put it back, or restore a backup "
+            "and move that file away",
+            path=str(path),
+        )
+    fresh = Path(f"{path}.new")
+    for name in (fresh, Path(f"{fresh}-wal"), Path(f"{fresh}-shm")):
+        name.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    _bring_up(fresh)
+    fresh.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _bring_up(path: Path) -> str:
+    # Foreign keys are off, because a migration may rebuild a table that others refer to.
+    engine = write_engine(path, foreign_keys=False)
+    try:
+        return _brought_up(engine, path)
+    finally:
+        engine.dispose()
+
+
+def _brought_up(engine: Engine, path: Path) -> str:
     with engine.begin() as connection:
         mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
         if mode != "wal":
@@ -69,12 +99,12 @@ def _bring_up(engine: Engine, path: Path) -> str:
         return str(connection.exec_driver_sql("SELECT store_id FROM store").scalar_one())
 
 
-def _make_private(path: Path) -> None:
-    """Create the file if need be, readable by nobody else. SQLite gives its -wal and -shm files the same mode."""
-    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "rb") as file:
+def _look_at(path: Path) -> None:
+    """Refuse what is no database; have nobody else read it. SQLite gives its -wal and -shm files the same mode."""
+    with path.open("r+b", buffering=0) as file:
         header = file.read(len(_HEADER))
     # SQLite would take a file of a few bytes for an empty one, and write over it.
-    if header and header != _HEADER:
+    if header != _HEADER:
         raise _corrupt(path)
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         # A file that belongs to somebody else and that we may write is the administrator's choice.
@@ -101,15 +131,17 @@ def _check(connection: Connection, path: Path) -> None:
 def _refusal(error: StoreError, path: Path) -> ConfigError | StoreError:
     if error.reason == "DATABASE_CORRUPT":
         return _corrupt(path)
-    if error.reason == "STORE_FAILED":
-        return _unusable(path, error.facts["code"])
+    if error.reason in ("STORE_FAILED", "DISK_READ_ONLY"):
+        number = getattr(errno, error.facts["code"], None)
+        return _unusable(path, os.strerror(number) if number else error.facts["code"])
     return error
 
 
 def _corrupt(path: Path) -> ConfigError:
     return ConfigError(
         "DATABASE_CORRUPT",
-        f"the database {path} is damaged or not a database: restore it from a backup, or move it away to start anew",
+        f"the database {path} is damaged or not a database: restore a backup, or save what can still be read with "
+        f"sqlite3's .recover, or move it away to start anew; it was left as it is",
         path=str(path),
     )
 

@@ -8,7 +8,7 @@ from minuted_daemon.core.records import SessionId
 from minuted_daemon.errors import Invalid
 
 _SESSIONS = re.compile(r"s:([0-9]{1,18})", re.ASCII)
-_TURNS = re.compile(r"(?P<list>[td]):(?P<session>[^:]*):(?P<start>[0-9]{1,18}):(?P<id>.*)", re.ASCII | re.DOTALL)
+_TURNS = re.compile(r"(?P<list>[tdc]):(?P<session>[^:]*):(?P<start>[0-9]{1,18}):(?P<id>.*)", re.ASCII | re.DOTALL)
 
 
 def sessions_token(created_seq: int) -> str:
@@ -37,8 +37,25 @@ def parse_turns_token(token: str, session_id: SessionId, as_delivered: bool) -> 
 
     Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session, or of the other list of its turns.
     """
+    return _parse_place(token, session_id, _list(as_delivered))
+
+
+def claims_token(session_id: SessionId, start: int, thing_id: str) -> str:
+    """Give the token of the page behind what this turn or interval claims."""
+    return _encode(f"c:{session_id}:{start}:{thing_id}")
+
+
+def parse_claims_token(token: str, session_id: SessionId) -> tuple[int, str]:
+    """Give start and id of the last turn or interval of the page before.
+
+    Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session.
+    """
+    return _parse_place(token, session_id, "c")
+
+
+def _parse_place(token: str, session_id: SessionId, of_list: str) -> tuple[int, str]:
     match = _TURNS.fullmatch(_decode(token))
-    if match is None or match["session"] != session_id or match["list"] != _list(as_delivered):
+    if match is None or match["session"] != session_id or match["list"] != of_list:
         raise _bad()
     return int(match["start"]), match["id"]
 

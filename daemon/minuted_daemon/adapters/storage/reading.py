@@ -13,12 +13,14 @@ from minuted_daemon.adapters.storage.paging import (
 )
 from minuted_daemon.adapters.storage.rows import (
     AnyRow,
+    deletion_record,
     interval_record,
     session_record,
     speaker_record,
     turn_record,
 )
 from minuted_daemon.adapters.storage.schema import (
+    deleted_sessions,
     intervals,
     sessions,
     speakers,
@@ -58,7 +60,7 @@ def read_session(connection: Connection, key: str) -> SessionRecord:
     """
     by_name = select(sessions).where(sessions.c.name == key).order_by(sessions.c.created_seq.desc()).limit(1)
     for query in (select(sessions).where(sessions.c.id == key), by_name):
-        row = connection.execute(query).first()
+        row = connection.execute(query.where(_is_there(sessions.c.id))).first()
         if row is not None:
             return session_record(row)
     raise _no_session(key)
@@ -69,7 +71,7 @@ def read_sessions(connection: Connection, limit: int, token: str | None) -> Page
 
     Raises Invalid (BAD_PAGE_TOKEN).
     """
-    query = select(sessions).order_by(sessions.c.created_seq.desc()).limit(limit + 1)
+    query = select(sessions).where(_is_there(sessions.c.id)).order_by(sessions.c.created_seq.desc()).limit(limit + 1)
     if token is not None:
         query = query.where(sessions.c.created_seq < parse_sessions_token(token))
     rows = connection.execute(query).all()
@@ -80,13 +82,13 @@ def read_sessions(connection: Connection, limit: int, token: str | None) -> Page
 def read_sessions_in_progress(connection: Connection) -> Sequence[SessionRecord]:
     """Give the sessions whose stored state is a live one, oldest first."""
     live = sessions.c.state.in_(sorted(state.value for state in LIVE_STATES))
-    rows = connection.execute(select(sessions).where(live).order_by(sessions.c.created_seq))
+    rows = connection.execute(select(sessions).where(live, _is_there(sessions.c.id)).order_by(sessions.c.created_seq))
     return [session_record(row) for row in rows]
 
 
 def read_speakers(connection: Connection, session_id: SessionId) -> Sequence[SpeakerRecord]:
     """Give a session's speakers: S2 before S10."""
-    query = select(speakers).where(speakers.c.session_id == session_id)
+    query = select(speakers).where(speakers.c.session_id == session_id, _is_there(speakers.c.session_id))
     query = query.order_by(func.length(speakers.c.label), speakers.c.label)
     return [speaker_record(row) for row in connection.execute(query)]
 
@@ -105,7 +107,8 @@ def read_turns(
         query = select(parts).order_by(parts.c.start, parts.c.id)
     else:
         query = select(turns).where(turns.c.session_id == session_id, turns.c.life == TurnLife.FINAL.value)
-        query = query.where(_behind(turns.c.start, turns.c.id, place)).order_by(turns.c.start, turns.c.id)
+        query = query.where(_is_there(turns.c.session_id), _behind(turns.c.start, turns.c.id, place))
+        query = query.order_by(turns.c.start, turns.c.id)
     rows = connection.execute(query.limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else turns_token(session_id, as_delivered, last.start, last.id)
@@ -120,6 +123,7 @@ def _delivered(table: Table, session_id: SessionId, place: tuple[int, str]) -> S
         query = query.join(turns, turns.c.id == turn_revisions.c.turn_id)
     return query.where(
         turns.c.session_id == session_id,
+        _is_there(turns.c.session_id),
         table.c.revision == 0,
         table.c.life == TurnLife.FINAL.value,
         _behind(table.c.start, turns.c.id, place),
@@ -148,10 +152,11 @@ def read_changes(
         (speakers, speakers.c.session_id),
         (intervals, intervals.c.session_id),
         (turns, turns.c.session_id),
+        (deleted_sessions, deleted_sessions.c.id),
     ):
         query = _changed(table, owner, after, up_to, session_id)
         found[table.name] = connection.execute(query.limit(limit)).all()
-    # Only the first `limit` of all four are wanted, so only they are worth joining.
+    # Only the first `limit` of all five are wanted, so only they are worth joining.
     wanted = sorted(row.seq for rows in found.values() for row in rows)[:limit]
     last = wanted[-1] if wanted else 0
     stored_turns = _stored_turns(connection, [row for row in found[turns.name] if row.seq <= last])
@@ -160,6 +165,7 @@ def read_changes(
         (sessions.name, session_record),
         (speakers.name, speaker_record),
         (intervals.name, interval_record),
+        (deleted_sessions.name, deletion_record),
     ):
         changes += [(row.seq, record(row)) for row in found[name] if row.seq <= last]
     changes.sort(key=lambda change: change[0])
@@ -170,7 +176,14 @@ def _changed(
     table: Table, owner: ColumnElement[str], after: Seq, up_to: Seq, session_id: SessionId | None
 ) -> Select[*tuple[object, ...]]:
     query = select(table).where(table.c.seq > after, table.c.seq <= up_to).order_by(table.c.seq)
+    if table is not deleted_sessions:
+        query = query.where(_is_there(owner))
     return query if session_id is None else query.where(owner == session_id)
+
+
+def _is_there(session_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Keep out deleted sessions: their rows are hidden first, and taken out later."""
+    return session_id.not_in(select(deleted_sessions.c.id))
 
 
 def _listed(ids: Collection[str]) -> Select[str]:

@@ -39,6 +39,7 @@ def session_values(record: SessionRecord) -> Values:
         "transcriber": record.settings.transcriber,
         "languages": json.dumps(record.settings.languages),
         "fallback": record.settings.fallback,
+        "keep_audio": int(record.settings.keep_audio),
         "state": record.state.value,
         "created_s": record.created_s,
         "ended_s": record.ended_s,
@@ -57,7 +58,12 @@ def session_record(row: AnyRow) -> SessionRecord:
         id=SessionId(row.id),
         name=row.name,
         settings=SessionSettings(
-            row.device, row.diarizer, row.transcriber, tuple(json.loads(row.languages)), row.fallback
+            row.device,
+            row.diarizer,
+            row.transcriber,
+            tuple(json.loads(row.languages)),
+            row.fallback,
+            bool(row.keep_audio),
         ),
         state=SessionState(row.state),
         created_s=row.created_s,
@@ -68,6 +74,14 @@ def session_record(row: AnyRow) -> SessionRecord:
         diarizer_sent=row.diarizer_sent,
         transcriber_sent=row.transcriber_sent,
         seq=Seq(row.seq),
+    )
+
+
+def deletion_record(row: AnyRow) -> SessionRecord:
+    """Read a row of `deleted_sessions`."""
+    nothing = SessionSettings("", "", "")
+    return SessionRecord(
+        SessionId(row.id), row.name, nothing, SessionState.DELETED, created_s=row.created_s, seq=Seq(row.seq)
     )
 
 

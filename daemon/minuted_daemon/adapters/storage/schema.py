@@ -20,12 +20,13 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import IntervalKind, SessionState, TurnLife
 
-HEAD = "0002"
+HEAD = "0004"
 """The migration these tables belong to."""
 
 metadata = MetaData(
@@ -75,6 +76,7 @@ sessions = Table(
     Column("transcriber", Text, nullable=False),
     Column("languages", Text, nullable=False),  # a JSON array
     Column("fallback", Text, nullable=False, server_default="none"),
+    Column("keep_audio", Integer, nullable=False, server_default="0"),
     Column("state", Text, nullable=False),
     Column("created_s", REAL, nullable=False),
     Column("ended_s", REAL),
@@ -88,7 +90,20 @@ sessions = Table(
     UniqueConstraint("created_seq"),
     UniqueConstraint("seq"),
     Index(None, "name", "created_seq"),
-    _one_of("state", SessionState),
+    _one_of("state", [state for state in SessionState if state is not SessionState.DELETED]),
+    sqlite_strict=True,
+)
+
+# What is left of a deleted session, so that a subscriber whose cursor is older learns of it. Whatever else is still
+# stored of such a session counts as gone, and is taken out bit by bit (erasing.py).
+deleted_sessions = Table(
+    "deleted_sessions",
+    metadata,
+    Column("id", Text, primary_key=True, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_s", REAL, nullable=False),
+    Column("seq", Integer, nullable=False),
+    UniqueConstraint("seq"),
     sqlite_strict=True,
 )
 
@@ -183,6 +198,7 @@ intervals = Table(
     UniqueConstraint("seq"),
     Index(None, "session_id", "start"),
     Index(None, "session_id", "seq"),
+    Index("ix_intervals_redacted", "session_id", "start", sqlite_where=text("reason = 'REDACTED'")),
     _stretch(),
     _one_of("kind", IntervalKind),
     sqlite_strict=True,

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from minuted_daemon.adapters.storage.coverage import read_claims
 from minuted_daemon.adapters.storage.engines import read_engine, write_engine
+from minuted_daemon.adapters.storage.erasing import hide, take_out
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
 from minuted_daemon.adapters.storage.opening import database_path, prepare
 from minuted_daemon.adapters.storage.reading import (
@@ -25,9 +27,15 @@ from minuted_daemon.adapters.storage.reading import (
     read_stored_turn,
     read_turns,
 )
+from minuted_daemon.adapters.storage.redacting import redact
+from minuted_daemon.adapters.storage.resuming import read_resume_point, read_wall_points
+from minuted_daemon.adapters.storage.scrubbing import DELAYED, scrub
 from minuted_daemon.adapters.storage.worker import Worker
-from minuted_daemon.adapters.storage.writing import GroupCommit, Transaction, Write
+from minuted_daemon.adapters.storage.writing import Alone, GroupCommit, Transaction, Write
+from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
+    IntervalKind,
+    IntervalRecord,
     Record,
     Seq,
     SessionId,
@@ -39,13 +47,20 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import Page
+from minuted_daemon.ports import REDACTED, Page, ResumePoint
 
 T = TypeVar("T")
 Read = Callable[[Connection], Any]
 
 READ_LIMIT_S = 30.0
 CLOSE_LIMIT_S = 2.0
+ERASE_LIMIT_S = 30.0
+"""How long to wait for those who read an older state."""
+ERASE_PAUSE_S = 0.1
+PORTION = 500
+"""Rows that are deleted in one transaction: some 20 ms."""
+REDACTED_AT_ONCE = 100
+"""Turns that are redacted in one transaction: some 70 ms."""
 
 
 async def open_store(url: str) -> "SqlStore":
@@ -76,7 +91,9 @@ class SqlStore:
         self._path = path
         writer, reader = write_engine(path), read_engine(path)
         self._reader = Worker[Read, Any]("store-reader", partial(_answer, reader, path), reader.dispose)
-        self._writer = Worker[Write, Any]("store-writer", GroupCommit(writer, path), writer.dispose)
+        self._writer = Worker[Write | Alone, Any]("store-writer", GroupCommit(writer, path), writer.dispose)
+        # Opened before the connections and closed after them: see scrubbing.py.
+        self._file = path.open("r+b", buffering=0)
 
     async def connect(self) -> None:
         """Connect now what would else connect at its first use, the writer first: a reader alone cannot tidy up.
@@ -121,6 +138,66 @@ class SqlStore:
         if points:
             await self._writer.call(lambda transaction: transaction.put_wall_points(session_id, points))
 
+    async def wall_points(self, session_id: SessionId) -> Sequence[WallPoint]:
+        """A session's map from samples to wall time, by sample.
+
+        Raises NotFound (SESSION_NOT_FOUND).
+        """
+        return await self._read(lambda connection: read_wall_points(connection, session_id))
+
+    async def resume_point(self, session_id: SessionId) -> ResumePoint:
+        """How far a session's stored things go.
+
+        Raises NotFound (SESSION_NOT_FOUND).
+        """
+        return await self._read(lambda connection: read_resume_point(connection, session_id))
+
+    async def delete_session(self, session_id: SessionId) -> SessionRecord:
+        """Delete an ended session for everybody who reads; `erase` does the rest.
+
+        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_LIVE), StoreError.
+        """
+        deletion: SessionRecord = await self._writer.call(lambda transaction: hide(transaction, session_id))
+        return deletion
+
+    async def redact(self, interval: IntervalRecord) -> Sequence[Record]:
+        """Take what was said in the interval out of the next turns, until there are none; `erase` does the rest.
+
+        Raises NotFound (SESSION_NOT_FOUND), StoreError; then nothing of this call was stored.
+        """
+        if interval.kind is not IntervalKind.MUTED or interval.reason != REDACTED or interval.end <= interval.start:
+            raise ValueError("not an interval that a redaction leaves behind")
+        stored: Sequence[Record] = await self._writer.call(
+            lambda transaction: redact(transaction, interval, REDACTED_AT_ONCE)
+        )
+        return stored
+
+    async def erase(self) -> None:
+        """Take out what is deleted, and leave no trace of it in the files.
+
+        Raises StoreError (ERASURE_DELAYED while somebody reads an older state).
+        """
+        while await self._writer.call(lambda transaction: take_out(transaction, PORTION)):
+            pass
+        page: int | None = 1
+        while page is not None:
+            page = await self._scrub(page)
+
+    async def _scrub(self, first: int) -> int | None:
+        clock = asyncio.get_running_loop().time
+        until = clock() + ERASE_LIMIT_S
+        while True:
+            try:
+                behind: int | None = await self._writer.call(
+                    Alone(lambda engine: scrub(self._file, self._path, engine, first))
+                )
+            except StoreError as error:
+                if error.reason != DELAYED or clock() > until:
+                    raise
+                await asyncio.sleep(ERASE_PAUSE_S)
+            else:
+                return behind
+
     async def session(self, key: str) -> SessionRecord:
         """Give a session by id, else the newest of that name.
 
@@ -152,6 +229,13 @@ class SqlStore:
         """
         return await self._read(lambda connection: read_turns(connection, session_id, limit, token, as_delivered))
 
+    async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
+        """What a session's FINAL turns and its intervals claim of its audio, by start.
+
+        Raises NotFound (SESSION_NOT_FOUND), Invalid (BAD_PAGE_TOKEN).
+        """
+        return await self._read(lambda connection: read_claims(connection, session_id, limit, token))
+
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
         """Join a turn with its session's name and its speakers as they are now.
 
@@ -168,6 +252,8 @@ class SqlStore:
         # The writer goes last: the last connection to go puts the log into the database file, and must be able to.
         await self._reader.close(CLOSE_LIMIT_S / 2)
         await self._writer.close(CLOSE_LIMIT_S / 2)
+        if self._reader.ended and self._writer.ended:
+            self._file.close()
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         try:

@@ -52,6 +52,11 @@ class Worker(Generic[Request, Result]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def ended(self) -> bool:
+        """True once the thread has finished."""
+        return self._ended.is_set()
+
     async def call(self, request: Request) -> Result:
         """Give the result of one request. Cancelling the call does not undo it.
 

@@ -1,11 +1,11 @@
 """Writes, and how many of them become one commit. The only file that gives out a seq."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, literal_column, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 
 from minuted_daemon.adapters.storage import schema
@@ -27,7 +27,10 @@ from minuted_daemon.core.records import (
     TurnRecord,
     WallPoint,
 )
+from minuted_daemon.core.redaction import redacted
+from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
+from minuted_daemon.ports import REDACTED
 
 
 def _upsert(table: Table, *keep: str) -> Insert:
@@ -59,52 +62,88 @@ _REPLACE_TURN = (
     .values({name: bindparam(name) for name in _KEPT})
 )
 _ADD_OVERLAPS = insert(schema.turn_overlaps)
+_FORGET_REVISIONS, _FORGET_OVERLAPS = (
+    delete(table).where(table.c.turn_id == bindparam("of")) for table in (schema.turn_revisions, schema.turn_overlaps)
+)
+# The reason stands in the statement itself, so that SQLite uses the index over these intervals alone.
+_REDACTED = (
+    select(schema.intervals.c.start, schema.intervals.c.end)
+    .where(schema.intervals.c.session_id == bindparam("of"), schema.intervals.c.start < bindparam("before"))
+    .where(schema.intervals.c.end > bindparam("behind"), schema.intervals.c.reason == literal_column(f"'{REDACTED}'"))
+    .order_by(schema.intervals.c.start)
+)
 
 
 class Transaction:
     """One transaction under way; `seq` is the last one given out in it or before it."""
 
     def __init__(self, connection: Connection, seq: int) -> None:
-        self._connection = connection
+        self.connection = connection
         self.seq = seq
 
-    def put(self, record: Record) -> Record:
-        """Store a record under the next seq and give it back so."""
+    def next_seq(self) -> Seq:
+        """Give out a seq, for something to be stored in this transaction."""
         self.seq += 1
-        stored = replace(record, seq=Seq(self.seq))
+        return Seq(self.seq)
+
+    def put(self, record: Record) -> Record:
+        """Store a record under the next seq and give it back so; a turn without what was redacted of it."""
+        stored = replace(record, seq=self.next_seq())
         match stored:
             case TurnRecord():
                 return self._put_turn(stored)
             case SessionRecord():
-                self._connection.execute(_PUT_SESSION, {**session_values(stored), "created_seq": stored.seq})
+                self.connection.execute(_PUT_SESSION, {**session_values(stored), "created_seq": stored.seq})
             case SpeakerRecord():
-                self._connection.execute(_PUT_SPEAKER, speaker_values(stored))
+                self.connection.execute(_PUT_SPEAKER, speaker_values(stored))
             case IntervalRecord():
-                self._connection.execute(_PUT_INTERVAL, interval_values(stored))
+                self.connection.execute(_PUT_INTERVAL, interval_values(stored))
         return stored
 
     def put_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
         """Store points of a session's map; a point at the same sample is replaced."""
         rows = [{"session_id": session_id, "at": point.at, "wall_s": point.wall_s} for point in points]
-        self._connection.execute(_PUT_WALL_POINT, rows)
+        self.connection.execute(_PUT_WALL_POINT, rows)
+
+    def put_instead(self, turn: TurnRecord) -> TurnRecord:
+        """Store a turn under the next seq in the place of all its revisions; nothing is kept of what it was."""
+        turn = replace(turn, seq=self.next_seq(), revision=turn.revision + 1)
+        for forget in (_FORGET_REVISIONS, _FORGET_OVERLAPS):
+            self.connection.execute(forget, {"of": turn.id})
+        self._replace(turn)
+        return turn
 
     def _put_turn(self, turn: TurnRecord) -> TurnRecord:
-        newest = self._connection.execute(_REVISION, {"turn_id": turn.id}).scalar()
+        # Words that come late must not bring back what was redacted meanwhile.
+        stretch = {"of": turn.session_id, "before": turn.end, "behind": turn.start}
+        for row in self.connection.execute(_REDACTED, stretch):
+            turn = redacted(turn, Sample(row.start), Sample(row.end))
+        newest = self.connection.execute(_REVISION, {"turn_id": turn.id}).scalar()
         if newest is None:
             turn = replace(turn, revision=0)
-            self._connection.execute(_NEW_TURN, turn_values(turn))
+            self.connection.execute(_NEW_TURN, turn_values(turn))
         else:
             turn = replace(turn, revision=newest + 1)
-            self._connection.execute(_KEEP_REVISION, {"turn_id": turn.id})
-            values = turn_values(turn)
-            self._connection.execute(_REPLACE_TURN, {"turn_id": turn.id, **{name: values[name] for name in _KEPT}})
+            self.connection.execute(_KEEP_REVISION, {"turn_id": turn.id})
+            self._replace(turn)
         if turn.overlapping:
-            self._connection.execute(_ADD_OVERLAPS, overlap_values(turn))
+            self.connection.execute(_ADD_OVERLAPS, overlap_values(turn))
         return turn
+
+    def _replace(self, turn: TurnRecord) -> None:
+        values = turn_values(turn)
+        self.connection.execute(_REPLACE_TURN, {"turn_id": turn.id, **{name: values[name] for name in _KEPT}})
 
 
 Write = Callable[[Transaction], Any]
 """Something to be written. It may be run again in a new transaction, so it changes nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Something that must run between transactions. It is given the engine that writes."""
+
+    act: Callable[[Engine], Any]
 
 
 class GroupCommit:
@@ -114,8 +153,27 @@ class GroupCommit:
         self._engine = engine
         self._path = path
 
-    def __call__(self, writes: Sequence[Write]) -> Sequence[Any]:
+    def __call__(self, requests: Sequence[Write | Alone]) -> Sequence[Any]:
         """Give for each write its result, or the exception for which nothing of it was stored."""
+        outcomes: list[Any] = []
+        writes: list[Write] = []
+        for request in requests:
+            if isinstance(request, Alone):
+                outcomes += [*self._together(writes), self._alone(request)]
+                writes = []
+            else:
+                writes.append(request)
+        return [*outcomes, *self._together(writes)]
+
+    def _alone(self, request: Alone) -> Any:
+        try:
+            return request.act(self._engine)
+        except Exception as fault:  # noqa: BLE001 - its own caller is told
+            return self._error(fault)
+
+    def _together(self, writes: Sequence[Write]) -> Sequence[Any]:
+        if not writes:
+            return ()
         try:
             return self._commit(writes)
         except Exception as fault:  # noqa: BLE001 - even a bug in one write must not cost the others
@@ -125,7 +183,7 @@ class GroupCommit:
         outcomes: list[Any] = []
         for write in writes:
             # Another program's lock is waited for once, not once for each write.
-            outcomes += [outcomes[-1]] if outcomes and _is_locked(outcomes[-1]) else self([write])
+            outcomes += [outcomes[-1]] if outcomes and _is_locked(outcomes[-1]) else self._together([write])
         return outcomes
 
     def _commit(self, writes: Sequence[Write]) -> Sequence[Any]:

@@ -1,0 +1,91 @@
+"""Puts sessions together from the workshop's parts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from minuted_daemon.core.merger import Merger, Resumption
+from minuted_daemon.core.records import SessionRecord, SessionSettings
+from minuted_daemon.core.voice import VoiceDetector
+from minuted_daemon.ports import Capture, CaptureStream, Diarizer, Spool, Spools, Transcriber
+from minuted_daemon.service.engaged import EngagedDiarizer, EngagedTranscriber, Post
+from minuted_daemon.service.engines import Diarizers, Transcribers
+from minuted_daemon.service.parts import Parts, Surroundings
+from minuted_daemon.service.resuming import Resumed
+from minuted_daemon.service.session import Session
+from minuted_daemon.service.standing import Standing
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What sessions are made from. `merger` builds a fresh one for each session."""
+
+    capture: Capture
+    diarizers: Diarizers
+    transcribers: Transcribers
+    merger: Callable[[Diarizer | None, Transcriber | None, Resumption | None], Merger]
+    spools: Spools
+    freeze_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """What a session's names stand for, None for `none`."""
+
+    diarizer: Diarizer | None
+    transcriber: Transcriber | None
+
+
+class Assembly:
+    """One for the daemon."""
+
+    def __init__(self, workshop: Workshop, around: Surroundings) -> None:
+        self._workshop = workshop
+        self._around = around
+
+    async def engines(self, settings: SessionSettings) -> Engines:
+        """Give the engines of resolved settings. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
+        diarizer = await self._workshop.diarizers.engine(settings.diarizer)
+        return Engines(diarizer, await self._workshop.transcribers.engine(settings.transcriber))
+
+    def spool(self, record: SessionRecord) -> Spool | None:
+        """Open the session's spool; None where nobody needs its audio."""
+        settings = record.settings
+        if settings.transcriber == "none" and not settings.keep_audio:
+            return None
+        return self._workshop.spools.open(record.id, settings.keep_audio)
+
+    def session(
+        self,
+        record: SessionRecord,
+        capture: CaptureStream,
+        engines: Engines,
+        spool: Spool | None,
+        resumed: Resumed | None = None,
+    ) -> Session:
+        """Put a session together, with its engines counted and followed by their substitutes."""
+        workshop, settings = self._workshop, record.settings
+        told_to = log.bind(session=record.name, session_id=record.id)
+        heard, told = Standing(record.diarizer_sent), Standing(record.transcriber_sent)
+        merge = workshop.merger(engines.diarizer, engines.transcriber, None if resumed is None else resumed.merge)
+        parts = Parts(
+            capture,
+            merge,
+            VoiceDetector(),
+            workshop.freeze_s,
+            spool=spool,
+            diarizer_standing=heard,
+            transcriber_standing=told,
+        )
+        if engines.diarizer is not None:
+            behind = workshop.diarizers.substitute(settings.diarizer, settings.fallback)
+            post = Post("diarizer", engines.diarizer, behind, heard, told_to)
+            parts = replace(parts, diarizer=EngagedDiarizer(post))
+        if engines.transcriber is not None:
+            next_one = workshop.transcribers.substitute(settings.transcriber, settings.fallback)
+            position = Post("transcriber", engines.transcriber, next_one, told, told_to)
+            parts = replace(parts, transcriber=EngagedTranscriber(position, settings.languages))
+        return Session(record, parts, self._around, resumed)

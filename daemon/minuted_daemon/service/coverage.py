@@ -1,0 +1,74 @@
+"""What became of a session's audio: the store's claims and, while it is live, those that only the session knows."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from heapq import merge
+from operator import attrgetter
+
+import structlog
+
+from minuted_daemon.core.ledger import Claim, Coverage, Ground, Ledger, interval_claim
+from minuted_daemon.core.records import IntervalRecord, Record, TurnLife, TurnRecord
+from minuted_daemon.core.samples import Sample
+from minuted_daemon.errors import StoreError
+from minuted_daemon.ports import Store
+from minuted_daemon.service.views import SessionView
+
+PAGE = 500
+"""Claims that are added up at once: some milliseconds."""
+LIMIT_S = 5.0
+"""How long the store may take; a session is told without its coverage rather than not at all."""
+
+log = structlog.get_logger()
+
+
+def open_claims(
+    pending: Iterable[tuple[int, int]], unstored: Iterable[Record], growing: Iterable[IntervalRecord | None]
+) -> list[Claim]:
+    """Give what a store cannot know: what is undecided, what is decided and not stored yet, what still grows.
+
+    To be taken before the store is read: what is stored in between is then claimed twice, and nothing not at all.
+    """
+    claims = [_pending(start, end) for start, end in pending]
+    for record in (*unstored, *growing):
+        if isinstance(record, IntervalRecord):
+            claims.append(interval_claim(record.start, record.end, record.kind, record.reason))
+        elif isinstance(record, TurnRecord) and record.life is TurnLife.FINAL:
+            claims.append(_pending(record.start, record.end))
+    return claims
+
+
+async def with_coverage(store: Store, view: SessionView, claims: Sequence[Claim] = ()) -> SessionView:
+    """Give a session with its coverage; without, where the store does not tell it in time.
+
+    `claims`: those of a live session that the store cannot know, in any order. Raises NotFound (SESSION_NOT_FOUND).
+    """
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            return replace(view, coverage=await _coverage(store, view, claims))
+    except (StoreError, TimeoutError) as error:
+        reason = error.reason if isinstance(error, StoreError) else "STORE_SLOW"
+        log.warning("coverage_not_read", session=view.record.name, session_id=view.record.id, reason=reason)
+        return view
+
+
+async def _coverage(store: Store, view: SessionView, claims: Sequence[Claim]) -> Coverage:
+    ledger = Ledger(view.heard)
+    by_start = attrgetter("start")
+    waiting = sorted(claims, key=by_start)
+    token: str | None = None
+    while True:
+        page = await store.claims(view.record.id, PAGE, token)
+        token = page.next_token
+        if token is None:
+            ledger.enter(merge(page.items, waiting, key=by_start))
+            return ledger.close()
+        until = page.items[-1].start
+        due = [claim for claim in waiting if claim.start <= until]
+        del waiting[: len(due)]
+        ledger.enter(merge(page.items, due, key=by_start))
+
+
+def _pending(start: int, end: int) -> Claim:
+    return Claim(Sample(start), Sample(end), Ground.PENDING)

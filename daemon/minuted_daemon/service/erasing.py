@@ -1,0 +1,155 @@
+"""Deleting and redacting: what people want forgotten leaves the minutes, the audio and the memory, crash or no crash.
+
+A wish is put on disk first. Then the store is told: from that moment on nobody reads what is to go, and nothing that is
+still under way is stored. Then the audio goes, then what is left in the files.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from minuted_daemon.core.records import IntervalRecord, SessionId, SessionRecord, TurnRecord
+from minuted_daemon.core.samples import Sample, seconds
+from minuted_daemon.errors import Invalid, MinutedError, NotFound, StoreError, WrongState
+from minuted_daemon.ports import ErasureRequest, ErasureRequests, Store
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.views import Redaction, Stretch
+
+AGAIN_S = 30.0
+"""How long to wait before trying again to finish what could not be finished."""
+
+_log = structlog.get_logger()
+
+
+def within(stretch: Stretch, heard: Sample) -> tuple[Sample, Sample]:
+    """Give what of a session that has heard so much is meant. Raises Invalid (NOTHING_TO_REDACT) if it is nothing."""
+    if stretch.last is not None:
+        start, end = max(0, heard - stretch.last), int(heard)
+    else:
+        start, end = stretch.start, heard if stretch.end is None else min(stretch.end, heard)
+    if end <= start:
+        message = (
+            f"there is nothing to redact: the session has come no further than {seconds(heard):.1f} s"
+        )
+        raise Invalid("NOTHING_TO_REDACT", message)
+    return Sample(start), Sample(end)
+
+
+class Audio(Protocol):
+    """Where sessions' audio is kept: see ports.Spools, of which this is a part."""
+
+    async def erase(self, session_id: SessionId, start: Sample, end: Sample) -> None:
+        """Have no sample of [start, end) left."""
+        ...
+
+    async def delete(self, session_id: SessionId) -> None:
+        """Remove all audio of the session."""
+        ...
+
+
+class Erasing:
+    """One for the daemon. Nothing here may be cancelled by whoever asked for it: see Registry."""
+
+    def __init__(self, store: Store, journal: Journal, hub: Hub, requests: ErasureRequests, audio: Audio) -> None:
+        self._store = store
+        self._journal = journal
+        self._hub = hub
+        self._requests = requests
+        self._audio = audio
+        # Scrubbing the files twice at once would gain nothing.
+        self._one_at_a_time = asyncio.Lock()
+        self._unfinished = asyncio.Event()
+        self._unfinished.set()
+
+    async def delete(self, record: SessionRecord) -> None:
+        """Remove an ended session. Raises StoreError, WrongState (SESSION_LIVE), NotFound (SESSION_NOT_FOUND)."""
+        request = ErasureRequest(record.id, record.name)
+        await self._requests.put(request)
+        try:
+            await self._journal.delete(record.id, record.name)
+        except MinutedError as error:
+            if not isinstance(error, StoreError):
+                await self._requests.done(request)  # it will never be granted
+            raise
+        await self._finish(request)
+
+    async def redact(
+        self, interval: IntervalRecord, session_name: str, forget: Callable[[Sample, Sample], None] | None
+    ) -> Redaction:
+        """Forget what was said in the interval; `forget` makes a live session do its part.
+
+        Raises StoreError: then what is left is done later, but for what the request could not be put on disk for.
+        """
+        request = ErasureRequest(interval.session_id, session_name, interval)
+        await self._requests.put(request)
+        if forget is not None:
+            forget(interval.start, interval.end)
+        return await self._finish(request)
+
+    async def run(self) -> None:
+        """Finish what an earlier life of the daemon left, and later what could not be finished at once; for ever."""
+        while True:
+            await self._unfinished.wait()
+            self._unfinished.clear()
+            try:
+                for request in await self._requests.pending():
+                    _log.info("erasure_goes_on", session_id=request.session_id)
+                    await self._go_on(request)
+                await self._erase()
+            except StoreError as error:
+                _log.warning("erasure_delayed", reason=error.reason, again_in_s=AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
+
+    async def _go_on(self, request: ErasureRequest) -> None:
+        try:
+            await self._finish(request)
+        except WrongState:  # the daemon ended before it could refuse
+            await self._requests.done(request)
+
+    async def _finish(self, request: ErasureRequest) -> Redaction:
+        try:
+            left = await self._take_out(request)
+            await self._erase()
+            await self._requests.done(request)
+        except StoreError:
+            self._unfinished.set()
+            raise
+        _log.info("erased", session_id=request.session_id, whole=request.interval is None, turns=left.turns)
+        return left
+
+    async def _take_out(self, request: ErasureRequest) -> Redaction:
+        nothing = Redaction(Sample(0), Sample(0), 0)
+        try:
+            if request.interval is None:
+                await self._deleted(request)
+            else:
+                return await self._redacted(request.interval, request.session_name)
+        except NotFound:
+            pass  # deleted since
+        await self._audio.delete(request.session_id)
+        self._hub.forget(request.session_id)
+        return nothing
+
+    async def _deleted(self, request: ErasureRequest) -> None:
+        """It is told already, unless the daemon ended before the store had been asked."""
+        await self._store.session(request.session_id)
+        await self._journal.delete(request.session_id, request.session_name)
+
+    async def _redacted(self, interval: IntervalRecord, session_name: str) -> Redaction:
+        start, end = interval.start, interval.end
+        turns: set[str] = set()
+        while stored := await self._journal.redact(interval, session_name):
+            turns |= {record.id for record in stored if isinstance(record, TurnRecord)}
+            for record in stored:
+                if isinstance(record, IntervalRecord):
+                    start, end = record.start, record.end
+            self._hub.forget(interval.session_id)
+        await self._audio.erase(interval.session_id, start, end)
+        return Redaction(start, end, len(turns))
+
+    async def _erase(self) -> None:
+        async with self._one_at_a_time:
+            await self._store.erase()

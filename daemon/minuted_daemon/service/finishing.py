@@ -1,0 +1,77 @@
+"""Ends the spools of sessions that have ended: their turns are settled, and their audio is kept or removed.
+
+How a spool ends is its own business (ports.Spools); here is only when, and that it is tried until it is done.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from minuted_daemon.core.records import LIVE_STATES, SessionId
+from minuted_daemon.errors import NotFound, StoreError
+from minuted_daemon.ports import Spools, Store
+from minuted_daemon.service.retry import RetryPolicy
+
+log = structlog.get_logger()
+
+
+class Finishing:
+    """One for the daemon. What is not done when the daemon ends is done at its next start."""
+
+    def __init__(self, group: asyncio.TaskGroup, spools: Spools, store: Store, random: Callable[[], float]) -> None:
+        """`random` gives numbers in [0, 1)."""
+        self._group = group
+        self._spools = spools
+        self._store = store
+        self._random = random
+        self._tasks: dict[SessionId, asyncio.Task[None]] = {}
+
+    def begin(self, session_id: SessionId) -> None:
+        """All turns of this session are settled: finish its spool in the background."""
+        if session_id not in self._tasks and session_id in self._spools.spools:
+            task = self._tasks[session_id] = self._group.create_task(self._finish(session_id))
+            task.add_done_callback(lambda _: self._tasks.pop(session_id, None))
+
+    async def go_over(self, live: Collection[SessionId]) -> None:
+        """Finish the spools found at the start, but for those of sessions that go on. Raises StoreError.
+
+        The audio of a session that is no longer stored goes.
+        """
+        for session_id in [found for found in self._spools.spools if found not in live]:
+            try:
+                record = await self._store.session(session_id)
+            except NotFound:
+                log.warning("spool_of_nobody", session_id=session_id)
+                keep_audio = False
+            else:
+                if record.state in LIVE_STATES:
+                    continue
+                keep_audio = record.settings.keep_audio
+            self._spools.open(session_id, keep_audio)
+            self.begin(session_id)
+
+    async def stop(self, limit_s: float) -> None:
+        """Let what is under way end within `limit_s`, and leave the rest to the next start."""
+        tasks = set(self._tasks.values())
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=limit_s)
+            for task in late:
+                task.cancel()
+
+    async def _finish(self, session_id: SessionId) -> None:
+        policy = RetryPolicy(self._random)
+        while True:
+            try:
+                await self._spools.finish(session_id)
+            except StoreError as error:
+                delay_s = policy.failed(asyncio.get_running_loop().time(), error)
+                log.warning("spool_not_finished", session_id=session_id, reason=error.reason, failures=policy.failures)
+            except Exception:
+                log.exception("spool_fault", session_id=session_id)
+                return
+            else:
+                return
+            if delay_s is None:
+                return
+            await asyncio.sleep(delay_s)

@@ -1,0 +1,183 @@
+"""What befalls a database in use: it is told under its own reason, holds up no reading, and passes without loss."""
+
+import asyncio
+import contextlib
+import os
+import resource
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from minuted_daemon.adapters.storage import engines
+from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
+from minuted_daemon.adapters.storage.store import SqlStore, open_store
+from minuted_daemon.core.records import Record, Seq, SessionState, StoredTurn
+from minuted_daemon.errors import ConfigError, StoreError
+from minuted_daemon.service import writer as writing
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.writer import Writer
+from tests.adapters.storage.disks import fill_up, locked
+from tests.adapters.storage.examples import SESSION, session, turn
+from tests.adapters.storage.remains import remains
+
+TURNS = 120
+
+
+async def failure(store: SqlStore, record: Record) -> StoreError:
+    with pytest.raises(StoreError) as raised:
+        await store.write([record])
+    assert str(store._path) in raised.value.message
+    assert (await store.session("boardroom")).id == SESSION  # reading goes on
+    return raised.value
+
+
+async def test_a_lock_of_seconds_is_waited_for(store: SqlStore, path: Path) -> None:
+    await store.write([session()])
+    with locked(path) as rival:
+        async with asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(store.write([turn(1)]))
+            assert (await store.session("boardroom")).id == SESSION
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+            rival.kill()
+    assert [record.seq for record in waiting.result()] == [2]
+
+
+async def test_a_lock_for_good_is_told_and_passes_with_its_holder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "BUSY_MS", 50)
+    store = await open_store(f"sqlite:///{path}")
+    await store.write([session()])
+    with locked(path):
+        for _ in range(3):
+            assert (await failure(store, turn(1))).reason == "DATABASE_LOCKED"
+    assert [record.seq for record in await store.write([turn(1)])] == [2]
+    await store.close()
+
+
+@contextlib.contextmanager
+def no_file_longer_than(size: int) -> Iterator[None]:
+    """Have every write behind this length fail, with an error that is none of space."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_disk_that_does_not_write_is_told(store: SqlStore, path: Path) -> None:
+    await store.write([session()])
+    log_bytes = os.stat(f"{path}-wal").st_size  # noqa: PTH116
+    with no_file_longer_than(log_bytes + 100):
+        assert (await failure(store, turn(1))).reason == "DISK_FAILED"
+        assert (await failure(store, turn(2))).reason == "DISK_FAILED"
+    assert [record.seq for record in await store.write([turn(1)])] == [2]
+    assert len((await store.turns(SESSION, 10, None)).items) == 1
+
+
+def remount_read_only(folder: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+
+
+async def test_a_start_on_a_read_only_disk_is_refused(small_disk: Path) -> None:
+    path = small_disk / "minuted.db"
+    await (await open_store(f"sqlite:///{path}")).close()
+    await asyncio.to_thread(remount_read_only, small_disk)
+    for place in (path, small_disk / "another.db"):
+        with pytest.raises(ConfigError) as refused:
+            await open_store(f"sqlite:///{place}")
+        assert refused.value.reason == "DATABASE_UNUSABLE"
+        assert "Read-only file system" in refused.value.message
+
+
+def test_a_disk_that_became_read_only_is_told(small_disk: Path) -> None:
+    path = small_disk / "minuted.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    remount_read_only(small_disk)
+    with contextlib.closing(sqlite3.connect(path)) as connection, pytest.raises(FAULTS) as fault:  # type: ignore[var-annotated]
+        connection.execute("INSERT INTO t VALUES (1)")
+    assert as_store_error(fault.value, path).reason == "DISK_READ_ONLY"
+
+
+async def test_a_disk_filled_to_the_last_byte_loses_and_doubles_nothing(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole way to the store: what cannot be stored waits, and is stored once when there is room."""
+    monkeypatch.setattr(writing, "LONGEST_PAUSE_S", 0.1)
+    store = await open_store(f"sqlite:///{small_disk / 'minuted.db'}")
+    hub = Hub(store)
+    journal = Journal(store, hub)
+    told: list[str | None] = []
+    full, well = asyncio.Event(), asyncio.Event()
+
+    def health(error: StoreError | None) -> None:
+        told.append(None if error is None else error.reason)
+        (well if error is None else full).set()
+
+    writer = Writer(
+        lambda records: journal.write(records, "boardroom"),
+        lambda points: store.write_wall_points(SESSION, points),
+        lambda record: record,
+        lambda _: None,
+        health,
+        structlog.stdlib.get_logger(),
+    )
+    seen: list[tuple[Seq, str]] = []
+
+    async def follow() -> None:
+        async for delivery in hub.subscribe(None, Seq(0), partials=False):
+            item = getattr(delivery, "item", None)
+            if isinstance(item, StoredTurn):
+                seen.append((item.turn.seq, item.turn.id))
+            if len(seen) == TURNS:
+                return
+
+    async with asyncio.timeout(15), asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(writer.run())
+        writer.put([session()])
+        for number in range(TURNS // 3):
+            writer.put([turn(number)])
+        assert await writer.flush(5)
+        ballast = await asyncio.to_thread(fill_up, small_disk)
+        following = tasks.create_task(follow())
+        for number in range(TURNS // 3, TURNS):
+            writer.put([turn(number, text="word " * 500)])
+        await full.wait()
+        assert not await writer.flush(0.3)
+        stored = (await store.turns(SESSION, 1000, None)).items
+        assert TURNS // 3 <= len(stored) < TURNS
+        await asyncio.to_thread(ballast.unlink)
+        await well.wait()
+        assert await writer.flush(5)
+        await following
+        running.cancel()
+    assert told[:1] + told[-1:] == ["DISK_FULL", None]
+    assert {reason for reason in told if reason} == {"DISK_FULL"}
+    stored = (await store.turns(SESSION, 1000, None)).items
+    assert [item.turn.id for item in stored] == [turn(number).id for number in range(TURNS)]
+    assert [item.turn.revision for item in stored] == [0] * TURNS
+    assert seen == [(Seq(2 + number), turn(number).id) for number in range(TURNS)]
+    await store.close()
+
+
+async def test_a_session_deleted_on_a_full_disk_is_erased_when_there_is_room(small_disk: Path) -> None:
+    path = small_disk / "minuted.db"
+    store = await open_store(f"sqlite:///{path}")
+    await store.write([session(state=SessionState.STOPPED)])
+    await store.write([turn(number, text="SECRET " * 100) for number in range(200)])
+    ballast = await asyncio.to_thread(fill_up, small_disk, 50_000)
+    deletion = await store.delete_session(SESSION)
+    with pytest.raises(StoreError) as full:
+        await store.erase()
+    assert full.value.reason == "DISK_FULL"
+    assert list(await store.changes(Seq(0), deletion.seq, None, 1000)) == [deletion]
+    await asyncio.to_thread(ballast.unlink)
+    await store.erase()
+    assert remains(path, "SECRET") == []
+    await store.close()

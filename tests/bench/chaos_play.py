@@ -1,0 +1,200 @@
+"""Plays one fault over one meeting and says what came of it."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import minuted
+from minuted import IntervalKind, SessionState
+from tests.bench.chaos_judge import LATEST_S, Counts, Window, counted, latest_s, recovered_s, start_at
+from tests.bench.chaos_stage import Stage, look, staged, start, watch
+from tests.e2e.following import ENDED
+from tests.fakes.meeting import Meeting
+
+DRAIN_S = 45.0
+"""So long after the end of the audio, plus the outage, a session has ended."""
+QUIET_S = 3.0
+"""Nothing more is expected once nothing has changed for so long."""
+HEARD_S = 1.0
+"""What was heard less than this before SIGTERM may have been in no block yet."""
+
+Strike = Callable[[Stage], Awaitable[Window]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One row. `strike` does it, `strike_s` into the session, and returns when it is over.
+
+    `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk" or "client". `refused`: for good, so
+    that what comes after cannot have text, or speakers. `cut_short`: the session ends with the daemon.
+    `disk` is the size of a state directory in memory.
+    """
+
+    name: str
+    on: str
+    strike: Strike
+    length_s: float = 45.0
+    strike_s: float = 12.0
+    refused: bool = False
+    cut_short: bool = False
+    disk: str = ""
+
+    @property
+    def silences(self) -> bool:
+        """Whether nothing can get text any more."""
+        return self.refused and self.on in ("openai", "both")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What came of a fault. `missed` says what fell short, in words; `ready_s`: the slowest first answer to an RPC."""
+
+    fault: str
+    on: str
+    counts: Counts | None
+    recovered_s: float | None
+    latest_s: float | None
+    ready_s: float
+    told: tuple[str, ...]
+    missed: tuple[str, ...]
+
+
+def play(fault: Fault, meeting: Meeting, strike_s: float, logs: Path | None) -> Row:
+    """Play a fault, `strike_s` into the session; takes the meeting's length and about 10 s."""
+    try:
+        return asyncio.run(_play(fault, meeting, strike_s, logs))
+    except (AssertionError, OSError, subprocess.SubprocessError, minuted.Error, BaseExceptionGroup) as error:
+        return _broken(fault, "; ".join(_first_lines(error)))
+
+
+async def _play(fault: Fault, meeting: Meeting, strike_s: float, logs: Path | None) -> Row:
+    async with staged(
+        meeting,
+        fault.disk,
+    ) as stage:
+        with _log_kept(stage, fault, logs) as missed:
+            async with asyncio.TaskGroup() as group:
+                watching = [group.create_task(watch(stage)), group.create_task(look(stage))]
+                await start(stage)
+                await asyncio.sleep(max(0.0, stage.began_at + strike_s - time.time()))
+                window = await fault.strike(stage)
+                await _ended(stage, fault, window)
+                row = await _row(stage, fault, window)
+                for task in watching:
+                    task.cancel()
+            bugs = await _bugs(stage)
+            missed += [*row.missed, *bugs]
+            return replace(row, missed=tuple(missed))
+
+
+async def _bugs(stage: Stage) -> list[str]:
+    """End the daemon, which looks through its log."""
+    try:
+        await stage.daemon.stop()
+    except AssertionError as error:
+        events = [line.split()[2] for line in str(error).splitlines() if len(line.split()) > 2]
+        return [f"the log tells of a bug: {', '.join(sorted(set(events)))}"[:120]]
+    return []
+
+
+@contextmanager
+def _log_kept(stage: Stage, fault: Fault, logs: Path | None) -> Iterator[list[str]]:
+    """Keep the daemon's log if anything is put into the list, or is raised."""
+    missed: list[str] = []
+    try:
+        yield missed
+    except BaseException:
+        missed.append("raised")
+        raise
+    finally:
+        if missed and logs is not None:
+            logs.mkdir(parents=True, exist_ok=True)
+            name = "".join(letter if letter.isalnum() else "_" for letter in fault.name)
+            (logs / f"{name}.log").write_text(stage.daemon.log)
+
+
+async def _ended(stage: Stage, fault: Fault, window: Window) -> None:
+    """Wait until the session has ended and nothing more changes."""
+    until = max(window.ended_at, stage.began_at + fault.length_s) + (window.ended_at - window.began_at) + DRAIN_S
+    async with stage.changed:
+        try:
+            async with asyncio.timeout(max(0.0, until - time.time())):
+                await stage.changed.wait_for(lambda: any(one.state in ENDED for one in stage.witness.sessions.values()))
+                while True:
+                    async with asyncio.timeout(QUIET_S):
+                        await stage.changed.wait()
+        except TimeoutError:
+            return
+
+
+async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
+    session, turns = await stage.session(), await stage.turns()
+    stage.take(session)
+    witness = stage.witness
+    # Before the fault session time and wall time run side by side.
+    first = min(turns, key=lambda turn: turn.start_offset.ToNanoseconds(), default=None)
+    began_at = stage.began_at if first is None else start_at(first) - first.start_offset.ToNanoseconds() / 1e9
+    heard_s = session.duration.ToNanoseconds() / 1e9
+    counts = counted(
+        stage.meeting,
+        turns,
+        (window.began_at - began_at - 1.0, float("inf") if fault.refused else window.over_at - began_at),
+        heard_s - HEARD_S if fault.cut_short else stage.meeting.duration,
+        [
+            (interval.start_offset.ToNanoseconds() / 1e9, interval.end_offset.ToNanoseconds() / 1e9)
+            for interval in witness.intervals.values()
+            if interval.kind != IntervalKind.INTERVAL_KIND_MUTED
+        ],
+    )
+    who = witness.attributed_at if fault.on in ("pyannote", "both") else witness.final_at
+    back_s, late_s = recovered_s(window, turns, who), latest_s(window, turns, witness.final_at)
+    missed = list(stage.notes)
+    if session.state != SessionState.SESSION_STATE_STOPPED:
+        state = SessionState.Name(session.state).removeprefix("SESSION_STATE_")
+        missed.append(f"session {state} {session.failure.reason}".strip())
+    if (counts.untold if fault.silences else counts.lost) or counts.repeated or counts.foreign:
+        missed.append("words lost or repeated")
+    if counts.wrong > counts.wrong_allowed and not (fault.refused and fault.on == "pyannote"):
+        missed.append("wrong speakers")
+    if back_s is None and not (fault.refused or fault.cut_short):
+        missed.append("never recovered")
+    if late_s is not None and late_s > LATEST_S and not fault.refused:
+        missed.append("late afterwards")
+    if {turn.id: turn for turn in turns} != {turn.id: turn for turn in witness.turns if turn.session_id == session.id}:
+        missed.append("subscriber and list differ")
+    missed += await asyncio.to_thread(_breaches, stage)
+    return Row(
+        fault.name,
+        fault.on,
+        counts,
+        None if fault.refused or fault.cut_short else back_s,
+        None if fault.refused else late_s,
+        stage.daemon.ready_s,
+        tuple(stage.told),
+        tuple(missed),
+    )
+
+
+def _breaches(stage: Stage) -> list[str]:
+    """What the vendors have to complain of."""
+    found = []
+    if any(one["pace_violations"] for one in stage.pyannote.stats()["connections"]):
+        found.append("pyannote was sent audio in bursts")
+    if any(one["bad_frames"] for one in stage.pyannote.stats()["connections"]):
+        found.append("pyannote was sent bad frames")
+    return found
+
+
+def _broken(fault: Fault, why: str) -> Row:
+    return Row(fault.name, fault.on, None, None, None, 0.0, (), (why,))
+
+
+def _first_lines(error: BaseException) -> list[str]:
+    if isinstance(error, BaseExceptionGroup):
+        return [line for one in error.exceptions for line in _first_lines(one)]
+    lines = str(error).strip().splitlines()
+    return [f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]]
