@@ -94,9 +94,10 @@ async def test_kill_9_loses_no_stored_turn_and_renumbers_none(place: Path) -> No
             daemon.kill()
             await daemon.start()
             async with daemon.client() as fresh:
+                assert before.finals.items() <= (await listed(fresh, "room")).items()
+                replay = await follow(fresh, ended())
                 after = await listed(fresh, "room")
                 assert before.finals.items() <= after.items()
-                replay = await follow(fresh, ended())
                 assert replay.finals == after
                 assert_continues(before, replay, await fresh.session("room"))
                 # The same watch goes on where it was, and a session after it gets higher numbers only.
