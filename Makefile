@@ -17,7 +17,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-p
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
-	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-footprint
+	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -57,7 +57,7 @@ proto-check: $(VENV)/.dev
 migrations-check: $(VENV)/.dev  ## Migrations up, down and beside the tables (part of unit)
 	$(BIN)/python -m pytest -q tests/adapters/storage/test_migrations.py
 
-bench: bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-footprint  ## All benchmarks
+bench: bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-footprint  ## All benchmarks but the endurance of the offline engine
 
 bench-attribution: $(VENV)/.dev  ## Six real meetings through the merge in virtual time, in quiet and bad weather
 	$(BIN)/python -m tests.bench.attribution
@@ -71,8 +71,11 @@ bench-rollover: $(VENV)/.dev  ## Five minutes in which both vendors end every co
 bench-reunion: $(VENV)/.dev  ## Who is recognised by voice after the diarizer's connection broke
 	$(BIN)/python -m tests.bench.reunion
 
-bench-offline: $(VENV)/.dev  ## The offline engine on a recorded meeting, in real time
+bench-offline: $(VENV)/.dev  ## The offline engine on recorded and synthetic meetings, in virtual time, then its worker in real time
 	$(BIN)/python -m tests.bench.offline
+
+bench-endurance: $(VENV)/.dev  ## The offline engine over a meeting of three hours
+	$(BIN)/python -m tests.bench.offline_endurance
 
 bench-footprint: $(VENV)/.dev  ## Memory and processor time of four sessions, and the time to the first answer
 	$(BIN)/python -m tests.bench.footprint
