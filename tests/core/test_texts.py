@@ -183,3 +183,18 @@ def test_what_was_shed_gets_no_text_and_is_told_all_the_same() -> None:
     room.run()
     assert [turn.text_source for turn in room.finals] == [TextSource.NONE, TextSource.COMPLETED]
     assert room.merger.settled
+
+
+def test_a_transcriber_that_has_too_much_to_do_is_asked_again_later() -> None:
+    def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
+        busy = at < s(10)
+        return [(at + s(0.3), TextFailed(utterance, "RATE_LIMITED") if busy else TextCompleted(utterance, text))]
+
+    room = Room([*run_of_words("a", 1, 3), *run_of_words("b", 5, 7), *run_of_words("c", 12, 14)], 18, answer)
+    room.speaks("A", 1, 3)
+    room.speaks("B", 5, 7)
+    room.speaks("C", 12, 14)
+    room.run()
+    assert [turn.text_source for turn in room.finals] == [TextSource.COMPLETED] * 3
+    assert_every_word_once(room)
+    assert len(room.of(Commit)) == 4 + 3 + 1, "not asked in a storm"

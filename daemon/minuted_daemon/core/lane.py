@@ -9,7 +9,7 @@ with its text in merger.py.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from minuted_daemon.core.events import Append, Clear, Commit, TextSource, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples
@@ -21,6 +21,8 @@ _ANSWER_WAIT = 8 * RATE_HZ
 _PAST_ANSWER_WAIT = 30 * RATE_HZ
 """Nobody waits for it now; and four times as fast as real time, what was committed may still be on its way."""
 _MAX_MISSES = 2
+_FAILED_WAITS = tuple(samples(wait) for wait in (0.5, 4.0, 12.0))
+"""A turn that the transcriber gave up on is asked for again so long after: it may have had too much to do."""
 _LATE_ANSWER = 60 * RATE_HZ
 _PAST = 10 * RATE_HZ
 """Turns that ended longer ago than this when a connection comes are made up for beside those of the present."""
@@ -32,6 +34,7 @@ class _Asked:
     utterance: UtteranceId
     due: int
     makes_up: bool = False
+    failed: bool = False  # it was refused, and is asked for again when it is due
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class Lane:
         self.answered: list[Turn] = []
         self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
         self.commands: list[Append | Commit | Clear] = []
-        # The connection for the past is made when the first of it is sent: it is taken to be there until told otherwise.
+        # The connection for the past is made when the first of it is sent: until told otherwise it is taken to be there.
         self._present, self._past = _Track(makes_up=False, ready=False), _Track(makes_up=True, ready=True)
         self._asked: dict[UtteranceId, _Asked] = {}
         self._late: dict[UtteranceId, _Asked] = {}
@@ -170,9 +173,15 @@ class Lane:
 
     def failed(self, utterance: UtteranceId) -> None:
         """The transcriber gave up on an utterance."""
-        asked = self._asked.pop(utterance, None)
-        if asked is not None:
-            self._missed(asked)
+        asked = self._asked.get(utterance)
+        if asked is None:
+            return
+        failures, asked.turn.failures = asked.turn.failures, asked.turn.failures + 1
+        if failures < len(_FAILED_WAITS):
+            self._asked[utterance] = replace(asked, due=self._now + _FAILED_WAITS[failures], failed=True)
+        else:
+            del self._asked[utterance]
+            self._give_up_on(asked)
 
     # --- time ---
 
@@ -183,7 +192,10 @@ class Lane:
             track.quota = min(track.quota + _CATCH_UP * elapsed, _CATCH_UP * RATE_HZ // 2)
         for asked in [asked for asked in self._asked.values() if asked.due <= now]:
             del self._asked[asked.utterance]
-            self._missed(asked)
+            if asked.failed:
+                self._ask_again(asked)
+            else:
+                self._missed(asked)
         for asked in [asked for asked in self._late.values() if asked.due <= now]:
             del self._late[asked.utterance]
         if self._refused:
@@ -244,14 +256,24 @@ class Lane:
         return True
 
     def _missed(self, asked: _Asked) -> None:
-        turn = asked.turn
-        turn.misses += 1
-        turn.keep_partial()
-        if turn.misses < _MAX_MISSES and not self._refused:
-            self._superseded[asked.utterance] = turn
-            turn.forget_sent()
-            (self._past if asked.makes_up and not self._serves_both else self._present).insert(turn)
+        asked.turn.misses += 1
+        if asked.turn.misses < _MAX_MISSES:
+            self._ask_again(asked)
+        else:
+            self._give_up_on(asked)
+
+    def _ask_again(self, asked: _Asked) -> None:
+        if self._refused:
+            self._give_up_on(asked)
             return
+        asked.turn.keep_partial()
+        self._superseded[asked.utterance] = asked.turn
+        asked.turn.forget_sent()
+        (self._past if asked.makes_up and not self._serves_both else self._present).insert(asked.turn)
+
+    def _give_up_on(self, asked: _Asked) -> None:
+        turn = asked.turn
+        turn.keep_partial()
         # The newest attempt may still be answered.
         self._late[asked.utterance] = _Asked(turn, asked.utterance, self._now + _LATE_ANSWER)
         self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)

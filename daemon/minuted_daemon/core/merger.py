@@ -274,8 +274,8 @@ class Merger:
         if self._cutter.open is not None:
             since = min(since, self._cutter.open.start)
         found = [(since, int(heard))] if since < heard else []
-        for turn in (*self._outcomes.waiting, *self._reviser.new_turns):
-            found.append((min(turn.start, turn.first), max(turn.end, turn.last)))
+        awaited = (*self._outcomes.waiting, *self._reviser.new_turns)
+        found += [(min(turn.start, turn.first), max(turn.end, turn.last)) for turn in awaited]
         recent = since - LATE_NEWS
         for low, high in self._book.uncovered(recent, since):
             found += self._track.runs(low, high, voiced=True, at_least=SHORTEST)

@@ -33,6 +33,7 @@ class Turn:
     sent_from: int | None = None
     sent_to: int | None = None
     misses: int = 0  # attempts without an answer
+    failures: int = 0  # attempts that the transcriber gave up on
 
     partial: str = ""
     fallback: str = ""  # the best of earlier attempts
