@@ -90,3 +90,14 @@ def test_many_voices_are_bounded_and_the_best_known_stay() -> None:
     assert (ONE, "known") in clips.voices
     assert (ONE, f"L{3 * MOST_VOICES - 1}") in clips.voices
     assert (ONE, "L0") not in clips.voices
+
+
+def test_what_is_to_be_forgotten_is_in_no_clip_and_cannot_be_cut_any_more() -> None:
+    clips = hearing(4.0)
+    clips.keep((ONE, "A"), samples(0.5), samples(1.5))
+    clips.keep((ONE, "A"), samples(2.5), samples(3.5))
+    clips.forget(samples(1.0), samples(2.0))
+    assert [clip.start for clip in clips.voices[ONE, "A"]] == [samples(2.5)]
+    assert clips.voices[ONE, "A"].speech == samples(1.0)
+    clips.keep((TWO, "B"), samples(1.2), samples(1.8))
+    assert not clips.voices[TWO, "B"].pcm().any()

@@ -66,7 +66,7 @@ class Lane:
         self.answered: list[Turn] = []
         self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
         self.commands: list[Append | Commit | Clear] = []
-        # The connection for the past is made when the first of it is sent: until told otherwise it is taken to be there.
+        # The past's connection is made when the first of it is sent: until told otherwise it is taken to be there.
         self._present, self._past = _Track(makes_up=False, ready=False), _Track(makes_up=True, ready=True)
         self._asked: dict[UtteranceId, _Asked] = {}
         self._late: dict[UtteranceId, _Asked] = {}

@@ -61,6 +61,11 @@ class Clips:
             self.speech -= len(clip.pcm)
         return taken
 
+    def forget(self, start: int, end: int) -> None:
+        """Drop every clip that touches [start, end)."""
+        self._clips = [clip for clip in self._clips if clip.start >= end or clip.start + len(clip.pcm) <= start]
+        self.speech = sum(len(clip.pcm) for clip in self._clips)
+
     @property
     def last(self) -> int:
         """Where the newest clip begins."""
@@ -122,6 +127,14 @@ class VoiceClips:
         """These labels are one voice: what is kept of them is kept under the first, as much as of any one voice."""
         first, *others = keys
         self._voices[first] = best_of([self._voices[first], *(self._voices.pop(other) for other in others)])
+
+    def forget(self, start: int, end: int) -> None:
+        """Nothing of what was heard in [start, end) is kept any more."""
+        for index, clip in enumerate(self._recent):
+            if clip.start < end and clip.start + len(clip.pcm) > start:
+                self._recent[index] = Clip(clip.start, np.zeros_like(clip.pcm))
+        for clips in self._voices.values():
+            clips.forget(start, end)
 
     def _make_room(self) -> None:
         while len(self._voices) > MOST_VOICES:

@@ -189,6 +189,8 @@ class Session:
     def forget(self, start: Sample, end: Sample) -> None:
         """Forget what was said in [start, end): nothing of it is settled or told any more."""
         self._merging.redacted(Redacted(start, end))
+        if self._voices is not None:
+            self._voices.forget(start, end)
 
     async def pause(self) -> SessionView:
         """Hear nothing from this call on; return once the source is released, and that is stored if the store works.

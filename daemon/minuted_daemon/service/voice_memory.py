@@ -91,6 +91,10 @@ class VoiceMemory:
         for epoch, solos in self._open.items():
             self._keep(epoch, solos.advance(self._heard_to, self._last_voiced))
 
+    def forget(self, start: Sample, end: Sample) -> None:
+        """Nothing of what was said in [start, end) is kept any more."""
+        self._clips.forget(start, end)
+
     def epoch_changed(self, event: EpochOpened | EpochClosed | EpochTookOver) -> None:
         """Something about an epoch. The merge hears of it first."""
         self._merge.epoch_changed(event)

@@ -1,0 +1,123 @@
+"""Two ways to the transcriber: the present and, beside it, what makes up for an outage. Each may break by itself."""
+
+from minuted_daemon.core.events import Append, Clear, Commit, TextSource, TurnNumber, UtteranceId
+from minuted_daemon.core.lane import Lane
+from minuted_daemon.core.samples import RATE_HZ, samples
+from minuted_daemon.core.timeline import UNHEARD
+from minuted_daemon.core.turn import Turn
+
+OUTAGE = samples(60.0)
+
+
+def turn(number: int, start_s: float, *, closed: bool = True, length_s: float = 1.0) -> Turn:
+    start, end = samples(start_s), samples(start_s + length_s)
+    return Turn(TurnNumber(number), UNHEARD, start, end, start, end, 0, closed=closed)
+
+
+def lane_with_a_past(count: int = 3) -> tuple[Lane, list[Turn]]:
+    """A lane whose connection came up behind an outage, with turns to make up for."""
+    lane = Lane()
+    past = [turn(n, 2.0 * n) for n in range(1, count + 1)]
+    for one in past:
+        lane.submit(one)
+    lane.advance(OUTAGE, OUTAGE)
+    lane.ready()
+    return lane, past
+
+
+def step(lane: Lane, now: int) -> list[Append | Commit | Clear]:
+    lane.advance(now, now)
+    commands = list(lane.commands)
+    lane.commands.clear()
+    return commands
+
+
+def begun(commands: list[Append | Commit | Clear]) -> list[tuple[UtteranceId, float, bool]]:
+    return [(one.utterance, one.start / RATE_HZ, one.makes_up) for one in commands if isinstance(one, Append)]
+
+
+def test_the_past_is_sent_beside_the_present_oldest_first() -> None:
+    lane, _ = lane_with_a_past()
+    lane.submit(turn(9, 59.0))
+    commands = step(lane, OUTAGE + 1600)
+    assert begun(commands) == [(1, 59.0, False), (2, 2.0, True), (3, 4.0, True)]
+    assert begun(step(lane, OUTAGE + samples(1.0)))[0][1:] == (6.0, True)
+
+
+def test_until_there_is_a_connection_for_the_past_it_waits_and_nothing_is_held_against_it() -> None:
+    lane, past = lane_with_a_past()
+    assert begun(step(lane, OUTAGE + 1600)), "asks for one"
+    for second in range(1, 200):
+        lane.lost(makes_up=True)
+        assert step(lane, OUTAGE + samples(second)) == []
+    assert [one.misses for one in past] == [0, 0, 0]
+    lane.ready(makes_up=True)
+    assert [start_s for _, start_s, _ in begun(step(lane, OUTAGE + samples(201.0)))] == [2.0, 4.0]
+
+
+def test_what_was_not_answered_is_asked_for_again_in_its_order_however_often_a_connection_breaks() -> None:
+    lane, past = lane_with_a_past()
+    step(lane, OUTAGE + 1600)
+    for second in range(1, 6):
+        lane.lost(makes_up=True)
+        lane.ready(makes_up=True)
+        commands = step(lane, OUTAGE + samples(second))
+        assert begun(commands)[0][1:] == (2.0, True)
+    utterance = begun(commands)[0][0]
+    lane.completed(utterance, "at last")
+    assert (lane.answered, past[0].text) == ([past[0]], "at last")
+
+
+def test_where_the_first_breaks_what_was_asked_beside_is_still_answered() -> None:
+    lane, past = lane_with_a_past(1)
+    present = turn(9, 59.5)
+    lane.submit(present)
+    commands = step(lane, OUTAGE + 1600)
+    numbers = {makes_up: utterance for utterance, _, makes_up in begun(commands)}
+    lane.lost()
+    lane.completed(numbers[True], "the past")
+    lane.completed(numbers[False], "too late")
+    assert lane.answered == past
+    lane.ready()
+    assert [command.start for command in step(lane, OUTAGE + 3200) if isinstance(command, Append)] == [present.start]
+
+
+def test_a_second_attempt_goes_the_way_of_the_first() -> None:
+    lane, past = lane_with_a_past()
+    first = begun(step(lane, OUTAGE + 1600))[0][0]
+    lane.failed(first)
+    assert past[0].misses == 1
+    again = begun(step(lane, OUTAGE + samples(1.0)))
+    assert again[0][1:] == (2.0, True)
+
+
+def test_nobody_waits_for_the_past_as_for_the_present() -> None:
+    lane, past = lane_with_a_past(1)
+    step(lane, OUTAGE + 1600)
+    step(lane, OUTAGE + samples(29.0))
+    assert past[0].misses == 0
+    step(lane, OUTAGE + samples(31.0))
+    assert past[0].misses == 1
+
+
+def test_without_a_second_connection_the_first_serves_for_both() -> None:
+    lane, past = lane_with_a_past()
+    step(lane, OUTAGE + 1600)
+    lane.serve_both()
+    for second in range(1, 4):
+        commands = step(lane, OUTAGE + samples(second))
+        assert all(not makes_up for *_, makes_up in begun(commands))
+    assert all(one.utterance is not None for one in past)
+    lane.lost()
+    lane.ready()
+    assert begun(step(lane, OUTAGE + samples(5.0)))[0][1:] == (2.0, False)
+
+
+def test_what_is_shed_has_no_text_wherever_it_waits() -> None:
+    lane, past = lane_with_a_past()
+    lane.lost(makes_up=True)
+    lane.shed(samples(5.0))
+    assert lane.answered == past[:2]
+    assert {one.text_source for one in lane.answered} == {TextSource.NONE}
+    lane.ready(makes_up=True)
+    assert [start_s for _, start_s, _ in begun(step(lane, OUTAGE + 1600))] == [6.0]
