@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from minuted import TextSource, Turn
+from minuted import Session, TextSource, Turn
 from tests.bench.reference import Held, holder_at, reference
 from tests.fakes.meeting import RATE_HZ, Meeting, Word
 
@@ -19,6 +19,9 @@ AFTER_S = 10.0
 """So long after the return of a vendor everything is as it was."""
 MAY_MISS = 0.02
 """The share of words outside an outage that may be wrong beyond the reference: in a minute one word is above 1 %."""
+_ROUNDED_NS = 1_000
+"""A sample is 62.5 µs; durations are told in whole nanoseconds."""
+LAST_S = 4.0
 LATEST_S = 4.0
 """The latest a turn may be final behind its end once all is well: 1.4 s to its commit, 0.9 s the stand-in's answer, and
 what a busy machine takes."""
@@ -94,14 +97,30 @@ def recovered_s(window: Window, turns: Sequence[Turn], final_at: Mapping[str, fl
     return min(times) - window.ended_at if times else None
 
 
-def latest_s(window: Window, turns: Sequence[Turn], final_at: Mapping[str, float]) -> float | None:
-    """How long after its end the latest turn became final that began when all was to be well; None without one."""
+def latest_s(
+    window: Window, turns: Sequence[Turn], final_at: Mapping[str, float], heard_s: float = math.inf
+) -> float | None:
+    """How long after its end the latest turn became final that began when all was to be well; None without one.
+
+    The last turns of a session wait until the diarizer has said its last word, and do not count.
+    """
     late = [
         final_at[turn.id] - start_at(turn) - (_span_s(turn)[1] - _span_s(turn)[0])
         for turn in turns
-        if turn.id in final_at and start_at(turn) > window.over_at
+        if turn.id in final_at and start_at(turn) > window.over_at and _span_s(turn)[1] < heard_s - LAST_S
     ]
     return max(late, default=None)
+
+
+def adds_up(session: Session) -> bool:
+    """Whether the coverage of an ended session is all of it, to the sample, with nothing pending."""
+    coverage = session.coverage
+    parts = [coverage.text, coverage.silence, coverage.muted, *(loss.duration for loss in coverage.lost)]
+    heard_ns = session.duration.ToNanoseconds()
+    return (
+        not coverage.pending.ToNanoseconds()
+        and abs(sum(part.ToNanoseconds() for part in parts) - heard_ns) < _ROUNDED_NS
+    )
 
 
 def start_at(turn: Turn) -> float:

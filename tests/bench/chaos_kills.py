@@ -23,7 +23,8 @@ from tests.fakes.meeting import RATE_HZ, Meeting, load_meeting, write_wav
 from tests.fakes.processes import openai_standin, pyannote_standin
 
 MEETINGS = (("IB4010", 2634.5), ("ES2011d", 921.5))
-LENGTH_S = 300.0
+EACH_S, REST_S = 4.0, 30.0
+"""How much of a meeting is heard for each kill, and behind the last."""
 APART_S = (0.5, 6.0)
 READY_S = 2.0
 """So soon after each start the daemon answers."""
@@ -75,7 +76,7 @@ class Left:
 async def run(kills: int, seed: int) -> tuple[Book, list[Left]]:
     """Kill the daemon so many times, then let the sessions end."""
     rng, book, witness = random.Random(seed), Book(), Witness()
-    meetings = [load_meeting(name, start_s, LENGTH_S) for name, start_s in MEETINGS]
+    meetings = [load_meeting(name, start_s, EACH_S * kills + REST_S) for name, start_s in MEETINGS]
     rooms = {f"room-{number}": meeting for number, meeting in enumerate(meetings)}
     with ExitStack() as stack:
         place = stack.enter_context(short_place())
@@ -121,7 +122,7 @@ async def _kill(daemon: DaemonProcess, rooms: dict[str, Meeting], witness: Witne
 
 async def _ended(daemon: DaemonProcess, rooms: dict[str, Meeting]) -> None:
     """Wait until all sessions have ended, if they do."""
-    until = time.monotonic() + LENGTH_S + END_LIMIT_S
+    until = time.monotonic() + max(meeting.duration for meeting in rooms.values()) / RATE_HZ + END_LIMIT_S
     async with daemon.client() as client:
         while True:
             states = [(await client.session(name)).state for name in rooms]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import minuted
 from minuted import IntervalKind, SessionState
-from tests.bench.chaos_judge import LATEST_S, Counts, Window, counted, latest_s, recovered_s, start_at
+from tests.bench.chaos_judge import LATEST_S, Counts, Window, adds_up, counted, latest_s, recovered_s, start_at
 from tests.bench.chaos_stage import Stage, look, staged, start, watch
 from tests.e2e.following import ENDED
 from tests.fakes.meeting import Meeting
@@ -31,7 +31,7 @@ class Fault:
 
     `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk" or "client". `refused`: for good, so
     that what comes after cannot have text, or speakers. `cut_short`: the session ends with the daemon.
-    `disk` is the size of a state directory in memory.
+    `disk` is the size of a state directory in memory. `slower_s`: from then on the vendor itself answers so much later.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Fault:
     refused: bool = False
     cut_short: bool = False
     disk: str = ""
+    slower_s: float = 0.0
 
     @property
     def silences(self) -> bool:
@@ -151,7 +152,7 @@ async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
         ],
     )
     who = witness.attributed_at if fault.on in ("pyannote", "both") else witness.final_at
-    back_s, late_s = recovered_s(window, turns, who), latest_s(window, turns, witness.final_at)
+    back_s, late_s = recovered_s(window, turns, who), latest_s(window, turns, witness.final_at, heard_s)
     missed = list(stage.notes)
     if session.state != SessionState.SESSION_STATE_STOPPED:
         state = SessionState.Name(session.state).removeprefix("SESSION_STATE_")
@@ -162,10 +163,12 @@ async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
         missed.append("wrong speakers")
     if back_s is None and not (fault.refused or fault.cut_short):
         missed.append("never recovered")
-    if late_s is not None and late_s > LATEST_S and not fault.refused:
+    if late_s is not None and late_s > LATEST_S + fault.slower_s and not fault.refused:
         missed.append("late afterwards")
     if {turn.id: turn for turn in turns} != {turn.id: turn for turn in witness.turns if turn.session_id == session.id}:
         missed.append("subscriber and list differ")
+    if not adds_up(session):
+        missed.append("coverage does not add up")
     missed += await asyncio.to_thread(_breaches, stage)
     return Row(
         fault.name,

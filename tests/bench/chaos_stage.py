@@ -22,7 +22,12 @@ from tests.fakes.processes import StandInProcess, openai_standin, pyannote_stand
 
 SESSION = "room"
 LOOK_EVERY_S = 0.25
-_WELL = (LinkHealth.LINK_HEALTH_UP, LinkHealth.LINK_HEALTH_OFF, LinkHealth.LINK_HEALTH_CONNECTING)
+_WELL = (
+    LinkHealth.LINK_HEALTH_UNSPECIFIED,
+    LinkHealth.LINK_HEALTH_UP,
+    LinkHealth.LINK_HEALTH_OFF,
+    LinkHealth.LINK_HEALTH_CONNECTING,
+)
 
 
 @dataclass
@@ -80,7 +85,7 @@ class Stage:
 
     def take(self, session: Session) -> None:
         """Note what a session says of itself."""
-        links = (session.capture_link, session.diarizer_link, session.transcriber_link)
+        links = (session.capture_link, session.diarizer_link, session.transcriber_link, session.spool_link)
         reasons = [link.reason for link in links if link.health not in _WELL] + [session.failure.reason]
         self.told += [reason for reason in reasons if reason and reason not in self.told]
 
@@ -138,10 +143,11 @@ async def watch(stage: Stage) -> None:
 
 
 async def look(stage: Stage) -> None:
-    """Ask the session how it is, for ever."""
+    """See how the session is, for ever, over restarts of the daemon."""
     while True:
         with contextlib.suppress(minuted.Error):
-            stage.take(await stage.client.session(SESSION))
+            async for session in stage.client.watch_sessions():
+                stage.take(session)
         await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -24,6 +24,8 @@ STALL_S = 8.0
 """A transcriber that takes no more audio, or answers no commit, is noticed within so long."""
 SETUP_S = 20.0
 """A connection that is never set up is given up within so long."""
+TWO_ANSWERS_S = 17.0
+"""A completion is waited for twice, 8 s each time, before the deltas become the text."""
 RETRY_S = 8.0
 """Behind an outage of some seconds the next attempt comes within so long."""
 LONG_S = 180.0
@@ -187,10 +189,10 @@ OPENAI: Sequence[Fault] = (
     _openai("failed: 429", lasts(_O, 6, _commit("failed", **_RATE)), **_WAITS),
     _openai("failed: audio_unintelligible", lasts(_O, 6, _commit("failed")), **_WAITS),
     _openai("completions twice", from_now_on(_O, _commit("twice"))),
-    _openai("half of the completions late", from_now_on(_O, knobs={"out_of_order": 0.5})),
+    _openai("half of the completions late", from_now_on(_O, knobs={"out_of_order": 0.5}), slower_s=2.0),
     _openai("completions 20 s late", lasts(_O, 6, _commit("late", by_s=20.0)), **_WAITS),
     _openai("completions without deltas", from_now_on(_O, _commit("no_deltas"), {"delta_s": 60.0})),
-    _openai("deltas, never completed", from_now_on(_O, _commit("missing"))),
+    _openai("deltas, never completed", from_now_on(_O, _commit("deltas_only")), slower_s=TWO_ANSWERS_S),
     _openai("deltas the text has not", lasts(_O, 6, _commit("differs"))),
     _openai("deltas under another item", from_now_on(_O, knobs={"early_item_id_differs": True})),
     _openai("commits never acknowledged", lasts(_O, 5, _commit("never_committed"), noticed_s=STALL_S), **_WAITS),

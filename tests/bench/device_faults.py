@@ -43,9 +43,9 @@ SHOWS: Mapping[str, str] = {
 
 async def hardware(rig: Rig) -> tuple[list[Outcome], float]:
     """All faults of microphones at once; the outcomes and the longest time the event loop was held up."""
-    capture = MachineCapture()
+    capture, opening = MachineCapture(), asyncio.Lock()
     async with responsive_loop() as late, asyncio.TaskGroup() as group:
-        tasks = [group.create_task(suffer(capture, fault)) for fault in faults_of_hardware(rig)]
+        tasks = [group.create_task(suffer(capture, fault, opening)) for fault in faults_of_hardware(rig)]
     await capture.close()
     return [task.result() for task in tasks], max(late)
 
@@ -57,7 +57,7 @@ async def servers(server: SoundServer, ramp: Path) -> tuple[list[Outcome], float
         for fault in faults_of_server(server):
             server.make_default("room_a")
             with server.playing(ramp):
-                outcomes.append(await suffer(capture, fault))
+                outcomes.append(await suffer(capture, fault, asyncio.Lock()))
     await capture.close()
     return outcomes, max(late)
 
@@ -94,7 +94,8 @@ def table(outcomes: Sequence[Outcome]) -> int:
         noticed_s, again_s = max(run.detected_s for run in runs), max(run.recovered_s for run in runs)
         lost_s = max(run.lost_s for run in runs)
         told = ", ".join(sorted({run.reason for run in runs}))
-        print(f"| {name} | {SHOWS[name]} | {told} | {noticed_s:.1f} s | {max(0.0, again_s):.1f} s | {1000 * lost_s:.0f} ms |")
+        figures = f"{noticed_s:.1f} s | {max(0.0, again_s):.1f} s | {1000 * lost_s:.0f} ms"
+        print(f"| {name} | {SHOWS[name]} | {told} | {figures} |")
         moved = told in {"DEVICE_MOVED", "DEFAULT_CHANGED"}
         missed += (again_s > RECOVERED_S) + (moved and noticed_s > MOVED_S) + (lost_s > 0)
     return missed

@@ -17,9 +17,9 @@ class Slope:
     plus_minus: float
 
     @property
-    def most(self) -> float:
-        """The fastest growth that fits."""
-        return self.per_hour + self.plus_minus
+    def least(self) -> float:
+        """The slowest growth that fits."""
+        return self.per_hour - self.plus_minus
 
     def __str__(self) -> str:
         return f"{self.per_hour:+.3f} ± {self.plus_minus:.3f} an hour"

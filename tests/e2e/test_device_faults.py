@@ -74,8 +74,9 @@ def many(rig_plugin: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
 
 
 async def test_every_fault_of_hardware_is_noticed_and_mended(many: Rig) -> None:
+    opening = asyncio.Lock()
     async with clean_capture() as capture, asyncio.TaskGroup() as group:
-        suffering = [group.create_task(suffer(capture, fault)) for fault in faults_of_hardware(many)]
+        suffering = [group.create_task(suffer(capture, fault, opening)) for fault in faults_of_hardware(many)]
     for task in suffering:
         check(task.result())
 
@@ -90,17 +91,19 @@ async def test_a_fault_of_a_sound_server_is_noticed_and_mended(
     fault = next(fault for fault in faults_of_server(sound_server) if fault.name == name)
     async with clean_capture() as capture:
         with sound_server.playing(ramp):
-            check(await suffer(capture, fault))
+            check(await suffer(capture, fault, asyncio.Lock()))
 
 
 async def test_a_session_outlives_its_microphone_and_the_log_stays_quiet(rig: Rig, place: Path) -> None:
     async with run_daemon(place) as daemon, daemon.client() as client:
         session = await client.start("boardroom", device="usb0", diarizer="local", transcriber="none")
 
-        async def capture_link(health: "LinkHealth.ValueType") -> str:
-            while (link := (await client.session(session.id)).capture_link).health != health:
+        async def capture_link(health: int) -> str:
+            while True:
+                link = (await client.session(session.id)).capture_link
+                if link.health == health:
+                    return link.reason
                 await asyncio.sleep(0.05)
-            return link.reason
 
         async with asyncio.timeout(60):
             await capture_link(LinkHealth.LINK_HEALTH_UP)

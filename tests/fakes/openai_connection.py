@@ -336,7 +336,7 @@ class RealtimeConnection(Connection):
         extra: dict[str, Any] = {"languages": []} if turn.transcription["model"] == "gpt-transcribe" else {}
         transcript = " ".join(item.word.text for item in heard)
         self.standin.book_completed(turn.id)
-        for _ in range(2 if turn.fault == "twice" else 1):
+        for _ in range({"twice": 2, "deltas_only": 0}.get(turn.fault, 1)):
             self._send(COMPLETED, item_id=turn.id, content_index=0, transcript=transcript, usage=usage, **extra)
 
     def _in_order(self, after_s: float, act: Callable[[], None]) -> None:

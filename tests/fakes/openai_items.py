@@ -40,7 +40,7 @@ class Turn:
     """One item: the audio from one commit or clear to the next.
 
     `fault` is that of its commit: failed {code, message}, missing, twice, late {by_s}, differs (a delta the transcript
-    does not have), no_deltas, never_committed, refused {code}, slow_commit {by_s}.
+    does not have), no_deltas, deltas_only, never_committed, refused {code}, slow_commit {by_s}.
     """
 
     id: str

@@ -47,6 +47,7 @@ class House:
             "local": WrongState("ENGINE_MISSING", "run pip install 'minuted[local]'")
         }
         self.spools = FakeSpools()
+        self.freeze_s = 300.0
         self.partials: list[PartialTurn] = []
         self.settings = MergeSettings()
         self.registry: Registry
@@ -74,7 +75,7 @@ class House:
             ),
             merger=lambda _diarizer, _transcriber, resumed: Merger(self.settings, resumed),
             spools=self.spools,
-            freeze_s=300.0,
+            freeze_s=self.freeze_s,
         )
         around = Surroundings(
             self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5, self.voice_printer

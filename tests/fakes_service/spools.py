@@ -1,7 +1,9 @@
 """Sessions' audio in memory, at both rates: what ports.Spools promises, without a disk or a thread."""
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 
 import numpy as np
 
@@ -70,14 +72,15 @@ class FakeSpool:
 
         out = np.zeros(place(end) - place(start), np.int16)
         found = []
-        for at, block in self._blocks:
+        first = bisect_left(self._blocks, start - BLOCK + 1, key=lambda held: held[0])
+        for at, block in islice(self._blocks, first, None):
             low, high = max(start, at), min(end, at + BLOCK)
-            if low < high:
-                pcm = block.pcm if rate_hz == RATE_HZ else block.wide
-                out[place(low) - place(start) : place(high) - place(start)] = pcm[
-                    place(low) - place(at) : place(high) - place(at)
-                ]
-                found.append((low, high))
+            if low >= high:
+                break
+            pcm = block.pcm if rate_hz == RATE_HZ else block.wide
+            piece = pcm[place(low) - place(at) : place(high) - place(at)]
+            out[place(low) - place(start) : place(high) - place(start)] = piece
+            found.append((low, high))
         return Retained(out, tuple(outside(start, end, found)))
 
 

@@ -18,6 +18,7 @@ from minuted_daemon.core.records import (
     TurnRecord,
     WallPoint,
 )
+from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import NotFound, StoreError
 from minuted_daemon.ports import Page, ResumePoint
@@ -67,6 +68,18 @@ class FakeStore:
         turns_end = max([Sample(0), *(turn.end for turn in turns)])
         generations = [turn.generation for turn in turns if turn.generation is not None]
         return ResumePoint(end, turns_end, max(generations, default=None), speakers)
+
+    async def redact(self, interval: IntervalRecord) -> Sequence[Record]:
+        """Only what a live session leaves to the store: final turns that lie inside, or reach out."""
+        touched = [
+            turn for turn in self.turns_known if turn.text and redacted(turn, interval.start, interval.end) != turn
+        ]
+        records = [redacted(turn, interval.start, interval.end) for turn in touched]
+        new = [] if interval.id in self._latest else [interval]
+        return await self.write([*new, *records]) if new or records else []
+
+    async def erase(self) -> None:
+        return
 
     async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
         if self.fault is not None:

@@ -60,16 +60,20 @@ class Outcome:
     off_s: float
 
 
-async def suffer(capture: MachineCapture, fault: Fault) -> Outcome:
-    """Hear a device before, during and after a fault. Raises TimeoutError if that takes more than 20 s."""
-    async with asyncio.timeout(MOST_S):
+async def suffer(capture: MachineCapture, fault: Fault, opening: asyncio.Lock) -> Outcome:
+    """Hear a device before, during and after a fault. Raises TimeoutError if that takes more than 20 s.
+
+    `opening` is held while the device is opened: many workers that start at once keep each other waiting.
+    """
+    async with opening:
         if fault.from_the_start:
             fault.cause()
         stream = await capture.open(fault.device, wait=fault.from_the_start)
-        try:
+    try:
+        async with asyncio.timeout(MOST_S):
             return await _suffered(stream, fault)
-        finally:
-            await stream.close()
+    finally:
+        await stream.close()
 
 
 async def _suffered(stream: CaptureStream, fault: Fault) -> Outcome:

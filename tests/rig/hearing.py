@@ -98,10 +98,11 @@ def zombies_of(parent: int) -> list[int]:
 
 
 def pitch_hz(block: AudioBlock) -> int:
-    """The strongest tone in a block, to 10 Hz; 0 where there is nothing to be heard."""
+    """The strongest tone in a block, to 500 Hz: a player that stumbles blurs it; 0 where there is nothing to hear."""
     if np.abs(block.pcm.astype(int)).max() < 500:
         return 0
-    return int(np.argmax(np.abs(np.fft.rfft(block.pcm * np.hanning(len(block.pcm)))))) * 10
+    strongest = int(np.argmax(np.abs(np.fft.rfft(block.pcm * np.hanning(len(block.pcm))))))
+    return round(strongest * 10 / 500) * 500
 
 
 def whole(reason: str) -> tuple[Filled, ...]:

@@ -24,11 +24,11 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.errors import AlreadyExists
+from minuted_daemon.errors import AlreadyExists, WrongState
 from minuted_daemon.ports import DeviceInfo, Page, Store
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.journal import Journal
-from minuted_daemon.service.views import EngineInfo, Links, SessionView, StartRequest
+from minuted_daemon.service.views import EngineInfo, Links, Redaction, SessionView, StartRequest, Stretch
 
 _numbers = itertools.count(1)
 
@@ -91,6 +91,8 @@ class FakeSessions:
         self._journal = journal
         self.links: dict[SessionId, Links] = {}
         self.breaks: Exception | None = None
+        self.deleted: list[SessionId] = []
+        self.redacted: list[Stretch] = []
 
     async def start(self, request: StartRequest) -> SessionView:
         if self.breaks:
@@ -119,6 +121,30 @@ class FakeSessions:
             ended = replace(record, state=SessionState.STOPPED, ended_s=record.created_s + 1)
             await self._journal.write([ended], record.name)
         return await self.view(record.id)
+
+    async def pause(self, key: str) -> SessionView:
+        return await self._put(key, SessionState.PAUSED)
+
+    async def resume(self, key: str) -> SessionView:
+        return await self._put(key, SessionState.RUNNING)
+
+    async def _put(self, key: str, state: SessionState) -> SessionView:
+        record = await self._store.session(key)
+        if record.state not in LIVE_STATES:
+            raise WrongState("SESSION_ENDED", "it has ended", session=record.name)
+        await self._journal.write([replace(record, state=state)], record.name)
+        return await self.view(record.id)
+
+    async def delete(self, key: str) -> None:
+        record = await self._store.session(key)
+        if record.state in LIVE_STATES:
+            raise WrongState("SESSION_LIVE", "stop it first", session=record.name)
+        self.deleted.append(record.id)
+
+    async def redact(self, key: str, stretch: Stretch) -> Redaction:
+        await self._store.session(key)
+        self.redacted.append(stretch)
+        return Redaction(Sample(16_000), Sample(48_000), 3)
 
     async def view(self, key: str) -> SessionView:
         record = await self._store.session(key)

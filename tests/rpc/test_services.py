@@ -233,9 +233,6 @@ async def test_a_bug_is_a_bare_internal(room: Room, client: AsyncClient, capfd: 
 
 async def test_what_is_not_offered_yet_says_so(client: AsyncClient) -> None:
     for asking in (
-        client.pause("a"),
-        client.resume("a"),
-        client.delete("a"),
         client.rename("a", "S1", "Ada"),
         client.merge("a", "S1", "S2"),
         anext(client.search("word")),

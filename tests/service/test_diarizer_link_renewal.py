@@ -177,7 +177,7 @@ async def test_when_no_renewal_succeeds_the_ordinary_reconnect_follows_the_limit
     engine = FakeDiarizer()
     async with meeting(engine) as (held, _):
         await held.speak_until(1)
-        engine.refusals = [DOWN] * 8
+        engine.refusals = [DOWN] * 16
         await held.speak_until(LIFETIME_S)
         engine.streams[0].break_now(DOWN)
         await held.speak_until(LIFETIME_S + 120)

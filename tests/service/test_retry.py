@@ -2,7 +2,16 @@
 
 import pytest
 
-from minuted_daemon.errors import DeviceError, Garbled, Invalid, MinutedError, NotFound, Rejected, Unavailable, WrongState
+from minuted_daemon.errors import (
+    DeviceError,
+    Garbled,
+    Invalid,
+    MinutedError,
+    NotFound,
+    Rejected,
+    Unavailable,
+    WrongState,
+)
 from minuted_daemon.service.retry import RetryPolicy, may_pass
 
 DOWN = Unavailable("VENDOR_DOWN", "it is down")

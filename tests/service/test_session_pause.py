@@ -8,6 +8,7 @@ import pytest
 from minuted_daemon.core.records import Health, IntervalKind, SessionState
 from minuted_daemon.core.samples import samples
 from minuted_daemon.errors import NotFound, WrongState
+from minuted_daemon.service import pausing
 from minuted_daemon.service.registry import Registry
 from minuted_daemon.service.views import Links, StartRequest
 from tests.fakes_service.capture import audio
@@ -117,18 +118,19 @@ async def test_after_a_quarter_of_an_hour_the_diarizer_rests_until_the_end_of_th
 
 
 @virtual_time
-async def test_a_rested_session_can_be_stopped_and_a_resumed_one_does_not_rest() -> None:
+async def test_a_rested_session_can_be_stopped_and_a_resumed_one_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pausing, "KEEP_S", 30.0)
     made = house()
     async with made.open() as registry:
         await registry.start(StartRequest("standup"))
         await asyncio.sleep(2.0)
         await registry.pause("standup")
-        await asyncio.sleep(800.0)
+        await asyncio.sleep(25.0)
         await registry.resume("standup")
-        await asyncio.sleep(200.0)
+        await asyncio.sleep(20.0)
         assert not made.diarizer.streams[0].closed
         await registry.pause("standup")
-        await asyncio.sleep(1000.0)
+        await asyncio.sleep(35.0)
         assert made.diarizer.streams[0].closed
         view = await registry.stop("standup")
         assert view.record.state is SessionState.STOPPED

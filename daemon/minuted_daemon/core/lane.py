@@ -138,8 +138,9 @@ class Lane:
         """There is no second connection: the past goes over the first one, before what is said now."""
         self.lost(makes_up=True)
         self._serves_both = True
-        for turn in reversed(self._past.queue):
-            self._present.insert(turn)
+        begun = [turn for turn in self._present.queue if turn.sent_to is not None]
+        waiting = [turn for turn in self._present.queue if turn.sent_to is None]
+        self._present.queue = deque([*begun, *self._past.queue, *waiting])
         self._past.queue.clear()
 
     def refuse(self) -> None:

@@ -9,7 +9,7 @@ from operator import attrgetter
 import structlog
 
 from minuted_daemon.core.ledger import Claim, Coverage, Ground, Ledger, interval_claim
-from minuted_daemon.core.records import IntervalRecord, Record, TurnLife, TurnRecord
+from minuted_daemon.core.records import LIVE_STATES, IntervalRecord, Record, TurnLife, TurnRecord
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
 from minuted_daemon.ports import Store
@@ -56,6 +56,9 @@ async def with_coverage(store: Store, view: SessionView, claims: Sequence[Claim]
 async def _coverage(store: Store, view: SessionView, claims: Sequence[Claim]) -> Coverage:
     ledger = Ledger(view.heard)
     by_start = attrgetter("start")
+    if view.links is None and view.record.state in LIVE_STATES:
+        # About to go on after the daemon was away: nobody can say yet that anything is silence.
+        claims = [_pending(0, view.heard)]
     waiting = sorted(claims, key=by_start)
     token: str | None = None
     while True:

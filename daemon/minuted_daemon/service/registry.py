@@ -180,7 +180,7 @@ class Registry:
         except MinutedError as error:
             log.error("session_not_resumed", session=record.name, session_id=record.id, reason=error.reason)
             await self._leave(record, error.reason, error.message)
-        except Exception:  # noqa: BLE001 - a bug here must not keep the daemon from starting
+        except Exception:
             log.exception("resume_fault", session=record.name, session_id=record.id)
             await self._leave(record, *INTERNAL_FAULT)
         finally:

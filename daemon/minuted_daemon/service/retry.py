@@ -8,7 +8,7 @@ from minuted_daemon.service.standing import FELL_BACK
 FIRST_DELAY_S = 0.5
 LATER_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 CLOSED_DOOR_S = 4.8
-"""The longest wait where no connection came up: that costs nobody anything, and shows within 6 s when they can again."""
+"""The longest wait where no connection came up: it costs nobody anything, and shows within 6 s when one can."""
 HEALTHY_S = 60.0
 """A connection that lived so long refills the budget: the next failure is answered at once again."""
 RATE_LIMITED = "RATE_LIMITED"

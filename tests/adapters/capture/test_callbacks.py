@@ -41,10 +41,12 @@ def test_a_jump_that_makes_up_for_one_backwards_is_no_gap() -> None:
     assert gaps.observe(callback(now + 0.5), late_s=0.5) == pytest.approx(0.3 * RATE, abs=1)
 
 
-def test_a_stream_may_settle_first() -> None:
+def test_a_stream_may_settle_first_and_a_long_gap_is_one_even_then() -> None:
     gaps = GapDetector(RATE)
     gaps.observe(callback(0.0), late_s=0.0)
     assert gaps.observe(callback(0.3), late_s=0.2) == 0
+    assert gaps.observe(callback(0.4), late_s=0.2) == 0
+    assert gaps.observe(callback(2.0), late_s=1.5) == pytest.approx(1.5 * RATE, abs=1)
 
 
 def test_the_clock_follows_the_earliest_callbacks_and_the_drift() -> None:

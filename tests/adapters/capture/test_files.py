@@ -315,3 +315,32 @@ async def test_a_damaged_flac_does_not_end_as_if_it_were_complete(tmp_path: Path
         await take_into(blocks, stream)
     assert caught.value.reason == "FILE_DAMAGED"
     assert 5 <= len(blocks) <= 20
+
+
+async def test_a_paused_file_stands_still_and_loses_nothing(tmp_path: Path, capture: MachineCapture) -> None:
+    path = tmp_path / "recording.wav"
+    soundfile.write(path, tone(RATE, 0.8), RATE)
+    stream = await capture.open(f"file:{path}")
+    before = [await anext(aiter(stream)) for _ in range(3)]
+    await stream.pause()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.35):
+            await anext(aiter(stream))
+    resumed_s = time.monotonic()
+    await stream.resume()
+    after = await take_all(stream)
+    assert time.monotonic() - resumed_s == pytest.approx(0.5, abs=0.2)
+    heard = np.concatenate([block.pcm for block in (*before, *after) if isinstance(block, AudioBlock)]) / 32_768
+    assert np.abs(heard - tone(RATE, 0.8)[:, 0]).max() < 0.02
+
+
+async def test_a_paused_file_can_be_closed(tmp_path: Path, capture: MachineCapture) -> None:
+    path = tmp_path / "recording.wav"
+    soundfile.write(path, tone(RATE, 0.8), RATE)
+    stream = await capture.open(f"file:{path}")
+    await stream.pause()
+    async with asyncio.TaskGroup() as group:
+        rest = group.create_task(take_all(stream))
+        await asyncio.sleep(0)
+        await stream.close()
+    assert rest.result() == []

@@ -40,6 +40,25 @@ def test_a_worker_that_replaces_another_must_come_from_the_same_source() -> None
     assert reason(Origin(FakeServer("door"), home="desk", follows=False)) == "DEVICE_MOVED"
 
 
+@pytest.mark.parametrize(
+    ("asked", "source", "said"),
+    [
+        ("desk", "desk", ""),
+        ("desk", "door", "DEVICE_MOVED"),
+        ("room", "room.monitor", ""),
+        ("room", "desk", "DEVICE_MOVED"),
+        ("362", "desk", ""),
+        ("", "desk", ""),
+    ],
+)
+def test_a_stream_that_was_given_another_source_than_it_asked_for_is_a_fault(
+    asked: str, source: str, said: str
+) -> None:
+    server = FakeServer(source)
+    server.answer = Recording(source, "desk", asked)
+    assert reason(Origin(server, home="", follows=False)) == said
+
+
 @pytest.mark.parametrize("now", [Recording("desk", "door"), Recording("door", "desk"), Recording("door", "door")])
 def test_a_stream_that_follows_ends_with_any_change(now: Recording) -> None:
     server = FakeServer("desk")

@@ -99,7 +99,7 @@ async def test_a_name_means_the_newest_session_that_is_left(store: SqlStore) -> 
     assert (await store.session("boardroom")).id == SESSION
 
 
-@pytest.mark.parametrize("state", sorted(LIVE_STATES, key=lambda state: state.value))
+@pytest.mark.parametrize("state", [state for state in SessionState if state in LIVE_STATES])
 async def test_a_live_session_is_not_deleted(store: SqlStore, state: SessionState) -> None:
     await store.write([session(state=state), turn(1)])
     with pytest.raises(WrongState) as refusal:

@@ -100,7 +100,7 @@ def test_a_disk_that_became_read_only_is_told(small_disk: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE t (x)")
     remount_read_only(small_disk)
-    with contextlib.closing(sqlite3.connect(path)) as connection, pytest.raises(FAULTS) as fault:  # type: ignore[var-annotated]
+    with contextlib.closing(sqlite3.connect(path)) as connection, pytest.raises(FAULTS) as fault:
         connection.execute("INSERT INTO t VALUES (1)")
     assert as_store_error(fault.value, path).reason == "DISK_READ_ONLY"
 

@@ -30,13 +30,13 @@ ADA, BEN = speaker(1), speaker(2)
 
 
 def muted(start_s: float, end_s: float, number: int = 1, **changes: Any) -> IntervalRecord:
-    stretch = {"start": Sample(samples(start_s)), "end": Sample(samples(end_s))}
+    stretch: dict[str, Any] = {"start": Sample(samples(start_s)), "end": Sample(samples(end_s))}
     record = interval(number, kind=IntervalKind.MUTED, reason=REDACTED, start_wall_s=1000.0 + start_s, **stretch)
     return replace(record, **changes)
 
 
 def said(number: int, start_s: float, end_s: float, text: str, **changes: Any) -> TurnRecord:
-    stretch = {"start": Sample(samples(start_s)), "end": Sample(samples(end_s))}
+    stretch: dict[str, Any] = {"start": Sample(samples(start_s)), "end": Sample(samples(end_s))}
     return turn(number, ADA, text=text, start_wall_s=1000.0 + start_s, **stretch, **changes)
 
 

@@ -107,8 +107,20 @@ class Daemon(
     def PauseSession(self, request, context):
         return self.answer(request, context, lambda: sessions_pb2.PauseSessionResponse(session=self.session))
 
+    def RedactSession(self, request, context):
+        left = sessions_pb2.RedactSessionResponse(turns=2)
+        left.start_offset.FromSeconds(750)
+        left.end_offset.FromSeconds(780)
+        return self.answer(request, context, lambda: left)
+
+    def DeleteSession(self, request, context):
+        return self.answer(request, context, sessions_pb2.DeleteSessionResponse)
+
     def ResumeSession(self, request, context):
         return self.answer(request, context, lambda: sessions_pb2.ResumeSessionResponse(session=self.session))
+
+    def GetSession(self, request, context):
+        return self.answer(request, context, lambda: sessions_pb2.GetSessionResponse(session=self.session))
 
     def ListSessions(self, request, context):
         return self.answer(request, context, lambda: sessions_pb2.ListSessionsResponse(sessions=[self.session]))

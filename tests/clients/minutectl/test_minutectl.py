@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from minutectl.cli import main
 from minuted.v1 import sessions_pb2, speakers_pb2, turns_pb2
@@ -90,6 +91,55 @@ def test_options_are_taken_before_and_behind_the_command(
     assert main([*place, "--address", daemon.address]) == 0
     told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [info["highest_seq"] for info in told] == ["9", "9"]
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (["--last", "5m"], {"last": Duration(seconds=300)}),
+        (["--from", "12:30"], {"start_offset": Duration(seconds=750)}),
+        (
+            ["--from", "90", "--to", "1:02:03.5"],
+            {"start_offset": Duration(seconds=90), "end_offset": Duration(seconds=3723, nanos=500_000_000)},
+        ),
+    ],
+)
+def test_what_is_to_be_forgotten(
+    daemon: Daemon, options: list[str], asked: dict[str, Duration], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["redact", "boardroom", *options]) == 0
+    assert daemon.asked == [sessions_pb2.RedactSessionRequest(session="boardroom", **asked)]
+    assert capfd.readouterr().out == "redacted 12:30.0 to 13:00.0, 2 turns\n"
+    assert main(["--json", "redact", "boardroom", *options]) == 0
+    assert json.loads(capfd.readouterr().out) == {"start_offset": "750s", "end_offset": "780s", "turns": 2}
+
+
+def test_a_session_is_removed(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["delete", "boardroom"]) == 0
+    assert main(["delete", "boardroom", "--json"]) == 0
+    assert daemon.asked == 2 * [sessions_pb2.DeleteSessionRequest(session="boardroom")]
+    assert capfd.readouterr().out == "boardroom is removed\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ([], "--last, or --from"),
+        (["--to", "1:00"], "--last, or --from"),
+        (["--last", "soon"], "takes a time"),
+        (["--last=-5m"], "takes a time"),
+        (["--last", "0"], "more than nothing"),
+        (["--last", "5m", "--from", "1:00"], "goes without"),
+        (["--from", "2:00", "--to", "1:00"], "behind"),
+        (["--last"], "needs a value"),
+    ],
+)
+def test_a_redaction_that_says_nothing_clear_asks_nothing(
+    daemon: Daemon, options: list[str], problem: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["redact", "boardroom", *options]) == 2
+    assert problem in capfd.readouterr().err
+    assert daemon.asked == []
 
 
 @pytest.mark.parametrize(
@@ -194,6 +244,59 @@ def test_files_get_an_absolute_path(daemon: Daemon, tmp_path: Path, monkeypatch:
     main(["start", "boardroom", "--device", "file:/x.wav"])
     main(["start", "boardroom", "--device", "default"])
     assert [request.device for request in daemon.asked] == [f"file:{tmp_path}/a b.wav", "file:/x.wav", "default"]
+
+
+def covered(daemon: Daemon) -> None:
+    """Give the rehearsed session a coverage that adds up to its 3723.45 s."""
+    told = daemon.session.coverage
+    daemon.session.duration.FromNanoseconds(3_723_450_000_000)
+    told.text.FromNanoseconds(3_000_062_500_000)
+    told.silence.FromNanoseconds(700_000_000_000)
+    told.muted.FromNanoseconds(0)
+    told.pending.FromNanoseconds(3_350_000_000)
+    for reason, nanos in (("DEVICE_LOST", 20_000_000_000), ("NO_TEXT\x1b[2J", 37_500_000)):
+        told.lost.add(reason=reason).duration.FromNanoseconds(nanos)
+
+
+def test_coverage_is_shown_below_each_session_and_adds_up(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    covered(daemon)
+    assert main(["sessions", "--coverage"]) == 0
+    first, second = capfd.readouterr().out.splitlines()
+    assert "1:02:03.4" in first
+    assert second == (
+        "    text 50:00.0  silence 11:40.0  muted 00:00.0  pending 00:03.4  "
+        "lost: DEVICE_LOST 00:20.0, NO_TEXT[2J 00:00.0"
+    ), "rounded so that what is shown adds up to what is shown above"
+    assert [type(asked).__name__ for asked in daemon.asked] == ["ListSessionsRequest", "GetSessionRequest"]
+    assert daemon.asked[1].session == "01S"
+
+
+def test_coverage_as_json_is_the_session_with_it(daemon: Daemon) -> None:
+    covered(daemon)
+    (line,), _ = ran("--json", "sessions", "--coverage")
+    told = json.loads(line)
+    assert told["duration"] == "3723.450s"
+    assert told["coverage"] == {
+        "text": "3000.062500s",
+        "silence": "700s",
+        "muted": "0s",
+        "pending": "3.350s",
+        "lost": [
+            {"reason": "DEVICE_LOST", "duration": "20s"},
+            {"reason": "NO_TEXT\x1b[2J", "duration": "0.037500s"},
+        ],
+    }
+
+
+def test_a_coverage_that_is_not_known_and_one_without_losses_say_so(
+    daemon: Daemon, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sessions", "--coverage"]) == 0
+    daemon.session.coverage.text.FromNanoseconds(1)
+    assert main(["sessions", "--coverage"]) == 0
+    _, unknown, _, well = capfd.readouterr().out.splitlines()
+    assert "not known" in unknown
+    assert well.endswith("nothing lost")
 
 
 # --- refusals ---

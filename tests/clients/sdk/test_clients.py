@@ -253,5 +253,5 @@ async def write_some(room: Room, record: SessionRecord, rng: random.Random) -> N
 async def test_unexpected_statuses_keep_their_code(room: Room) -> None:
     async with AsyncClient(room.address) as client:
         with pytest.raises(minuted.Error) as caught:
-            await client.pause("a")
+            await client.rename("a", "S1", "Ada")
     assert caught.value.code is grpc.StatusCode.UNIMPLEMENTED

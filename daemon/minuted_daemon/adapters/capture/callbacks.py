@@ -10,6 +10,7 @@ GAP_S = 0.02
 """A jump of the ADC clock beyond this, between neighbouring blocks, is a gap. Against a fixed anchor, a device whose
 clock is 200 ppm off would show a gap every 100 s."""
 _SETTLING_S = 2.0
+_SETTLING_GAP_S = 0.4
 """At the start of a stream, PulseAudio's clock jumps by up to 0.2 s, several times, and nothing is missing."""
 _TAKEN_BACK_S = 1.0
 _NOISE_S = 0.03
@@ -57,7 +58,8 @@ class GapDetector:
             undone_s = min(jump_s, self._owed_s)
             self._owed_s -= undone_s
             jump_s -= undone_s
-        if jump_s <= GAP_S or late_s < jump_s - _NOISE_S or self._seen <= _SETTLING_S * self._rate_hz:
+        least_s = _SETTLING_GAP_S if self._seen <= _SETTLING_S * self._rate_hz else GAP_S
+        if jump_s <= least_s or late_s < jump_s - _NOISE_S:
             return 0
         return round(jump_s * self._rate_hz)
 

@@ -73,9 +73,7 @@ class FileStream:
         return self
 
     async def __anext__(self) -> AudioBlock:
-        if not self._running.is_set():
-            await self._running.wait()
-            self._due_s = None
+        await self._running.wait()
         if self._closed.is_set():
             raise StopAsyncIteration
         now = time.monotonic()
@@ -100,6 +98,7 @@ class FileStream:
     async def pause(self) -> None:
         """Stand still: a file's clock does not run on through a pause."""
         self._running.clear()
+        self._due_s = None
 
     async def resume(self) -> None:
         """Go on with the next block, in real time."""

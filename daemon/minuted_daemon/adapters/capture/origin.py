@@ -5,6 +5,9 @@ from typing import Protocol
 from minuted_daemon.adapters.capture.faults import DEFAULT_CHANGED, DEVICE_MOVED, Fault
 from minuted_daemon.adapters.capture.sound_server import Recording, ServerAwayError
 
+_MONITOR = ".monitor"
+"""PipeWire names what is played, and that it is to be recorded, in two places."""
+
 
 class Server(Protocol):
     """What is asked; see sound_server.SoundServer."""
@@ -44,10 +47,17 @@ class Origin:
             return Fault("DEVICE_ENDED", "the sound server ended the stream") if self._seen else None
         if not self._seen:
             self._seen = True
-            self._home = self._home or recording.source
+            self._home = self._home or _asked(recording)
             self._default = recording.default
         if self._follows and (recording.source != self._home or recording.default != self._default):
             return Fault(DEFAULT_CHANGED, f"the default source is {recording.default} now")
         if recording.source != self._home:
             return Fault(DEVICE_MOVED, f"the sound server records from {recording.source} instead of {self._home}")
         return None
+
+
+def _asked(recording: Recording) -> str:
+    """Give the source a stream should come from by what it asked for, or the one it comes from."""
+    asked = recording.asked
+    same = asked.removesuffix(_MONITOR) == recording.source.removesuffix(_MONITOR)
+    return recording.source if same or not asked or asked.isdigit() else asked

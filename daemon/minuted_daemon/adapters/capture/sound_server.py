@@ -25,10 +25,15 @@ class ServerAwayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """Where this process' stream comes from: the name of its source, and that of the server's default source."""
+    """Where this process' stream comes from: the name of its source, and that of the server's default source.
+
+    `asked`: the source that the stream asked for, "" where the server does not tell. PulseAudio refuses a stream whose
+    source is not there; PipeWire gives it another one.
+    """
 
     source: str
     default: str
+    asked: str = ""
 
 
 class _SampleSpec(ctypes.Structure):
@@ -99,6 +104,7 @@ class SoundServer:
         self._output: int | None = None
         self._source: int | None = None
         self._name = ""
+        self._asked = ""
         self._turn(lambda: self._pulse.pa_context_get_state(self._context) == _READY, _CONNECT_S)
 
     def recording(self) -> Recording | None:
@@ -112,15 +118,16 @@ class SoundServer:
         if source != self._source:
             self._name = self._source_name(source)
             self._source = source
-        return Recording(self._name, self._default_name())
+        return Recording(self._name, self._default_name(), self._asked)
 
     def _source_index(self) -> int | None:
-        found: list[tuple[int, int]] = []
+        found: list[tuple[int, int, str]] = []
 
         def on_output(at: int) -> None:
             output = _Output.from_address(at)
             if self._pulse.pa_proplist_gets(output.proplist, b"application.process.id") == self._pid:
-                found.append((output.index, output.source))
+                asked = _text(self._pulse.pa_proplist_gets(output.proplist, b"target.object"))
+                found.append((output.index, output.source, asked))
 
         if self._output is not None:
             self._list(self._pulse.pa_context_get_source_output_info, on_output, self._output)
@@ -128,7 +135,7 @@ class SoundServer:
             self._list(self._pulse.pa_context_get_source_output_info_list, on_output)
         if not found:
             return None
-        self._output, source = max(found)
+        self._output, source, self._asked = max(found)
         return source
 
     def _source_name(self, index: int) -> str:

@@ -178,6 +178,8 @@ class Supervisor:
     def _note(self, opened: Opened) -> None:
         if not self._assignment.follows and opened.home:
             self._assignment = replace(self._assignment, home=opened.home)
+        if opened.device.is_server and not opened.home:
+            log.warning("source_not_watched", device=self._assignment.name)  # whatever it gives is believed
         self._reports.opened(opened)
 
     def _take(self, captured: Captured) -> None:

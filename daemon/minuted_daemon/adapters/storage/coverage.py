@@ -1,5 +1,6 @@
 """What the store knows of what became of a session's audio, as claims. Queries only; core/ledger.py adds them up."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -18,6 +19,7 @@ from sqlalchemy import (
 
 from minuted_daemon.adapters.storage.paging import claims_token, parse_claims_token
 from minuted_daemon.adapters.storage.reading import read_session
+from minuted_daemon.adapters.storage.rows import AnyRow
 from minuted_daemon.adapters.storage.schema import intervals, turns
 from minuted_daemon.core.events import TextSource
 from minuted_daemon.core.ledger import NO_TEXT, Claim, interval_claim, turn_claim
@@ -35,16 +37,17 @@ def read_claims(connection: Connection, session_id: SessionId, limit: int, token
     # Negative numbers are no positions: before all claims.
     start, thing_id = (-1, "") if token is None else parse_claims_token(token, session_id)
     values = {"of": session_id, "after_start": start, "after_id": thing_id, "most": limit + 1}
-    rows = connection.execute(_CLAIMS, values).all()
+    rows: Sequence[AnyRow] = connection.execute(_CLAIMS, values).all()
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else claims_token(session_id, last.start, last.id)
-    return Page([_claim(*row, transcribed) for row in rows[:limit]], more)
+    return Page([_claim(row, transcribed) for row in rows[:limit]], more)
 
 
-def _claim(start: Sample, _: str, end: Sample, kind: str | None, reason: str, source: str, transcribed: bool) -> Claim:
+def _claim(row: AnyRow, transcribed: bool) -> Claim:
+    start, _, end, kind, reason, source = row
     if kind is not None:
-        return interval_claim(start, end, IntervalKind(kind), reason)
-    return turn_claim(start, end, TextSource(source), transcribed, reason)
+        return interval_claim(Sample(start), Sample(end), IntervalKind(kind), reason)
+    return turn_claim(Sample(start), Sample(end), TextSource(source), transcribed, reason)
 
 
 def _claims() -> CompoundSelect[Any]:

@@ -89,11 +89,11 @@ class SqlStore:
     def __init__(self, path: Path, store_id: str) -> None:
         self._store_id = store_id
         self._path = path
+        # Opened before the connections and closed after them: see scrubbing.py.
+        self._file = path.open("r+b", buffering=0)
         writer, reader = write_engine(path), read_engine(path)
         self._reader = Worker[Read, Any]("store-reader", partial(_answer, reader, path), reader.dispose)
         self._writer = Worker[Write | Alone, Any]("store-writer", GroupCommit(writer, path), writer.dispose)
-        # Opened before the connections and closed after them: see scrubbing.py.
-        self._file = path.open("r+b", buffering=0)
 
     async def connect(self) -> None:
         """Connect now what would else connect at its first use, the writer first: a reader alone cannot tidy up.
