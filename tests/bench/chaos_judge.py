@@ -22,6 +22,7 @@ MAY_MISS = 0.02
 _ROUNDED_NS = 1_000
 """A sample is 62.5 µs; durations are told in whole nanoseconds."""
 LAST_S = 4.0
+"""Turns that end so near the end of the audio are among the last of their session."""
 LATEST_S = 4.0
 """The latest a turn may be final behind its end once all is well: 1.4 s to its commit, 0.9 s the stand-in's answer, and
 what a busy machine takes."""

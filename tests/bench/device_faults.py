@@ -56,7 +56,7 @@ async def servers(server: SoundServer, ramp: Path) -> tuple[list[Outcome], float
     async with responsive_loop() as late:
         for fault in faults_of_server(server):
             server.make_default("room_a")
-            with server.playing(ramp):
+            with server.playing(ramp, latency_ms=500):
                 outcomes.append(await suffer(capture, fault, asyncio.Lock()))
     await capture.close()
     return outcomes, max(late)

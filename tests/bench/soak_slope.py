@@ -33,6 +33,8 @@ def slope(times_s: Sequence[float], values: Sequence[float]) -> Slope:
     if len(times_s) < 4:
         raise ValueError("a slope takes four figures at least")
     hours, figures = np.asarray(times_s) / 3600.0, np.asarray(values, dtype=np.float64)
+    if not np.ptp(figures):
+        return Slope(0.0, 0.0)
     fit = stats.linregress(hours, figures)
     rest = figures - (fit.intercept + fit.slope * hours)
     power = float(rest @ rest)

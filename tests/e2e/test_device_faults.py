@@ -90,7 +90,7 @@ async def test_a_fault_of_a_sound_server_is_noticed_and_mended(
     write_ramp(ramp, 30)
     fault = next(fault for fault in faults_of_server(sound_server) if fault.name == name)
     async with clean_capture() as capture:
-        with sound_server.playing(ramp):
+        with sound_server.playing(ramp, latency_ms=500):
             check(await suffer(capture, fault, asyncio.Lock()))
 
 

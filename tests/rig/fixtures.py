@@ -153,10 +153,15 @@ class SoundServer:
         return found
 
     @contextlib.contextmanager
-    def playing(self, recording: Path, room: str = "room_a") -> Iterator["subprocess.Popen[bytes]"]:
-        """Play a recording into the room, to the end of the block at most. Gives the player."""
+    def playing(
+        self, recording: Path, room: str = "room_a", latency_ms: int = 50
+    ) -> Iterator["subprocess.Popen[bytes]"]:
+        """Play a recording into the room, to the end of the block at most. Gives the player.
+
+        With more latency a player on a busy machine stumbles less, and begins later.
+        """
         player = subprocess.Popen(
-            ["paplay", "--latency-msec=50", f"--device={room}", str(recording)],
+            ["paplay", f"--latency-msec={latency_ms}", f"--device={room}", str(recording)],
             env=os.environ | {"PULSE_SERVER": self.address},
             stderr=subprocess.DEVNULL,
         )

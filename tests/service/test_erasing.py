@@ -1,0 +1,232 @@
+"""What people want forgotten is gone from the store's own file, told to whoever follows, and finished after a crash."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from minuted_daemon.adapters.pending_erasures import FILE, PendingErasures
+from minuted_daemon.adapters.storage.store import SqlStore, open_store
+from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.records import (
+    IntervalId,
+    IntervalKind,
+    IntervalRecord,
+    Seq,
+    SessionId,
+    SessionRecord,
+    SessionSettings,
+    SessionState,
+    StoredTurn,
+    TurnId,
+    TurnLife,
+    TurnRecord,
+)
+from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.errors import Invalid, NotFound, StoreError, WrongState
+from minuted_daemon.ports import REDACTED, ErasureRequest
+from minuted_daemon.service.erasing import Erasing, within
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.views import CaughtUp, StoredChange, Stretch
+from tests.fakes_service.erasures import FakeAudio
+
+SECRET = "the merger is off"
+ROOM = SessionRecord(
+    SessionId("01ROOM"), "boardroom", SessionSettings("default", "local", "local"), SessionState.STOPPED, 1.8e9
+)
+DISK = StoreError("DISK_FAILED", "the disk fails")
+
+
+def at(position_s: float) -> Sample:
+    return Sample(samples(position_s))
+
+
+def turn(number: int, text: str) -> TurnRecord:
+    start = at(10.0 * number)
+    return TurnRecord(
+        TurnId(f"01TURN{number}"),
+        ROOM.id,
+        start,
+        Sample(start + at(5.0)),
+        None,
+        Attribution.UNKNOWN,
+        text,
+        TextSource.COMPLETED,
+        TurnLife.FINAL,
+        1.8e9,
+    )
+
+
+def redaction(start_s: float, end_s: float) -> IntervalRecord:
+    where = at(start_s), at(end_s)
+    return IntervalRecord(IntervalId("01GONE"), ROOM.id, IntervalKind.MUTED, *where, 1.8e9, reason=REDACTED)
+
+
+class Wishes(PendingErasures):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.taken_out = asyncio.Event()
+
+    async def done(self, request: ErasureRequest) -> None:
+        await super().done(request)
+        self.taken_out.set()
+
+
+@dataclass
+class Desk:
+    path: Path
+    store: SqlStore
+    hub: Hub
+    journal: Journal
+    audio: FakeAudio
+    requests: Wishes
+    erasing: Erasing
+
+    def holds(self, text: str) -> bool:
+        return any(text.encode() in found.read_bytes() for found in self.path.glob("minuted.db*"))
+
+    async def texts(self) -> list[str]:
+        return [stored.turn.text for stored in (await self.store.turns(ROOM.id, 100, None)).items]
+
+    async def go_on(self) -> None:
+        """Let the daemon's own task do what is left."""
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self.erasing.run())
+            async with asyncio.timeout(10.0):
+                await self.requests.taken_out.wait()
+            running.cancel()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    store = await open_store(f"sqlite:///{tmp_path}/minuted.db")
+    hub = Hub(store)
+    journal = Journal(store, hub)
+    audio, requests = FakeAudio(), Wishes(tmp_path)
+    await journal.write([ROOM, turn(0, "Shall we begin?"), turn(1, SECRET), turn(2, "Thank you.")], ROOM.name)
+    yield Desk(tmp_path, store, hub, journal, audio, requests, Erasing(store, journal, hub, requests, audio))
+    await store.close()
+
+
+async def test_a_deleted_session_is_gone_from_store_audio_and_file(desk: Desk) -> None:
+    assert desk.holds(SECRET)
+    await desk.erasing.delete(ROOM)
+    assert not desk.holds(SECRET)
+    assert desk.audio.deleted == [ROOM.id]
+    assert await desk.requests.pending() == []
+    with pytest.raises(NotFound):
+        await desk.store.session(ROOM.id)
+
+
+async def test_a_redaction_takes_words_revisions_and_audio_and_leaves_an_interval(desk: Desk) -> None:
+    told = []
+
+    def forget(start: Sample, end: Sample) -> None:
+        told.append((start, end))
+
+    left = await desk.erasing.redact(redaction(9.0, 16.0), ROOM.name, forget)
+    assert (left.start, left.end, left.turns) == (at(9.0), at(16.0), 1)
+    assert told == [(at(9.0), at(16.0))]
+    assert not desk.holds(SECRET)
+    assert await desk.texts() == ["Shall we begin?", "Thank you."]
+    assert desk.audio.erased == [(ROOM.id, at(9.0), at(16.0))]
+    assert await desk.requests.pending() == []
+
+
+async def test_subscribers_are_told_and_nobody_gets_the_words_from_memory(desk: Desk) -> None:
+    async with aclosing(desk.hub.subscribe(ROOM.id, Seq(0), False)) as deliveries:
+        first = await anext(deliveries)  # it has read no further when the words go
+        assert isinstance(first, StoredChange)
+        await desk.erasing.redact(redaction(9.0, 16.0), ROOM.name, None)
+        seen: list[StoredChange] = []
+        async for delivery in deliveries:
+            if isinstance(delivery, StoredChange):
+                seen.append(delivery)
+            if isinstance(delivery, CaughtUp) or len(seen) > 10:
+                continue
+            if any(isinstance(one.item, IntervalRecord) for one in seen) and any(
+                isinstance(one.item, StoredTurn) and one.item.turn.life is TurnLife.RETRACTED for one in seen
+            ):
+                break
+    interval = next(one.item for one in seen if isinstance(one.item, IntervalRecord))
+    assert (interval.kind, interval.reason) == (IntervalKind.MUTED, REDACTED)
+
+
+async def test_the_ring_gives_no_word_that_was_redacted(desk: Desk) -> None:
+    await desk.hub.start()
+    place = desk.hub.ring.end
+    await desk.journal.write([turn(3, "later " + SECRET)], ROOM.name)
+    assert isinstance(desk.hub.ring.at(place), StoredChange)
+    await desk.erasing.redact(redaction(30.0, 36.0), ROOM.name, None)
+    assert not isinstance(desk.hub.ring.at(place), StoredChange)
+
+
+async def test_what_comes_from_under_way_after_a_redaction_is_stored_without_words(desk: Desk) -> None:
+    await desk.erasing.redact(redaction(39.0, 46.0), ROOM.name, None)
+    (stored,) = await desk.journal.write([turn(4, SECRET)], ROOM.name)
+    assert isinstance(stored, TurnRecord)
+    assert stored.text == ""
+    assert await desk.texts() == ["Shall we begin?", SECRET, "Thank you."]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_could_not_be_finished_is_finished_in_the_next_life(desk: Desk, whole: bool) -> None:
+    desk.audio.fault = DISK
+    interval = redaction(9.0, 16.0)
+    with pytest.raises(StoreError):
+        await (desk.erasing.delete(ROOM) if whole else desk.erasing.redact(interval, ROOM.name, None))
+    requests = Wishes(desk.path)
+    assert len(await requests.pending()) == 1
+    with suppress(NotFound):
+        assert SECRET not in await desk.texts(), "nobody reads it from the first moment on"
+    audio = FakeAudio()
+    erasing = Erasing(desk.store, desk.journal, desk.hub, requests, audio)
+    again = Desk(desk.path, desk.store, desk.hub, desk.journal, audio, requests, erasing)
+    await again.go_on()
+    assert audio.deleted == ([ROOM.id] if whole else [])
+    assert len(audio.erased) == (0 if whole else 1)
+    assert not desk.holds(SECRET)
+
+
+async def test_a_crash_right_behind_the_wish_does_not_lose_it(desk: Desk) -> None:
+    await desk.requests.put(ErasureRequest(ROOM.id, ROOM.name, redaction(9.0, 16.0)))
+    await desk.go_on()
+    assert await desk.texts() == ["Shall we begin?", "Thank you."]
+    assert not desk.holds(SECRET)
+
+
+async def test_a_live_session_is_not_deleted_and_the_wish_is_not_kept(desk: Desk) -> None:
+    live = replace(ROOM, state=SessionState.RUNNING)
+    await desk.journal.write([live], ROOM.name)
+    with pytest.raises(WrongState) as refused:
+        await desk.erasing.delete(live)
+    assert refused.value.reason == "SESSION_LIVE"
+    assert await desk.requests.pending() == []
+    assert desk.audio.deleted == []
+
+
+async def test_the_file_of_wishes_holds_no_words_and_a_damaged_one_is_told(desk: Desk) -> None:
+    desk.audio.fault = DISK
+    with pytest.raises(StoreError):
+        await desk.erasing.redact(redaction(9.0, 16.0), ROOM.name, None)
+    assert SECRET.encode() not in (desk.path / FILE).read_bytes()
+    (desk.path / FILE).write_bytes(b"[{")
+    with pytest.raises(StoreError) as told:
+        await desk.requests.pending()
+    assert told.value.reason == "STORE_FAILED"
+
+
+def test_which_stretch_is_meant() -> None:
+    heard = at(600.0)
+    assert within(Stretch(last=at(300.0)), heard) == (at(300.0), heard)
+    assert within(Stretch(last=at(900.0)), heard) == (0, heard)
+    assert within(Stretch(start=at(10.0), end=at(20.0)), heard) == (at(10.0), at(20.0))
+    assert within(Stretch(start=at(10.0)), heard) == (at(10.0), heard)
+    assert within(Stretch(start=at(10.0), end=at(999.0)), heard) == (at(10.0), heard)
+    for nothing in (Stretch(start=heard), Stretch(start=at(700.0), end=at(800.0))):
+        with pytest.raises(Invalid):
+            within(nothing, heard)
