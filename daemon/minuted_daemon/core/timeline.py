@@ -61,8 +61,6 @@ class _Voice:
         return self.read()
 
     def add_end(self, at: int, order: int, replaces: bool = True) -> int | None:
-        if any(mark.kind == _END and mark.at == at and not mark.provisional for mark in self.marks):
-            return None  # told twice
         insort(self.marks, _Mark(at, _END, order))
         if replaces:
             replaced = self.provisional_ends(at)
@@ -83,11 +81,14 @@ class _Voice:
         spans: list[Span] = []
         since: _Mark | None = None
         nothing: int | None = None  # position of an end that ended nothing
+        ended: int | None = None  # position of the last end that ended something
         again: int | None = None  # where what is active was told to start once more
         for mark, following in zip_longest(self.marks, self.marks[1:]):
             if mark.kind == _START:
-                # Directly behind an end that ended nothing, a start is the other half of a pair of no length.
-                empty = nothing is not None and mark.at - nothing <= _NEGATIVE_PAIR
+                # Directly behind an end that ended nothing, a start is the other half of a pair of no length. An end
+                # that was told twice ended nothing the second time: then the start must lie at the very same place.
+                near = 0 if nothing == ended else _NEGATIVE_PAIR
+                empty = nothing is not None and mark.at - nothing <= near
                 nothing = None
                 if since is not None:
                     again = mark.at if mark.at > since.at else again
@@ -100,7 +101,7 @@ class _Voice:
             else:
                 if mark.at > since.at:
                     spans.append(Span(self.voice, since.at, mark.at, since.order))
-                since = again = None
+                since, again, ended = None, None, mark.at
         if since is not None:
             spans.append(Span(self.voice, since.at, None, since.order))
         changed_from = _differ_from(self.spans, spans)

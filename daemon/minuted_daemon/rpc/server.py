@@ -103,7 +103,7 @@ async def start_server(
         interceptors=[StatusInterceptor()], options=OPTIONS, maximum_concurrent_rpcs=CONCURRENT_RPCS
     )
     # The RPCs that are not offered yet are those the generated classes leave abstract; status.py answers for them.
-    sessions_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(sessions, hub), server)  # type: ignore[abstract]
+    sessions_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(sessions, hub), server)
     turns_pb2_grpc.add_TurnServiceServicer_to_server(TurnService(store, hub), server)  # type: ignore[abstract]
     speakers_pb2_grpc.add_SpeakerServiceServicer_to_server(SpeakerService(store), server)  # type: ignore[abstract]
     devices_pb2_grpc.add_DeviceServiceServicer_to_server(DeviceService(capture), server)  # type: ignore[abstract]

@@ -31,9 +31,7 @@ def within(stretch: Stretch, heard: Sample) -> tuple[Sample, Sample]:
     else:
         start, end = stretch.start, heard if stretch.end is None else min(stretch.end, heard)
     if end <= start:
-        message = (
-            f"there is nothing to redact: the session has come no further than {seconds(heard):.1f} s"
-        )
+        message = f"there is nothing to redact: the session has come no further than {seconds(heard):.1f} s"
         raise Invalid("NOTHING_TO_REDACT", message)
     return Sample(start), Sample(end)
 
