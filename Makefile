@@ -17,7 +17,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-p
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
-	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint
+	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-devices chaos soak
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -39,7 +39,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev  ## All tests but the end-to-end ones
-	$(BIN)/python -m pytest -q -m "not e2e"
+	$(BIN)/python -m pytest -q -m "not e2e" -n 3 --dist loadfile
 
 e2e: $(VENV)/.dev  ## Whole daemons, in real time: mostly waiting, so three at once
 	$(BIN)/python -m pytest -q -m e2e -n 3 --dist loadfile
@@ -79,6 +79,16 @@ bench-endurance: $(VENV)/.dev  ## The offline engine over a meeting of three hou
 
 bench-footprint: $(VENV)/.dev  ## Memory and processor time of four sessions, and the time to the first answer
 	$(BIN)/python -m tests.bench.footprint
+
+bench-devices: $(VENV)/.dev  ## Every fault of a microphone and of a sound server: how soon it is noticed and mended
+	$(BIN)/python -m tests.bench.device_faults
+
+chaos: $(VENV)/.dev  ## Everything that can go wrong, and what became of the words; then fifty times kill -9
+	$(BIN)/python -m tests.bench.chaos --markdown
+	$(BIN)/python -m tests.bench.chaos --kills 50
+
+soak: $(VENV)/.dev  ## 24 hours of virtual time, and two of a real daemon
+	$(BIN)/python -m tests.bench.soak
 
 wheel: $(VENV)/.dev  ## The distribution, into dist/
 	$(BIN)/python -m build --wheel --no-isolation

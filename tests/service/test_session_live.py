@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from minuted_daemon.core.events import Attribution, TextSource
-from minuted_daemon.core.records import Health, SessionRecord, SessionState, SpeakerRecord, TurnRecord
+from minuted_daemon.core.records import LIVE_STATES, Health, SessionRecord, SessionState, SpeakerRecord, TurnRecord
 from minuted_daemon.core.samples import samples
 from minuted_daemon.errors import DeviceError, Garbled, Rejected, Unavailable
 from minuted_daemon.ports import CaptureHealth, Filled
-from minuted_daemon.service.session import LIVE_STATES, NEXT_STATES
+from minuted_daemon.service.shown import NEXT_STATES
 from minuted_daemon.service.views import StartRequest
 from tests.fakes_service.capture import audio, block
 from tests.fakes_service.house import House

@@ -6,6 +6,7 @@ What goes over a connection is in diarizer_link.py and transcriber_link.py; how 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
@@ -79,3 +80,12 @@ async def deadline(limit_s: float, reason: str, message: str) -> AsyncIterator[N
             yield
     except TimeoutError as error:
         raise Unavailable(reason, message) from error
+
+
+async def cancelled(*tasks: "asyncio.Task[Any] | None") -> None:
+    """Cancel, and wait until they are gone; what they raise is their TaskGroup's to see."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)

@@ -6,9 +6,7 @@ transcriber_link.py), not for the store (writer.py). What follows from what is h
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
 
 import structlog
 
@@ -29,34 +27,20 @@ from minuted_daemon.ports import MUTED, AudioBlock, CaptureHealth
 from minuted_daemon.service.coverage import open_claims
 from minuted_daemon.service.diarizer_link import DiarizerLink
 from minuted_daemon.service.intervals import IntervalLedger
-from minuted_daemon.service.links import CONNECTING, OFF, UP
+from minuted_daemon.service.links import CONNECTING, OFF, UP, cancelled
 from minuted_daemon.service.merging import Merging
 from minuted_daemon.service.minutes import Minutes
 from minuted_daemon.service.parts import Parts, Surroundings
 from minuted_daemon.service.pausing import Pausing
 from minuted_daemon.service.resuming import AWAY, Resumed, replayed
 from minuted_daemon.service.retry import RetryPolicy
-from minuted_daemon.service.settings import is_file
+from minuted_daemon.service.settings import facts_of, is_file
+from minuted_daemon.service.shown import Shown
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
 from minuted_daemon.service.voice_memory import VoiceMemory
 from minuted_daemon.service.wall_clock import WallClock
 from minuted_daemon.service.writer import Writer
-
-# The states a session may go to from each. To edit: every state has a row; the states outside LIVE_STATES are ends and
-# have empty rows; from every live state a way leads to FAILED and, through STOPPING, to STOPPED. How well a session
-# works is never a state: that is link health. proto/minuted/v1/sessions.proto names the same states.
-NEXT_STATES: Mapping[SessionState, frozenset[SessionState]] = {
-    SessionState.STARTING: frozenset(
-        {SessionState.RUNNING, SessionState.PAUSED, SessionState.STOPPING, SessionState.FAILED}
-    ),
-    SessionState.RUNNING: frozenset({SessionState.PAUSED, SessionState.STOPPING, SessionState.FAILED}),
-    SessionState.PAUSED: frozenset({SessionState.RUNNING, SessionState.STOPPING, SessionState.FAILED}),
-    SessionState.STOPPING: frozenset({SessionState.STOPPED, SessionState.FAILED}),
-    SessionState.STOPPED: frozenset(),
-    SessionState.FAILED: frozenset(),
-    SessionState.DELETED: frozenset(),
-}
 
 DRAIN_LIMIT_S = 20.0
 FINISH_LIMIT_S = 5.0
@@ -81,12 +65,24 @@ class Session:
         self, record: SessionRecord, parts: Parts, around: Surroundings, resumed: Resumed | None = None
     ) -> None:
         """`resumed`: what a session goes on from that was live when the daemon ended."""
-        self._record = record
         self._resumed = resumed
         self._parts = parts
         self._around = around
         self._log = structlog.get_logger().bind(session=record.name, session_id=record.id)
-        self._heard = Sample(0) if resumed is None else resumed.heard
+        paused = record.state is SessionState.PAUSED
+        self._shown = Shown(
+            record,
+            Sample(0) if resumed is None else resumed.heard,
+            Links(
+                OFF if paused else CONNECTING,
+                OFF if parts.diarizer is None else CONNECTING,
+                OFF if parts.transcriber is None else CONNECTING,
+            ),
+            parts.diarizer_standing,
+            parts.transcriber_standing,
+            lambda: around.hub.touch(record.id),
+            self._log,
+        )
         self._clock = WallClock(() if resumed is None else resumed.points)
         self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s)
         self._gaps = IntervalLedger(record.id, IntervalKind.GAP, around.new_id, self._clock.wall_s)
@@ -97,9 +93,10 @@ class Session:
             lambda points: around.store.write_wall_points(record.id, points),
             self._minutes.stamped,
             self._stored,
-            self._store_health_changed,
+            self._shown.store_health,
             self._log,
         )
+        self._shown.put = self._writer.put
         self._merging = Merging(
             parts.merger,
             self._minutes,
@@ -112,7 +109,6 @@ class Session:
         )
         self._voices: VoiceMemory | None = None
         self._diarizing = self._transcribing = None
-        self._links = Links(CONNECTING, OFF, OFF)
         if parts.diarizer is not None:
             if around.voice_printer is not None:
                 self._voices = VoiceMemory(around.voice_printer, parts.diarizer, self._merging, self._log)
@@ -120,10 +116,9 @@ class Session:
                 parts.diarizer,
                 RetryPolicy(around.random),
                 self._voices or self._merging,
-                lambda link: self._set_links(diarizer=link),
+                lambda link: self._shown.link(diarizer=link),
                 self._log,
             )
-            self._links = replace(self._links, diarizer=CONNECTING)
         if parts.transcriber is not None and parts.spool is not None:
             self._transcribing = TranscriberLink(
                 parts.transcriber,
@@ -131,15 +126,11 @@ class Session:
                 parts.spool,
                 lambda: RetryPolicy(around.random),
                 self._merging,
-                lambda link: self._set_links(transcriber=link),
+                lambda link: self._shown.link(transcriber=link),
                 self._log,
             )
             self._merging.submit = self._transcribing.submit
-            self._links = replace(self._links, transcriber=CONNECTING)
-        paused = record.state is SessionState.PAUSED
         self._pausing = Pausing(parts.capture, self._diarizing, is_file(record.settings.device), paused, self._log)
-        if paused:
-            self._links = replace(self._links, capture=OFF)
         self._stop_asked = asyncio.Event()
         self._ended = asyncio.Event()
         self._deadline_s: float | None = None
@@ -150,26 +141,16 @@ class Session:
     @property
     def record(self) -> SessionRecord:
         """The session as it was stored last, or is about to be."""
-        return self._record
+        return self._shown.record
 
     def view(self) -> SessionView:
         """Give the session as it is now. It has ended once its end is stored, not before."""
-        record, links = self._counted(), self._links
-        if self.ended:
-            return SessionView(record, None, self._heard)
-        if record.state not in LIVE_STATES:
-            record = replace(record, state=SessionState.STOPPING, ended_s=None, reason="", detail="")
-        links = replace(
-            links,
-            diarizer=self._parts.diarizer_standing.told(links.diarizer),
-            transcriber=self._parts.transcriber_standing.told(links.transcriber),
-        )
-        return SessionView(record, links, self._heard)
+        return self._shown.view(self.ended)
 
     def open_claims(self) -> list[Claim]:
         """Give what the store cannot know of what became of the audio up to `view().heard`."""
         growing = (self._gaps.growing, self._muted.growing, self._lost.growing)
-        return open_claims(self._merging.pending(self._heard), self._writer.unstored(), growing)
+        return open_claims(self._merging.pending(self._shown.heard), self._writer.unstored(), growing)
 
     @property
     def ended(self) -> bool:
@@ -199,10 +180,10 @@ class Session:
         """
         async with self._pausing.changing:
             self._must_go_on()
-            if self._record.state is not SessionState.PAUSED:
+            if self._shown.state is not SessionState.PAUSED:
                 # Nothing is awaited before the source is told: PAUSED is never said of a session that hears.
-                self._set_state(SessionState.PAUSED)
-                self._set_links(capture=OFF)
+                self._shown.go_to(SessionState.PAUSED)
+                self._shown.link(capture=OFF)
                 await self._pausing.begin()
             await self._writer.flush(TOLD_LIMIT_S)
         return self.view()
@@ -214,18 +195,18 @@ class Session:
         """
         async with self._pausing.changing:
             self._must_go_on()
-            if self._record.state is SessionState.PAUSED:
-                self._set_state(SessionState.RUNNING)
-                self._set_links(capture=UP if is_file(self._record.settings.device) else CONNECTING)
+            if self._shown.state is SessionState.PAUSED:
+                self._shown.go_to(SessionState.RUNNING)
+                self._shown.link(capture=UP if is_file(self._shown.record.settings.device) else CONNECTING)
                 await self._pausing.end()
             await self._writer.flush(TOLD_LIMIT_S)
         return self.view()
 
     def _must_go_on(self) -> None:
-        if self._stop_asked.is_set() or self._record.state not in LIVE_STATES - {SessionState.STOPPING}:
-            name = self._record.name
+        if self._stop_asked.is_set() or self._shown.state not in LIVE_STATES - {SessionState.STOPPING}:
+            name = self._shown.record.name
             message = f"the session {name} has ended, or is about to"
-            raise WrongState("SESSION_ENDED", message, session=name, session_id=self._record.id)
+            raise WrongState("SESSION_ENDED", message, session=name, session_id=self._shown.record.id)
 
     async def wait_ended(self) -> None:
         """Return once `ended`."""
@@ -233,7 +214,7 @@ class Session:
 
     async def run(self) -> None:
         """Live until the source ends, `stop`, or a fault; then drain. Raises nothing but CancelledError."""
-        self._log.info("session_started", **_settings_facts(self._record))
+        self._log.info("session_started", **facts_of(self._shown.record))
         try:
             await self._live()
         except Exception:  # noqa: BLE001 - a session's failure stays in the session
@@ -241,10 +222,10 @@ class Session:
             self._fail(*INTERNAL_FAULT)
             self._end()
             with contextlib.suppress(StoreError):
-                await self._write([self._record])
+                await self._write([self._shown.record])
         finally:
             self._ended.set()
-            self._around.hub.touch(self._record.id)
+            self._around.hub.touch(self._shown.record.id)
             await self._parts.capture.close()
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -259,11 +240,11 @@ class Session:
             stopping = group.create_task(self._stop_asked.wait())
             try:
                 await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                await _cancelled(stopping, listening)
+                await cancelled(stopping, listening)
                 await self._parts.capture.close()
                 self._begin_stop()
                 await self._hear_out(diarizing)
-                await _cancelled(recognising)
+                await cancelled(recognising)
                 if self._voices is not None:
                     await self._voices.finish(min(VOICES_LIMIT_S, self._left_s() / 4))
                 flush_s = FLUSH_SHARE * self._left_s()
@@ -272,7 +253,7 @@ class Session:
                 self._end()
                 await self._writer.flush(max(self._left_s(), flush_s))
             finally:
-                await _cancelled(writing, recognising, diarizing, transcribing, listening, stopping)
+                await cancelled(writing, recognising, diarizing, transcribing, listening, stopping)
 
     async def _resume_and_listen(self) -> None:
         if self._resumed is not None and self._parts.spool is not None:
@@ -287,14 +268,14 @@ class Session:
     def _note_absence(self, wall_s: float) -> None:
         """The sample clock of a device ran on while the daemon was away: by wall time, in whole blocks."""
         self._resumed = None
-        away = max(0, self._clock.sample_at(wall_s) - self._heard) // BLOCK * BLOCK
-        if away and not is_file(self._record.settings.device):
-            since, self._heard = self._heard, Sample(self._heard + away)
-            self._writer.put(self._gaps.add(since, self._heard, AWAY))
+        away = max(0, self._clock.sample_at(wall_s) - self._shown.heard) // BLOCK * BLOCK
+        if away and not is_file(self._shown.record.settings.device):
+            since, self._shown.heard = self._shown.heard, Sample(self._shown.heard + away)
+            self._writer.put(self._gaps.add(since, self._shown.heard, AWAY))
             if self._parts.spool is not None:
-                self._parts.spool.skip(self._heard)
+                self._parts.spool.skip(self._shown.heard)
         self._log.info("session_resumed", away_s=round(seconds(away), 1))
-        self._merging.missed(self._heard)
+        self._merging.missed(self._shown.heard)
 
     async def _listen(self) -> None:
         try:
@@ -302,7 +283,7 @@ class Session:
                 if isinstance(item, CaptureHealth) and self._pausing.on:
                     continue  # told before the pause; how the source is after it is told anew
                 if isinstance(item, CaptureHealth):
-                    self._set_links(capture=Link(item.health, item.reason, item.detail))
+                    self._shown.link(capture=Link(item.health, item.reason, item.detail))
                     level = self._log.info if item.health is Health.UP else self._log.warning
                     level("capture_changed", health=item.health.value, reason=item.reason)
                 else:
@@ -318,15 +299,15 @@ class Session:
         """Ten times a second for each session: keep it lean."""
         if self._resumed is not None:
             self._note_absence(block.wall_s)
-        start, end = self._heard, Sample(self._heard + BLOCK)
-        self._heard = end
+        start, end = self._shown.heard, Sample(self._shown.heard + BLOCK)
+        self._shown.heard = end
         point = self._clock.observe(start, block.wall_s)
         if point is not None:
             self._writer.put_point(point)
-        if self._record.state is SessionState.STARTING:
-            if self._links.capture.health is Health.CONNECTING:
-                self._set_links(capture=UP)
-            self._set_state(SessionState.RUNNING)
+        if self._shown.state is SessionState.STARTING:
+            if self._shown.links.capture.health is Health.CONNECTING:
+                self._shown.link(capture=UP)
+            self._shown.go_to(SessionState.RUNNING)
         for hole in block.filled:
             where = Sample(start + hole.start), Sample(start + hole.end)
             muted = hole.reason == MUTED
@@ -349,7 +330,7 @@ class Session:
             return
         spool.append(block)
         needed_from = self._merging.retain_from
-        spool.release(Sample(max(0, min(needed_from, self._heard - samples(self._parts.freeze_s)))))
+        spool.release(Sample(max(0, min(needed_from, self._shown.heard - samples(self._parts.freeze_s)))))
         losses = spool.take_losses()
         for loss in losses:
             if loss.end > needed_from:
@@ -358,7 +339,7 @@ class Session:
         if losses:
             self._merging.shed(spool.begin)
         self._writer.put(self._lost.passed(spool.begin))
-        self._set_links(spool=spool.health)
+        self._shown.link(spool=spool.health)
 
     # --- the end ------------------------------------------------------------------------------------------------------
 
@@ -367,8 +348,8 @@ class Session:
             self._deadline_s = asyncio.get_running_loop().time() + DRAIN_LIMIT_S
         self._pausing.forget_rest()
         self._writer.put([*self._gaps.close(), *self._muted.close(), *self._lost.close()])
-        if self._record.state is not SessionState.STOPPING:  # it is, if the daemon died while it was
-            self._set_state(SessionState.STOPPING)
+        if self._shown.state is not SessionState.STOPPING:  # it is, if the daemon died while it was
+            self._shown.go_to(SessionState.STOPPING)
 
     async def _hear_out(self, diarizing: "asyncio.Task[None] | None") -> None:
         """Let the diarizer finish. Session time stands still meanwhile, so that nothing is given up too early."""
@@ -376,15 +357,13 @@ class Session:
             if self._diarizing.connected:
                 self._diarizing.finish()
                 await asyncio.wait({diarizing}, timeout=min(FINISH_LIMIT_S, self._left_s() / 2))
-            await _cancelled(diarizing)
+            await cancelled(diarizing)
 
     def _end(self) -> None:
-        if self._record.state not in LIVE_STATES:
+        if self._shown.state not in LIVE_STATES:
             return
-        reason, detail = self._failure or ("", "")
-        self._record = replace(self._record, ended_s=self._around.now_s(), reason=reason, detail=detail)
-        self._set_state(SessionState.STOPPED if self._failure is None else SessionState.FAILED)
-        self._log.info("session_ended", heard_s=round(seconds(self._heard), 1), reason=reason)
+        self._shown.end(self._around.now_s(), self._failure)
+        self._log.info("session_ended", heard_s=round(seconds(self._shown.heard), 1), reason=self._shown.record.reason)
 
     def _left_s(self) -> float:
         return max(0.0, (self._deadline_s or 0.0) - asyncio.get_running_loop().time())
@@ -398,66 +377,18 @@ class Session:
     def _tell(self, partial: PartialTurn) -> None:
         if self._minutes.all_stored(partial):
             # The journal knows what the speakers are called by now.
-            self._around.journal.tell_partial(partial.turn.turn, self._record.name)
+            self._around.journal.tell_partial(partial.turn.turn, self._shown.record.name)
         else:
             self._around.hub.publish_partial(partial)
 
     async def _write(self, records: Sequence[Record]) -> Sequence[Record]:
-        return await self._around.journal.write(records, self._record.name)
+        return await self._around.journal.write(records, self._shown.record.name)
 
     def _stored(self, records: Sequence[Record]) -> None:
         self._minutes.stored(records)
         for record in records:
             if isinstance(record, SessionRecord):
-                self._record = replace(self._record, seq=record.seq)
+                self._shown.stored(record)
                 if record.state not in LIVE_STATES:
                     # Now, before anybody who was told of this change comes and asks.
                     self._ended.set()
-
-    def _store_health_changed(self, error: StoreError | None) -> None:
-        if self._record.state in LIVE_STATES:
-            reason, detail = (error.reason, error.message) if error is not None else ("", "")
-            self._record = replace(self._record, reason=reason, detail=detail)
-            self._around.hub.touch(self._record.id)
-
-    def _set_state(self, state: SessionState) -> None:
-        if state not in NEXT_STATES[self._record.state]:
-            raise AssertionError(f"a session cannot go from {self._record.state} to {state}")
-        self._record = replace(self._counted(), state=state, heard=self._heard)
-        self._log.info("session_state", state=state.value)
-        self._writer.put([self._record])
-
-    def _counted(self) -> SessionRecord:
-        """Give the record with what the engines were sent so far."""
-        diarizer_sent, transcriber_sent = self._parts.diarizer_standing.sent, self._parts.transcriber_standing.sent
-        return replace(self._record, diarizer_sent=diarizer_sent, transcriber_sent=transcriber_sent)
-
-    def _set_links(
-        self,
-        capture: Link | None = None,
-        diarizer: Link | None = None,
-        transcriber: Link | None = None,
-        spool: Link | None = None,
-    ) -> None:
-        now = self._links
-        links = Links(
-            capture or now.capture, diarizer or now.diarizer, transcriber or now.transcriber, spool or now.spool
-        )
-        if links != now:
-            self._links = links
-            self._around.hub.touch(self._record.id)
-
-
-async def _cancelled(*tasks: "asyncio.Task[Any] | None") -> None:
-    """Cancel, and wait until they are gone; what they raise is their TaskGroup's to see."""
-    running = [task for task in tasks if task is not None and not task.done()]
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running)
-
-
-def _settings_facts(record: SessionRecord) -> dict[str, str]:
-    """A file's path says more than a log should hold."""
-    device = "file" if record.settings.device.startswith("file:") else record.settings.device
-    return {"device": device, "diarizer": record.settings.diarizer, "transcriber": record.settings.transcriber}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from minuted_daemon.config import SessionConfig
-from minuted_daemon.core.records import SessionSettings
+from minuted_daemon.core.records import SessionRecord, SessionSettings
 from minuted_daemon.errors import Invalid
 from minuted_daemon.service.engines import FALLBACKS, NONE, Diarizers, Transcribers
 from minuted_daemon.service.names import SESSION_NAME, is_session_name
@@ -66,3 +66,9 @@ def _device_mistake(device: str) -> str:
     if is_file(device) and not PurePosixPath(device.removeprefix(FILE)).is_absolute():
         return "device must give an absolute path after file:"
     return ""
+
+
+def facts_of(record: SessionRecord) -> dict[str, str]:
+    """Give what a log may hold of a session's settings: a file's path says too much."""
+    device = "file" if record.settings.device.startswith("file:") else record.settings.device
+    return {"device": device, "diarizer": record.settings.diarizer, "transcriber": record.settings.transcriber}
