@@ -57,6 +57,7 @@ def any_claim(draw: st.DrawFn) -> Claim:
 
 @given(st.lists(any_claim(), max_size=12), st.integers(0, HEARD))
 @example([claim(0, 20, Ground.MUTED), claim(2, 4, Ground.TEXT), claim(3, 30, Ground.TEXT)], HEARD)
+@example([claim(0, 1, Ground.UNHEARD, "OVERRUN"), claim(0, 1, Ground.UNHEARD, "DEVICE_LOST")], 1)
 @example([claim(0, 5, Ground.TEXT), claim(0, 9, Ground.PENDING), claim(7, 7, Ground.MUTED)], HEARD)
 def test_each_sample_is_in_exactly_one_part(claims: list[Claim], heard: int) -> None:
     # For every length: so the accounts of two lengths differ by the one of the sample between them.
