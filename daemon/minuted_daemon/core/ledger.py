@@ -99,7 +99,8 @@ class Ledger:
             self._newest = claim.start
             self._account(min(claim.start, self._heard))
             best = self._open[0] if self._open else None
-            outdone = best is not None and best[:3] <= (claim.ground, claim.start, claim.reason) and best[3] >= claim.end
+            rank = (claim.ground, claim.start, claim.reason)
+            outdone = best is not None and best[:3] <= rank and best[3] >= claim.end
             if claim.end > self._at and not outdone:
                 heappush(self._open, (claim.ground, claim.start, claim.reason, claim.end))
 
