@@ -75,11 +75,6 @@ class Reviser:
         return self._dirty_from is not None or bool(self._under_way)
 
     @property
-    def needed_from(self) -> int | None:
-        """Audio from here on may be asked for."""
-        return self._dirty_from
-
-    @property
     def new_turns(self) -> list[Turn]:
         """The turns whose texts are awaited."""
         return [turn for revision in self._under_way for turn in revision.new]

@@ -7,15 +7,14 @@ a while; one that dies takes its streams with it, and the next stream starts ano
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
-import sys
 from collections import deque
 from dataclasses import dataclass, field
 
 import structlog
 
 from minuted_daemon.adapters.local.availability import local_engine_missing
+from minuted_daemon.adapters.local.process import spawn
 from minuted_daemon.adapters.local.wire import Frame, FrameReader, Kind
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
 
@@ -32,7 +31,6 @@ MOST_FRAMES = 20_000
 MOST_UNSENT = 16_000_000
 """Bytes that may wait to be written to the worker; beyond that it is overloaded."""
 _REAP_S = 0.05
-_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TMPDIR")
 
 
 @dataclass(slots=True)
@@ -241,31 +239,18 @@ async def _start() -> WorkerProcess:
 
     Raises Unavailable (WORKER_DIED).
     """
-    ours, theirs = socket.socketpair()
-    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    environment |= {
-        "MALLOC_ARENA_MAX": "2",
-        "MALLOC_TRIM_THRESHOLD_": "4000000",
-        "MALLOC_MMAP_THRESHOLD_": "1000000",
-        "OMP_NUM_THREADS": "1",
-    }
-    descriptor = theirs.fileno()
-    command = [sys.executable, "-P", "-m", "minuted_daemon.adapters.local.worker", str(descriptor), str(os.getpid())]
     try:
         # Started from the loop's own thread, which takes milliseconds: the kernel ends the worker with that thread.
-        process = subprocess.Popen(  # noqa: ASYNC220
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(descriptor,),
-            env=environment,
+        process, ours = spawn(
+            "worker",
+            str(os.getpid()),
+            MALLOC_ARENA_MAX="2",
+            MALLOC_TRIM_THRESHOLD_="4000000",
+            MALLOC_MMAP_THRESHOLD_="1000000",
+            OMP_NUM_THREADS="1",
         )
     except OSError as error:
-        ours.close()
         raise Unavailable("WORKER_DIED", "The offline engine's worker process cannot be started.") from error
-    finally:
-        theirs.close()
     ours.setblocking(False)
     _, worker = await asyncio.get_running_loop().create_connection(lambda: WorkerProcess(process), sock=ours)
     log.info("local_worker_started", pid=process.pid)

@@ -7,10 +7,7 @@ is started by the first and ended when none was wanted for a while.
 
 import asyncio
 import contextlib
-import os
-import socket
 import subprocess
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +15,7 @@ import structlog
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.local.availability import local_engine_missing
+from minuted_daemon.adapters.local.process import spawn
 from minuted_daemon.adapters.local.voiceprint_worker import LENGTH
 from minuted_daemon.core.samples import samples
 from minuted_daemon.errors import Rejected, Unavailable
@@ -32,7 +30,6 @@ SHORTEST = samples(0.5)
 LONGEST = samples(20.0)
 
 _REAP_S = 0.02
-_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONHOME", "TMPDIR")
 
 
 @dataclass(slots=True)
@@ -124,22 +121,9 @@ class LocalVoicePrinter:
 
 async def _start() -> _Worker:
     """Start a process. It sees no keys: its environment holds only what a process needs to run."""
-    ours, theirs = socket.socketpair()
-    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    environment["OMP_NUM_THREADS"] = "1"
-    descriptor = theirs.fileno()
-    command = [sys.executable, "-P", "-m", "minuted_daemon.adapters.local.voiceprint_worker", str(descriptor)]
+    process, ours = spawn("voiceprint_worker", OMP_NUM_THREADS="1")  # takes milliseconds
     with contextlib.ExitStack() as stack:
         stack.callback(ours.close)
-        with theirs:
-            process = subprocess.Popen(  # noqa: ASYNC220  takes milliseconds
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(descriptor,),
-                env=environment,
-            )
         reader, writer = await asyncio.open_connection(sock=ours)
         stack.pop_all()
     log.info("voice_worker_started", pid=process.pid)
