@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from minuted_daemon.core.book import Book
 from minuted_daemon.core.epochs import Epochs
 from minuted_daemon.core.events import TurnNumber
-from minuted_daemon.core.floor import hold_floor
+from minuted_daemon.core.floor import RESTART, hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
 from minuted_daemon.core.samples import FRAME, outside, samples
@@ -237,10 +237,18 @@ class Cutter:
             turn.not_after = max(following, turn.end, turn.sent_to or 0)
         until = max(turn.sent_to or 0, min(turn.last, turn.not_after))
         self._reserve(turn, until)
+        turn.misfit = turn.misfit or self._holder_restarted(turn)
         self.done_to = max(self.done_to, turn.end if resume is None else resume)
         self._holder = turn.voice
         self.open = None
         self._closed(turn)
+
+    def _holder_restarted(self, turn: Turn) -> bool:
+        """Tell whether the floor was given to the turn's voice too soon: the one before was only pausing."""
+        before, ended = self._holder, self.done_to
+        if before in (None, turn.voice) or turn.start > ended + RESTART:
+            return False
+        return any(span.voice == before and ended < span.start <= ended + RESTART for span in self.spans(ended))
 
     def _vanish(self, turn: Turn) -> None:
         self._lane.withdraw(turn)

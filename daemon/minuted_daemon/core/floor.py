@@ -30,7 +30,9 @@ def hold_floor(
 
     spans: by start, then order, as Timeline.spans gives them. holder: who held the floor just before `begin`.
     horizon: events before it are taken to be known; what lies behind it is used only to see a holder restart. A holder
-    who ended less than RESTART before the horizon leaves the rest undecided, unless `final`: nothing more will come.
+    who ended less than RESTART before the horizon, and after whom nobody speaks, leaves the rest undecided, unless
+    `final`: nothing more will come. Whoever speaks after him has the floor at once: should the holder turn out to have
+    restarted, the past is decided anew (reviser.py).
     """
     return _Scan(spans, begin, horizon, holder, final).run()
 
@@ -57,6 +59,7 @@ class _Scan:
         self.marks.sort()
         self.holder = holder if holder in self.active else self._most_recent()
         self.since = begin
+        self.may_restart_at: int | None = None
         self.out: list[Stretch] = []
 
     def run(self) -> list[Stretch]:
@@ -65,6 +68,8 @@ class _Scan:
                 break
             if is_start:
                 self.active[voice] = (at, order)
+                if self.may_restart_at is not None and voice != UNHEARD:
+                    self._pass_to(None, self.may_restart_at)
                 if self.holder is None or (self.holder == UNHEARD and voice != UNHEARD):
                     self._pass_to(voice, at)
                 continue
@@ -73,11 +78,14 @@ class _Scan:
                 self.active.pop(other, None)
             if voice != self.holder or self._restarts(voice, at):
                 continue
-            if voice != UNHEARD and not self.final and self.horizon < at + RESTART:
-                self._tell(at, undecided=True)
-                return self.out
-            self._pass_to(self._most_recent(), at)
-        if self.holder is not None and self.horizon > self.since:
+            following = self._most_recent()
+            if following in (None, UNHEARD) and voice != UNHEARD and not self.final and self.horizon < at + RESTART:
+                self.may_restart_at = at
+            else:
+                self._pass_to(following, at)
+        if self.may_restart_at is not None:
+            self._tell(self.may_restart_at, undecided=True)
+        elif self.holder is not None and self.horizon > self.since:
             self._tell(self.horizon, undecided=not self.final)
         return self.out
 
@@ -92,7 +100,7 @@ class _Scan:
 
     def _pass_to(self, voice: Voice | None, at: int) -> None:
         self._tell(at, undecided=False)
-        self.holder, self.since = voice, at
+        self.holder, self.since, self.may_restart_at = voice, at, None
 
     def _tell(self, until: int, undecided: bool) -> None:
         if self.holder is not None and until > self.since:

@@ -48,7 +48,9 @@ def join(
     at all, also behind the horizon.
     """
     segments: list[Segment] = []
-    stretches = _without_blips(stretches, final)
+    # Also where it is too early to say whether the last stretch is one: nobody's tail may reach into it.
+    goes_on = bool(stretches) and stretches[-1].open
+    stretches = _without_blips(stretches, final, horizon, spans)
     for stretch in stretches:
         last = segments[-1] if segments else None
         if last is not None and last.voice == stretch.voice and stretch.start - last.end <= join_gap:
@@ -59,7 +61,6 @@ def join(
             last.closed = True
         segments.append(Segment(stretch.voice, stretch.start, stretch.end, parts=[(stretch.start, stretch.end)]))
     if segments:
-        goes_on = bool(stretches) and stretches[-1].open
         last = segments[-1]
         # The horizon moves a block at a time: half a block early is on time on average.
         known_to = claimed_to if last.voice == UNHEARD else horizon + BLOCK // 2
@@ -74,15 +75,15 @@ def _returns(spans: Sequence[Span], segment: Segment, join_gap: int) -> bool:
     return any(span.voice == segment.voice and segment.end < span.start <= until for span in spans)
 
 
-def _without_blips(stretches: Sequence[Stretch], final: bool) -> list[Stretch]:
+def _without_blips(stretches: Sequence[Stretch], final: bool, horizon: int, spans: Sequence[Span]) -> list[Stretch]:
     kept: list[Stretch] = []
     carried: int | None = None
     for stretch in stretches:
         start, end = stretch.start, stretch.end
         if carried is not None:
             start, carried = min(start, carried), None
-        if stretch.end - stretch.start < SHORTEST:
-            if stretch.open and not final:
+        if stretch.end - stretch.start < SHORTEST and not _outlasts(stretch, horizon, spans):
+            if stretch.open and not final and end == horizon:
                 break  # too early to say
             if kept and kept[-1].end == stretch.start:
                 kept[-1] = Stretch(kept[-1].voice, kept[-1].start, end)
@@ -92,6 +93,17 @@ def _without_blips(stretches: Sequence[Stretch], final: bool) -> list[Stretch]:
                 continue
         kept.append(Stretch(stretch.voice, start, end, stretch.open))
     return kept
+
+
+def _outlasts(stretch: Stretch, horizon: int, spans: Sequence[Span]) -> bool:
+    """Tell of an open stretch whether it will not be a blip, as far as is known: half a block early, as above."""
+    if not stretch.open or stretch.end != horizon or stretch.end - stretch.start < BLOCK // 2:
+        return False
+    until = stretch.start + SHORTEST
+    return any(
+        span.voice == stretch.voice and span.start <= stretch.start and (span.end is None or span.end >= until)
+        for span in spans
+    )
 
 
 class MonologueCutter:

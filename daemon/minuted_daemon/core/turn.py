@@ -27,7 +27,7 @@ class Turn:
     closed: bool = False
     paused: bool = False  # the holder is known to be silent behind the last part
     repaired: bool = False
-    misfit: bool = False  # more of another voice went into its audio than a repair could take out
+    misfit: bool = False  # more of another voice is in it than a repair took out, or it came too soon
 
     utterance: UtteranceId | None = None  # the attempt under way
     sent_from: int | None = None
