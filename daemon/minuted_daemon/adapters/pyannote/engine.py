@@ -4,6 +4,7 @@ What messages, refusals and closes mean is decided in codec.py and faults.py.
 """
 
 import asyncio
+import importlib
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -195,8 +196,7 @@ class PyannoteDiarizer:
         self._capabilities = DiarizerCapabilities(
             "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S
         )
-        self._tls: ssl.SSLContext | None = None
-        self._http: httpx.AsyncClient | None = None
+        self._shared: tuple[ssl.SSLContext, httpx.AsyncClient] | None = None
 
     @property
     def capabilities(self) -> DiarizerCapabilities:
@@ -213,34 +213,39 @@ class PyannoteDiarizer:
             raise Rejected("KEY_REJECTED", "The credential pyannoteai_api_key is empty or no key.")
         if not is_private(self._base_url):
             raise Rejected("INSECURE_URL", "pyannote.base_url must be https://, or http:// on this machine.")
-        if self._tls is None:
-            # Reading the certificates takes tens of milliseconds.
-            self._tls = await asyncio.to_thread(httpx.create_ssl_context)
-        created = await self._create(self._tls)
-        socket = await self._connect(created.url, self._tls)
+        if self._shared is None:
+            # In a thread: reading the certificates and loading what httpx needs takes tens of milliseconds.
+            self._shared = await asyncio.to_thread(self._start)
+        tls, client = self._shared
+        created = await self._create(client)
+        socket = await self._connect(created.url, tls)
         _log.debug("diarizer_stream_opened", vendor="pyannote")
         return PyannoteStream(socket, self._limits)
 
     async def close(self) -> None:
         """Release what the streams share."""
-        client, self._http = self._http, None
-        if client is None:
+        shared, self._shared = self._shared, None
+        if shared is None:
             return
         try:
             async with asyncio.timeout(self._limits.close_s):
-                await client.aclose()
+                await shared[1].aclose()
         except (TimeoutError, OSError, httpx.HTTPError):
             return
 
-    async def _create(self, tls: ssl.SSLContext) -> faults.Created:
-        if self._http is None:
-            local = is_loopback(urlsplit(self._base_url).hostname or "")
-            self._http = httpx.AsyncClient(verify=tls, timeout=self._limits.create_s, trust_env=not local)
+    def _start(self) -> tuple[ssl.SSLContext, httpx.AsyncClient]:
+        # httpx would load it with the first request, on the event loop.
+        importlib.import_module("anyio._backends._asyncio")
+        tls = httpx.create_ssl_context()
+        local = is_loopback(urlsplit(self._base_url).hostname or "")
+        return tls, httpx.AsyncClient(verify=tls, timeout=self._limits.create_s, trust_env=not local)
+
+    async def _create(self, client: httpx.AsyncClient) -> faults.Created:
         headers = {"Authorization": f"Bearer {self._api_key}"}
         try:
             async with (
                 asyncio.timeout(self._limits.create_s),
-                self._http.stream("POST", f"{self._base_url}/v1/live", json={}, headers=headers) as answer,
+                client.stream("POST", f"{self._base_url}/v1/live", json={}, headers=headers) as answer,
             ):
                 if answer.status_code != 200:
                     raise faults.refusal(answer.status_code, dict(answer.headers))
