@@ -323,6 +323,23 @@ class Loss:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What is to be known again, should the daemon die, about [start, end] of the session's audio.
+
+    `whole`: whoever reads it needs none of those before it for what lies behind `end`.
+    """
+
+    start: Sample
+    end: Sample
+    data: bytes
+    whole: bool = False
+
+    def touches(self, start: int, end: int) -> bool:
+        """Tell whether it is about some of [start, end)."""
+        return self.start < end and self.end >= start
+
+
 class Spool(Protocol):
     """A session's audio that is not final yet, from `begin` to `end`. What it is told never waits for the disk."""
 
@@ -358,6 +375,14 @@ class Spool(Protocol):
 
     def take_losses(self) -> Sequence[Loss]:
         """Give what was needed and lost since this was asked last, in the order it happened."""
+        ...
+
+    def note(self, note: Note) -> None:
+        """Keep a note beside the audio, for as long as that. A power cut may take the newest, a full disk any."""
+        ...
+
+    async def notes(self) -> Sequence[Note]:
+        """Give the notes that are kept, in the order in which they came; takes at most 10 s. Raises StoreError."""
         ...
 
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
@@ -400,7 +425,10 @@ class Spools(Protocol):
         ...
 
     async def erase(self, session_id: SessionId, start: Sample, end: Sample) -> None:
-        """Have no sample of [start, end) left, in the spool or in what was kept. Raises StoreError; then ask again."""
+        """Have no sample of [start, end) left, in the spool or in what was kept, and no note about it.
+
+        Raises StoreError; then ask again.
+        """
         ...
 
     async def delete(self, session_id: SessionId) -> None:
@@ -436,6 +464,18 @@ class ResumePoint:
     turns_end: Sample
     generation: int | None
     speakers: tuple[SpeakerRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwedTurn:
+    """A FINAL turn without its text, or with the first part of it only, and the stretch that it alone may be heard in.
+
+    `free_from`: where the FINAL turn before it ends, `free_to`: where the one behind it begins, None without one.
+    """
+
+    stored: StoredTurn
+    free_from: Sample | None = None
+    free_to: Sample | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,6 +520,14 @@ class Store(Protocol):
 
         A TurnRecord whose id exists becomes its newest revision (`revision` is set by the store; earlier ones stay).
         One that touches a redacted interval is stored, and given back, without its words (see core/redaction.py).
+        Raises StoreError; then nothing of it was stored.
+        """
+        ...
+
+    async def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
+        """Store what was read here and changed since, as `write` does, and give it back.
+
+        Gives nothing, and stores nothing, if the store's own has another `seq` than the record by now, or is deleted.
         Raises StoreError; then nothing of it was stored.
         """
         ...
@@ -548,6 +596,13 @@ class Store(Protocol):
         """A session's FINAL turns at their latest revision, by start, then id. Raises Invalid (BAD_PAGE_TOKEN).
 
         `as_delivered`: every turn as it was when it first became FINAL, also those retracted since.
+        """
+        ...
+
+    async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
+        """A session's FINAL turns whose text_source is NONE or PROVISIONAL, by start, then id.
+
+        Those whose words somebody had taken out are owed none. Raises Invalid (BAD_PAGE_TOKEN).
         """
         ...
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from minuted import Session, TextSource, Turn
+from minuted import Session, Turn
 from tests.bench.reference import Held, holder_at, reference
 from tests.fakes.meeting import RATE_HZ, Meeting, Word
 
@@ -44,12 +44,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Words of a meeting. `untold`: lost, and not within what the daemon itself says has no text."""
+    """Words of a meeting; `outside` are those outside the outage that are there."""
 
     words: int
     outside: int
     lost: int
-    untold: int
     repeated: int
     foreign: int
     wrong: int
@@ -65,12 +64,8 @@ def counted(
     turns: Sequence[Turn],
     outage: tuple[float, float],
     heard_s: float,
-    without_text: Sequence[tuple[float, float]] = (),
 ) -> Counts:
-    """Count. `outage` and `heard_s` are seconds of the session; words behind what was heard are nobody's loss.
-
-    `without_text`: stretches (seconds) that the daemon stored as lost.
-    """
+    """Count. `outage` and `heard_s` are seconds of the session; words behind what was heard are nobody's loss."""
     heard = round(heard_s * RATE_HZ)
     due = [word for word in meeting.words if word.end <= heard]
     texts = [(text, turn) for turn in turns for text in turn.text.split()]
@@ -78,14 +73,12 @@ def counted(
     for text, turn in texts:
         places.setdefault(text, turn)
     lost = [word for word in due if word.text not in places]
-    silent = [*without_text, *(_span_s(turn) for turn in turns if turn.text_source == TextSource.TEXT_SOURCE_NONE)]
     outside = [word for word in due if word.text in places and not _within(word, outage)]
     best = reference(meeting).turns
     return Counts(
         words=len(due),
         outside=len(outside),
         lost=len(lost),
-        untold=sum(not any(_within(word, span) for span in silent) for word in lost),
         repeated=len(texts) - len(places),
         foreign=sum(text not in meeting.by_text for text in places),
         wrong=max(0, _wrong(outside, places) - _wrong_at_best(outside, best)),

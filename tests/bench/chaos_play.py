@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import minuted
-from minuted import IntervalKind, SessionState
+from minuted import SessionState, TextSource
 from tests.bench.chaos_judge import LATEST_S, Counts, Window, adds_up, counted, latest_s, recovered_s, start_at
 from tests.bench.chaos_stage import Stage, look, staged, start, watch
 from tests.e2e.following import ENDED
@@ -19,6 +19,8 @@ DRAIN_S = 45.0
 """So long after the end of the audio, plus the outage, a session has ended."""
 QUIET_S = 3.0
 """Nothing more is expected once nothing has changed for so long."""
+MENDED_S = 45.0
+"""So long after the transcriber is mended the texts of an ended session are there."""
 HEARD_S = 1.0
 """What was heard less than this before SIGTERM may have been in no block yet."""
 
@@ -30,7 +32,8 @@ class Fault:
     """One row. `strike` does it, `strike_s` into the session, and returns when it is over.
 
     `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk" or "client". `refused`: for good, so
-    that what comes after cannot have text, or speakers. `cut_short`: the session ends with the daemon.
+    that what comes after cannot have speakers, and has text only once the cause is mended. `cut_short`: the session
+    ends with the daemon.
     `disk` is the size of a state directory in memory. `slower_s`: from then on the vendor itself answers so much later.
     """
 
@@ -46,7 +49,7 @@ class Fault:
 
     @property
     def silences(self) -> bool:
-        """Whether nothing can get text any more."""
+        """Whether nothing gets text any more as long as the session lives."""
         return self.refused and self.on in ("openai", "both")
 
 
@@ -84,6 +87,8 @@ async def _play(fault: Fault, meeting: Meeting, strike_s: float, logs: Path | No
                 await asyncio.sleep(max(0.0, stage.began_at + strike_s - time.time()))
                 window = await fault.strike(stage)
                 await _ended(stage, fault, window)
+                if fault.silences:
+                    await _mended(stage, fault)
                 row = await _row(stage, fault, window)
                 for task in watching:
                     task.cancel()
@@ -132,6 +137,25 @@ async def _ended(stage: Stage, fault: Fault, window: Window) -> None:
             return
 
 
+async def _mended(stage: Stage, fault: Fault) -> None:
+    """Take a refusal back behind the end, as who pays the bill, and start the daemon anew; wait for the texts."""
+    session = await stage.session()
+    if session.coverage.lost or not session.coverage.pending.ToNanoseconds():
+        stage.notes.append("what waits for its text is told to be lost")
+    for vendor in ("openai", "pyannote") if fault.on == "both" else (fault.on,):
+        await stage.order(vendor, clear_faults=True)
+    await stage.daemon.stop()
+    await stage.daemon.start()
+    stage.told.append("mended behind the end")
+    try:
+        async with asyncio.timeout(MENDED_S), stage.changed:
+            await stage.changed.wait_for(
+                lambda: all(turn.text_source == TextSource.TEXT_SOURCE_COMPLETED for turn in stage.witness.turns)
+            )
+    except TimeoutError:
+        stage.notes.append("not all texts came")
+
+
 async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
     session, turns = await stage.session(), await stage.turns()
     stage.take(session)
@@ -145,11 +169,6 @@ async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
         turns,
         (window.began_at - began_at - 1.0, float("inf") if fault.refused else window.over_at - began_at),
         heard_s - HEARD_S if fault.cut_short else stage.meeting.duration,
-        [
-            (interval.start_offset.ToNanoseconds() / 1e9, interval.end_offset.ToNanoseconds() / 1e9)
-            for interval in witness.intervals.values()
-            if interval.kind != IntervalKind.INTERVAL_KIND_MUTED
-        ],
     )
     who = witness.attributed_at if fault.on in ("pyannote", "both") else witness.final_at
     back_s, late_s = recovered_s(window, turns, who), latest_s(window, turns, witness.final_at, heard_s)
@@ -157,7 +176,7 @@ async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
     if session.state != SessionState.SESSION_STATE_STOPPED:
         state = SessionState.Name(session.state).removeprefix("SESSION_STATE_")
         missed.append(f"session {state} {session.failure.reason}".strip())
-    if (counts.untold if fault.silences else counts.lost) or counts.repeated or counts.foreign:
+    if counts.lost or counts.repeated or counts.foreign:
         missed.append("words lost or repeated")
     if counts.wrong > counts.wrong_allowed and not (fault.refused and fault.on == "pyannote"):
         missed.append("wrong speakers")

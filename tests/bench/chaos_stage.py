@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import minuted
-from minuted import AsyncClient, Interrupted, Interval, LinkHealth, Session, Turn
+from minuted import AsyncClient, Interrupted, LinkHealth, Session, Turn
 from tests.bench.small_disk import small_disk
 from tests.e2e.daemon_process import DaemonProcess, short_place
 from tests.e2e.following import Seen
@@ -37,15 +37,12 @@ class Witness(Seen):
     final_at: dict[str, float] = field(default_factory=dict)
     attributed_at: dict[str, float] = field(default_factory=dict)
     seq_of: dict[tuple[str, int], int] = field(default_factory=dict)
-    intervals: dict[str, Interval] = field(default_factory=dict)
 
     def take(self, event: "minuted.StreamTurnsResponse | Interrupted") -> None:
         super().take(event)
         if isinstance(event, Interrupted):
             return
         kind, now = event.WhichOneof("event"), time.time()
-        if kind == "interval":
-            self.intervals[event.interval.id] = event.interval
         if kind != "turn" or event.turn.id not in self.finals:
             return
         turn = event.turn

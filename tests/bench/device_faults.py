@@ -18,7 +18,7 @@ from minuted_daemon.core.records import Health
 from minuted_daemon.ports import CaptureHealth, CaptureStream
 from tests.rig.faults import MICROPHONES, Outcome, faults_of_hardware, faults_of_server, suffer
 from tests.rig.fixtures import Rig, SoundServer, build_plugin, missing_tools
-from tests.rig.hearing import responsive_loop, take, workers_of, zombies_of
+from tests.rig.hearing import ready_of, responsive_loop, take, workers_of, zombies_of
 from tests.rig.ramp import write_ramp
 
 ROUNDS = 3
@@ -34,6 +34,7 @@ SHOWS: Mapping[str, str] = {
     "device later than its session": "not listed",
     "moved to another source": "nothing but the server's own word",
     "source gone, another is there": "nothing but the server's own word",
+    "last source gone": "the stream is finished",
     "source starved": "stream stays active, no callbacks",
     "sound server stopped": "stream stays active, abort hangs",
     "sound server killed": "the stream is finished",
@@ -133,7 +134,7 @@ def main() -> int:
     for device, times in resumed.items():
         print(f"heard again after a pause, {device}: " + ", ".join(f"{took_s:.2f}" for took_s in times) + " s")
         missed += max(times) > RESUMED_S[device]
-    left = len(workers_of(os.getpid())) + len(zombies_of(os.getpid()))
+    left = sum(len(found_of(os.getpid())) for found_of in (workers_of, ready_of, zombies_of))
     print(f"event loop held up at most {1000 * late_s:.0f} ms; processes left behind: {left}")
     print("load of the machine " + ", ".join(f"{load:.2f}" for load in os.getloadavg()))
     missed += (late_s > BLOCKED_S) + left

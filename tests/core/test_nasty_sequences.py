@@ -12,6 +12,7 @@ from minuted_daemon.core.events import (
     TurnRevised,
     UtteranceId,
 )
+from minuted_daemon.core.merger import MergeSettings
 from tests.core.room import Room, assert_every_word_once, run_of_words, s, said
 
 
@@ -256,6 +257,17 @@ def test_a_diarizer_that_relabels() -> None:
     assert [label for label, _ in room.lines()] == ["S1", "S1", "S1"]
     assert len(room.of(TurnRevised)) == 1
     assert len(room.finals) == 3, "labels change, cuts do not"
+
+
+def test_a_holder_who_is_relabelled_while_the_next_turn_is_open_keeps_the_floor() -> None:
+    room = Room(run_of_words("a", 1, 18), 24, settings=MergeSettings(max_turn_s=10))
+    room.speaks("X", 1, 18)
+    room.speaks("B", 3, 17)  # under X's floor all the time
+    room.tell(s(18.5), SpeakerRelabelled("X", "A", 0, s(18)))
+    room.run()
+    assert len(room.finals) == 2, "this is about a turn behind a cut"
+    assert len({label for label, _ in room.lines()}) == 1
+    assert_every_word_once(room)
 
 
 def test_relabelling_a_turn_again_waits_ten_seconds() -> None:

@@ -4,11 +4,14 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minuted_daemon.core.floor import hold_floor
+from minuted_daemon.core.book import Book
+from minuted_daemon.core.events import TurnNumber
+from minuted_daemon.core.floor import RESTART, hold_floor
 from minuted_daemon.core.holdback import HoldBack
 from minuted_daemon.core.plan import join
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, wide
-from minuted_daemon.core.timeline import Span, Timeline, Voice
+from minuted_daemon.core.timeline import UNHEARD, Span, Timeline, Voice
+from minuted_daemon.core.turn import Turn
 from minuted_daemon.core.voice import VoiceDetector, VoiceTrack
 from tests.bench.reference import floor, joined
 from tests.core.room import s
@@ -45,7 +48,7 @@ def test_the_floor_and_its_turns_are_those_of_the_rules(segments: list[Segment])
 
 @given(activity(), st.integers(0, 60))
 def test_what_is_decided_stays_decided(segments: list[Segment], tenths: int) -> None:
-    # A floor up to a horizon is the beginning of the floor up to any later one.
+    # A floor up to a horizon is the beginning of the floor up to any later one, where restarts are told of in time.
     ordered = sorted(segments, key=lambda segment: segment.start)
     spans = [Span(Voice(ord(x.speaker)), x.start, x.end, order) for order, x in enumerate(ordered)]
     end = max((x.end for x in segments), default=0) + RATE_HZ
@@ -53,7 +56,7 @@ def test_what_is_decided_stays_decided(segments: list[Segment], tenths: int) -> 
     known = [
         Span(x.voice, x.start, x.end if x.end is not None and x.end < horizon else None, x.order)
         for x in spans
-        if x.start < horizon
+        if x.start < horizon + RESTART
     ]
     early = [x for x in hold_floor(known, 0, horizon, None) if not x.open]
     whole = hold_floor(spans, 0, max(end, horizon), None, final=True)
@@ -183,3 +186,15 @@ def test_the_track_remembers_the_last_minute(blocks: int, seed: int) -> None:
 def test_neighbouring_ranges_stay_neighbours_at_24_khz() -> None:
     for at in range(1000):
         assert wide(at + 1) - wide(at) in (1, 2)
+
+
+# --- book -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_turn_whose_audio_begins_behind_its_start_is_before_those_that_begin_later() -> None:
+    """Its start was in somebody's commit already, so its audio reaches into where the next one begins."""
+    book = Book()
+    for number, (start, end, first, last) in enumerate([(0, 10, 0, 30), (12, 20, 30, 50)], 1):
+        book.add(Turn(TurnNumber(number), UNHEARD, start, end, first, last, first, closed=True))
+    assert book.around(22) == (50, None)
+    assert book.around(11) == (30, 30)

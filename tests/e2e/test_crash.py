@@ -1,4 +1,4 @@
-"""A daemon that is killed in mid-speech goes on with its sessions: same ids, no word lost, none told twice."""
+"""A daemon that is killed in mid-speech goes on with its sessions: same ids, no word lost, none told twice, no name."""
 
 import asyncio
 from pathlib import Path
@@ -18,7 +18,7 @@ ROOM = load_meeting("ES2011b", 600, 45)
 KILLS_S = (9.0, 8.0)
 
 
-async def test_kill_9_in_mid_speech_loses_no_word_and_tells_none_twice(place: Path) -> None:
+async def test_kill_9_in_mid_speech_loses_no_word_nor_whose_it_is_and_tells_none_twice(place: Path) -> None:
     write_wav(place / "room.wav", ROOM)
     with pyannote_standin([ROOM]) as pyannote, openai_standin([ROOM]) as openai:
         async with run_daemon(place, pyannote.base_url, openai.base_url) as daemon:
@@ -41,3 +41,9 @@ async def test_kill_9_in_mid_speech_loses_no_word_and_tells_none_twice(place: Pa
     assert result.words_repeated == 0
     # Up to half a second of what was heard last is not on disk when the daemon is killed: that much may be missing.
     assert result.words_lost <= 2 * len(KILLS_S)
+    # What was said in the last moments is told of by nobody: the one diarizer is gone, and the next has not begun.
+    nobodys = [word for turn in turns if not turn.speaker.label for word in turn.text.split()]
+    assert len(nobodys) <= 2 * len(KILLS_S)
+    assert result.right_merged > 1 - 0.1 * len(KILLS_S)
+    people = {(turn.speaker.label, turn.speaker.id) for turn in turns if turn.speaker.label}
+    assert len(people) == len({label for label, _ in people}), "nobody is made twice under one label"

@@ -14,7 +14,7 @@ from minuted_daemon.adapters.capture.machine import MachineCapture
 from tests.e2e.daemon_process import run_daemon
 from tests.rig.faults import MICROPHONES, Outcome, faults_of_hardware, faults_of_server, suffer
 from tests.rig.fixtures import Rig, SoundServer
-from tests.rig.hearing import responsive_loop, workers_of, zombies_of
+from tests.rig.hearing import ready_of, responsive_loop, workers_of, zombies_of
 from tests.rig.ramp import write_ramp
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(90)]
@@ -32,6 +32,7 @@ REASONS = {
     "device later than its session": {"DEVICE_ABSENT"},
     "moved to another source": {"DEVICE_MOVED"},
     "source gone, another is there": {"DEVICE_MOVED", "DEVICE_ENDED"},
+    "last source gone": {"DEVICE_ENDED"},
     "source starved": {"DEVICE_SILENT"},
     "sound server stopped": {"DEVICE_SILENT"},
     "sound server killed": {"DEVICE_ENDED"},
@@ -48,7 +49,7 @@ async def clean_capture() -> AsyncIterator[MachineCapture]:
             yield capture
     finally:
         await capture.close()
-    assert workers_of(os.getpid()) == []
+    assert workers_of(os.getpid()) == ready_of(os.getpid()) == []
     assert zombies_of(os.getpid()) == []
 
 
@@ -79,9 +80,10 @@ async def test_every_fault_of_hardware_is_noticed_and_mended(many: Rig) -> None:
         suffering = [group.create_task(suffer(capture, fault, opening)) for fault in faults_of_hardware(many)]
     for task in suffering:
         check(task.result())
+    assert many.more["overrun"].overruns > 0
 
 
-@pytest.mark.parametrize("name", ["source starved", "sound server stopped", "sound server killed"])
+@pytest.mark.parametrize("name", ["last source gone", "source starved", "sound server stopped", "sound server killed"])
 async def test_a_fault_of_a_sound_server_is_noticed_and_mended(
     name: str, sound_server: SoundServer, tmp_path: Path
 ) -> None:
@@ -92,6 +94,10 @@ async def test_a_fault_of_a_sound_server_is_noticed_and_mended(
     async with clean_capture() as capture:
         with sound_server.playing(ramp, latency_ms=500):
             check(await suffer(capture, fault, asyncio.Lock()))
+
+
+def stderr_of(pid: int) -> str:
+    return str(Path(f"/proc/{pid}/fd/2").readlink())
 
 
 async def test_a_session_outlives_its_microphone_and_the_log_stays_quiet(rig: Rig, place: Path) -> None:
@@ -108,6 +114,8 @@ async def test_a_session_outlives_its_microphone_and_the_log_stays_quiet(rig: Ri
         async with asyncio.timeout(60):
             await capture_link(LinkHealth.LINK_HEALTH_UP)
             logged = len(daemon.log)
+            (worker,) = workers_of(daemon.pid)
+            assert stderr_of(worker) == os.devnull
             rig.usb0.unplug()
             assert await capture_link(LinkHealth.LINK_HEALTH_DOWN) == "DEVICE_SILENT"
             # Long enough for the worker to be given up and for several more to fail.

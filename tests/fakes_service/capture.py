@@ -7,7 +7,7 @@ import numpy as np
 
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
-from minuted_daemon.errors import MinutedError
+from minuted_daemon.errors import MinutedError, NotFound
 from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled
 from tests.fakes_service.virtual_time import wall_s
 
@@ -38,16 +38,35 @@ class FakeCaptureStream:
         self._hears = asyncio.Event()
         self._hears.set()
         self._back_s = 0.0
+        self._absent = False
+
+    def vanish(self) -> None:
+        """The device is not there, from the start of the stream on; until `appear`."""
+        self._absent = True
+
+    def appear(self) -> None:
+        self._absent = False
 
     async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
         index = 0
         loop = asyncio.get_running_loop()
         due = loop.time()
+        missed = self._absent
+        if missed:
+            yield CaptureHealth(Health.DOWN, "DEVICE_ABSENT", "it is not there")
         while not self.closed:
             if not self._endless and not self._hears.is_set():
                 await self._hears.wait()
                 due = loop.time()
                 continue
+            if self._absent:
+                due += 0.1
+                await asyncio.sleep(due - loop.time())
+                yield _silent("DEVICE_ABSENT")
+                continue
+            if missed:
+                missed = False
+                yield CaptureHealth(Health.UP)
             if index < len(self._script):
                 item = self._script[index]
             elif self._endless:
@@ -113,9 +132,12 @@ class FakeCapture:
     async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> FakeCaptureStream:
         if self.open_takes_s:
             await asyncio.sleep(self.open_takes_s)
-        if self.refusal is not None:
+        absent = isinstance(self.refusal, NotFound)
+        if self.refusal is not None and not (absent and wait):
             raise self.refusal
         self.opened.append(FakeCaptureStream(self.script, endless=not device.startswith("file:")))
+        if absent:
+            self.opened[-1].vanish()
         return self.opened[-1]
 
     async def close(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from minuted_daemon.core.records import Health, Link, SessionId
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, outside, wide
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import AudioBlock, Loss, Retained
+from minuted_daemon.ports import AudioBlock, Loss, Note, Retained
 
 UP = Link(Health.UP)
 
@@ -29,6 +29,7 @@ class FakeSpool:
         self._released = 0
         self._end = 0
         self._losses: list[Loss] = []
+        self._notes: list[Note] = []
 
     @property
     def begin(self) -> Sample:
@@ -61,6 +62,12 @@ class FakeSpool:
     def take_losses(self) -> list[Loss]:
         losses, self._losses = self._losses, []
         return losses
+
+    def note(self, note: Note) -> None:
+        self._notes.append(note)
+
+    async def notes(self) -> list[Note]:
+        return list(self._notes)
 
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
         if self.read_fault is not None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from minuted_daemon.core.events import TextSource
 from minuted_daemon.core.ledger import Claim, interval_claim, turn_claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
@@ -12,6 +13,7 @@ from minuted_daemon.core.records import (
     Seq,
     SessionId,
     SessionRecord,
+    SessionState,
     SpeakerRecord,
     StoredTurn,
     TurnLife,
@@ -21,7 +23,7 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import NotFound, StoreError
-from minuted_daemon.ports import Page, ResumePoint
+from minuted_daemon.ports import OwedTurn, Page, ResumePoint
 
 
 class FakeStore:
@@ -78,6 +80,13 @@ class FakeStore:
         new = [] if interval.id in self._latest else [interval]
         return await self.write([*new, *records]) if new or records else []
 
+    async def delete_session(self, session_id: SessionId) -> SessionRecord:
+        record = await self.session(session_id)
+        for key in [key for key, one in self._latest.items() if session_id in (key, getattr(one, "session_id", ""))]:
+            del self._latest[key]
+        self._seq += 1
+        return replace(record, state=SessionState.DELETED, seq=Seq(self._seq))
+
     async def erase(self) -> None:
         return
 
@@ -109,6 +118,24 @@ class FakeStore:
         found = [StoredTurn(turn, "") for turn in self.turns_known if turn.session_id == session_id]
         return Page(found[:limit], None)
 
+    async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
+        of_session = [turn for turn in self.turns_known if turn.session_id == session_id]
+        found = [
+            OwedTurn(
+                StoredTurn(turn, ""),
+                of_session[index - 1].end if index else None,
+                of_session[index + 1].start if index + 1 < len(of_session) else None,
+            )
+            for index, turn in enumerate(of_session)
+            if turn.text_source is not TextSource.COMPLETED and turn.start > int(token or -1)
+        ]
+        more = str(found[limit - 1].stored.turn.start) if len(found) > limit else None
+        return Page(found[:limit], more)
+
+    async def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
+        known = self._latest.get(record.id)
+        return await self.write([record]) if known is not None and known.seq == record.seq else ()
+
     async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
         if self.fault is not None:
             raise self.fault
@@ -122,7 +149,9 @@ class FakeStore:
         return Page(found[begin : begin + limit], str(begin + limit) if more else None)
 
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
-        raise AssertionError("the journal knows the speakers of a live session")
+        wanted = [turn.speaker_id, *(overlap.speaker_id for overlap in turn.overlapping)]
+        known = await self.speakers(turn.session_id)
+        return StoredTurn(turn, "", tuple(one for one in known if one.id in wanted))
 
     async def changes(
         self, after: Seq, up_to: Seq, session_id: SessionId | None, limit: int

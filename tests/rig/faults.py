@@ -156,9 +156,14 @@ def faults_of_server(server: SoundServer) -> list[Fault]:
         server.bring_back("room_a")
         server.make_default("room_a")
 
+    def return_all() -> None:
+        server.bring_back("room_b")
+        return_room()
+
     return [
         Fault("moved to another source", "front_mic", lambda: server.move_recordings("room_b")),
         Fault("source gone, another is there", "front_mic", lose_room, return_room, 2.5),
+        Fault("last source gone", "front_mic", server.take_all_away, return_all, 2.5),
         Fault("source starved", "front_mic", lambda: server.starve("room_a"), lambda: server.feed("room_a"), 3.3),
         Fault("sound server stopped", "front_mic", server.pause, server.go_on, 3.5),
         Fault("sound server killed", "front_mic", server.stop, server.start, 2.5),

@@ -35,15 +35,22 @@ def missing_tools() -> list[str]:
 
 
 class Microphone:
-    """One device of the plugin. Without a recording it plays a ramp: sample number modulo 32768."""
+    """One device of the plugin.
 
-    def __init__(self, name: str, folder: Path, rate_hz: int = 48_000, channels: int = 1) -> None:
+    It plays `recording` (raw int16, at its rate) over and over, or else a ramp: the number of the sample modulo 32768.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, rate_hz: int = 48_000, channels: int = 1, recording: Path | None = None
+    ) -> None:
         self.name = name
         self._control_path = folder / f"{name}.ctl"
         self._control_path.write_bytes(bytes(16))
         with self._control_path.open("r+b") as file:
             self._control = mmap.mmap(file.fileno(), 16)
-        self.definition = f'pcm.{name} {{ type rtmic ctl "{self._control_path}" rate {rate_hz} channels {channels} }}\n'
+        plays = "" if recording is None else f'file "{recording}" '
+        settings = f'ctl "{self._control_path}" rate {rate_hz} channels {channels} {plays}'
+        self.definition = f"pcm.{name} {{ type rtmic {settings}}}\n"
 
     @property
     def opens(self) -> int:
@@ -72,17 +79,22 @@ class Microphone:
 
 
 class Rig:
-    """An ALSA configuration with microphones `usb0` (48 kHz mono), `usb1` (44.1 kHz stereo), and `more` like usb0."""
+    """An ALSA configuration with microphones `usb0` (48 kHz mono), `usb1` (44.1 kHz stereo), and `more` like usb0.
 
-    def __init__(self, plugin: Path, folder: Path, more: Iterable[str] = ()) -> None:
+    `talker` plays `speech` (raw int16 at 16 kHz), if there is some.
+    """
+
+    def __init__(self, plugin: Path, folder: Path, more: Iterable[str] = (), speech: Path | None = None) -> None:
         self.usb0 = Microphone("usb0", folder)
         self.usb1 = Microphone("usb1", folder, rate_hz=44_100, channels=2)
         self.more = {name: Microphone(name, folder) for name in more}
+        self.talker = Microphone("talker", folder, 16_000, recording=speech)
         self.configuration = folder / "alsa.conf"
         self.configuration.write_text(
             "</usr/share/alsa/alsa.conf>\n"
             f'pcm_type.rtmic {{ lib "{plugin}" }}\n'
             f"{self.usb0.definition}{self.usb1.definition}{''.join(mic.definition for mic in self.more.values())}"
+            f"{self.talker.definition if speech else ''}"
             'pcm.front_mic { type pulse device "room_a.monitor" }\n'
             'pcm.gone_mic { type pulse device "no_such_source" }\n'
             'pcm.fed_mic { type pulse device "pipe_mic" }\n'
@@ -131,6 +143,12 @@ class SoundServer:
     def bring_back(self, room: str) -> None:
         settings = (f"sink_name={room}", "rate=48000", "channels=1", "norewinds=1")
         self._rooms[room] = self.control("load-module", "module-null-sink", *settings).strip()
+
+    def take_all_away(self) -> None:
+        """Unplug everything: nothing is left to be recorded from. Only a new start brings the pipe back."""
+        self.control("unload-module", "module-pipe-source")
+        for room in self._rooms:
+            self.take_away(room)
 
     def starve(self, room: str) -> None:
         """Have a room's source give nothing more, as if its hardware had fallen silent."""

@@ -1,7 +1,11 @@
 """What tests do with a stream from a device: take blocks, wait for a change, and look for what must not be left."""
 
 import asyncio
+import sys
+import threading
 import time
+import traceback
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -39,7 +43,24 @@ async def take_until(stream: CaptureStream, health: Health) -> tuple[list[AudioB
 
 
 def workers_of(parent: int) -> list[int]:
-    """The capture workers a process has; zombies are another matter."""
+    """The capture workers of a process that hold a device, or are about to; zombies are another matter."""
+    return [pid for pid in _processes_of(parent) if not _is_only_ready(pid)]
+
+
+def ready_of(parent: int) -> list[int]:
+    """The workers of a process that were started in a pause and touch nothing until its end."""
+    return [pid for pid in _processes_of(parent) if _is_only_ready(pid)]
+
+
+def _is_only_ready(worker: int) -> bool:
+    try:
+        later = (Path(f"/proc/{worker}/cmdline")).read_bytes().endswith(b"\0later\0")
+        return later and "libportaudio" not in Path(f"/proc/{worker}/maps").read_text()
+    except OSError:
+        return False
+
+
+def _processes_of(parent: int) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -57,21 +78,40 @@ async def responsive_loop() -> AsyncIterator[list[float]]:
     """Check that the event loop is never held up by 100 ms (but for a single hiccup of the machine).
 
     Time in which the thread could have run and other programs had the processors does not count. Gives all delays, in
-    seconds, as they are measured.
+    seconds, as they are measured; a failure tells what the loop was at.
     """
     late: list[float] = [0.0]
+    last_beat_s = time.monotonic()
+    over = threading.Event()
+    seen_at: deque[str] = deque(maxlen=10)
+    loop_thread = threading.get_ident()
 
     async def beat() -> None:
+        nonlocal last_beat_s
         while True:
-            before_s, kept_waiting_s = time.monotonic(), _kept_waiting_s()
+            last_beat_s, kept_waiting_s = time.monotonic(), _kept_waiting_s()
             await asyncio.sleep(0.02)
-            late.append(time.monotonic() - before_s - 0.02 - (_kept_waiting_s() - kept_waiting_s))
+            late.append(time.monotonic() - last_beat_s - 0.02 - (_kept_waiting_s() - kept_waiting_s))
 
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(beat())
-        yield late
-        task.cancel()
-    assert sorted(late)[-2:][0] < 0.1
+    def look() -> None:
+        looked_s = 0.0
+        while not over.wait(0.01):
+            beat_s = last_beat_s
+            if beat_s != looked_s and time.monotonic() - beat_s > 0.09:
+                looked_s = beat_s
+                seen_at.append("".join(traceback.format_stack(sys._current_frames()[loop_thread])[-3:]))
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(beat())
+            yield late
+            task.cancel()
+    finally:
+        over.set()
+        looking.join()
+    assert sorted(late)[-2:][0] < 0.1, "\n".join(seen_at)
 
 
 def _kept_waiting_s() -> float:

@@ -8,7 +8,7 @@ import pytest
 from minuted_daemon.core.ledger import NO_TEXT, Coverage
 from minuted_daemon.core.records import SessionRecord, SessionState
 from minuted_daemon.core.samples import BLOCK, Sample, samples
-from minuted_daemon.errors import Unavailable
+from minuted_daemon.errors import Rejected, Unavailable
 from minuted_daemon.ports import Filled
 from minuted_daemon.service import coverage as service_coverage
 from minuted_daemon.service.coverage import with_coverage
@@ -63,7 +63,7 @@ async def test_speech_is_pending_and_then_text_and_never_silence() -> None:
 
 
 @virtual_time
-async def test_in_an_outage_speech_is_pending_and_given_up_it_is_lost() -> None:
+async def test_in_an_outage_speech_is_pending_also_behind_the_end_and_lost_once_its_audio_is_gone() -> None:
     made = house()
     made.transcriber.refusals = [Unavailable("VENDOR_DOWN", "the vendor is down")] * 99
     async with made.open() as registry:
@@ -73,9 +73,33 @@ async def test_in_an_outage_speech_is_pending_and_given_up_it_is_lost() -> None:
         assert told.text == 0
         assert told.pending >= samples(4.9)
         await made.ended(view.record.id)
+        ended = await covered(registry, view.record.id)
+        made.spools.spools[view.record.id].release(Sample(samples(9.0)))  # as max_age_h would have it
         after = await covered(registry, view.record.id)
-    assert after.pending == 0
-    assert after.lost == {NO_TEXT: pytest.approx(samples(5.0), abs=EDGES)}
+    assert ended.pending == pytest.approx(samples(5.0), abs=EDGES)
+    assert not ended.lost
+    assert after == Coverage(0, after.silence, 0, 0, {NO_TEXT: ended.pending})
+
+
+@virtual_time
+async def test_what_a_refused_transcriber_left_out_is_pending_while_its_audio_is_held() -> None:
+    made = house()
+    made.freeze_s = 1.0
+    made.transcriber.refusals = [Rejected("QUOTA_EXHAUSTED", "no credit")] * 9
+    made.capture.script = [one for _ in range(8) for one in made.capture.script]
+    async with made.open() as registry:
+        view = await registry.start(StartRequest("standup", device="usb-mic"))
+        while len(made.store.turns_known) < 2 or view.heard < samples(60.0):
+            await asyncio.sleep(0.5)
+            view = await registry.view("standup")
+        told = await covered(registry)
+        spool = made.spools.spools[view.record.id]
+        assert spool.begin == 0, "it would have been let go long ago"
+        spool.release(Sample(samples(50.0)))
+        shed = await covered(registry)
+    assert told.lost == {}
+    assert told.pending >= samples(4.9)
+    assert sum(shed.lost.values()) >= samples(4.9)
 
 
 @virtual_time

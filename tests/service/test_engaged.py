@@ -211,8 +211,10 @@ async def test_without_leave_or_without_a_local_engine_a_refusal_stays_one(fallb
         links = await links_at(made, 0.5)
         assert links.transcriber == Link(Health.REFUSED, "QUOTA_EXHAUSTED", NO_CREDIT.message)
         assert links.diarizer == Link(Health.REFUSED, "PAYMENT_REQUIRED", NO_PLAN.message)
+        await asyncio.sleep(8.0)
+        assert made.store.turns_known
+        assert len(made.transcriber.attempts_s) == len(made.diarizer.attempts_s) == 1
         await made.ended(view.record.id)
-    assert len(made.transcriber.attempts_s) == len(made.diarizer.attempts_s) == 1
 
 
 @virtual_time

@@ -179,9 +179,12 @@ async def test_a_connection_that_breaks_in_a_turn_loses_nothing() -> None:
 async def test_a_refused_transcriber_leaves_turns_without_text() -> None:
     made = house()
     made.transcriber.refusals = [Rejected("QUOTA_EXHAUSTED", "no credit")] * 9
-    async with made.open():
-        await made.run_file()
-    assert len(made.transcriber.attempts_s) == 1
+    async with made.open() as registry:
+        view = await registry.start(StartRequest("standup", "file:/x.wav"))
+        await asyncio.sleep(8.0)
+        assert made.store.turns_known
+        assert len(made.transcriber.attempts_s) == 1
+        await made.ended(view.record.id)
     assert [turn.text_source for turn in made.store.turns_known] == [TextSource.NONE] * 2
     assert {turn.attribution for turn in made.store.turns_known} == {Attribution.DIARIZED}
 

@@ -115,7 +115,7 @@ class Client:
         return self._ask(calls.redact(session, last_s, start_s, end_s))
 
     def watch_sessions(self) -> Generator[Session, None, None]:
-        """Every live session, then sessions as they change. Ends with an Error; does not reconnect."""
+        """Every live session, then sessions as they change, also to DELETED. Ends with an Error; does not reconnect."""
         return self._stream(calls.watch_sessions())
 
     # --- turns ---

@@ -3,6 +3,7 @@
 from bisect import insort
 from collections.abc import Sequence
 
+from minuted_daemon.core.events import TurnNumber
 from minuted_daemon.core.samples import outside
 from minuted_daemon.core.turn import Turn
 
@@ -25,6 +26,11 @@ class Book:
         for turn in new:
             self.add(turn)
 
+    def audio(self, number: TurnNumber) -> tuple[int, int] | None:
+        """The audio of a turn's commit, None if there is no such turn or it has none."""
+        turns = (turn for turn in self._turns if turn.number == number and not turn.gone and turn.last > turn.first)
+        return next(((turn.first, turn.last) for turn in turns), None)
+
     def since(self, position: int) -> list[Turn]:
         """The turns that end behind this position, by start."""
         return [turn for turn in self._turns if turn.end > position]
@@ -40,10 +46,16 @@ class Book:
         return [*self._past, *mine]
 
     def around(self, start: int) -> tuple[int, int | None]:
-        """Up to where audio before this position is in somebody's commit, and from where on audio behind it is."""
-        taken = self.taken()
-        before = max((high for low, high in taken if low <= start), default=0)
-        return before, min((low for low, _ in taken if low > start), default=None)
+        """Give up to where audio is in the commits of turns that begin no later than here, and from where on behind it.
+
+        None: there are no turns behind it.
+        """
+        pieces = [(low, low, high) for low, high in self._past]
+        # A turn's audio may begin behind its start, where that was in somebody's commit already.
+        heard = [turn for turn in self._turns if turn.last > turn.first]
+        pieces += [(min(turn.start, turn.first), turn.first, turn.last) for turn in heard]
+        before = max((high for begin, _, high in pieces if begin <= start), default=0)
+        return before, min((low for begin, low, _ in pieces if begin > start), default=None)
 
     def uncovered(self, start: int, end: int) -> list[tuple[int, int]]:
         """What of [start, end) is in nobody's commit, in order."""

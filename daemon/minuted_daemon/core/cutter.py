@@ -7,10 +7,11 @@ open turn has a past that the plan must respect.
 from collections.abc import Callable, Iterator, Sequence
 
 from minuted_daemon.core.book import Book
-from minuted_daemon.core.epochs import Epochs
+from minuted_daemon.core.epochs import Epochs, Relabelled
 from minuted_daemon.core.events import TurnNumber
 from minuted_daemon.core.floor import RESTART, hold_floor
 from minuted_daemon.core.lane import Lane
+from minuted_daemon.core.past import Past
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
 from minuted_daemon.core.samples import FRAME, outside, samples
 from minuted_daemon.core.timeline import PAST, UNHEARD, Span, Voice
@@ -44,9 +45,9 @@ class Cutter:
         max_turn: int,
         closed: Callable[[Turn], None],
         vanished: Callable[[Turn], None],
-        past: Sequence[Span] = (),
+        past: Past,
     ) -> None:
-        """`past`: who spoke in turns that were stored before the daemon was started, by start."""
+        """`past`: what was stored before the daemon was started."""
         self.open: Turn | None = None
         self.done_to = track.end
         self.late = False  # there is, or may be, speech before done_to that no turn covers
@@ -114,10 +115,15 @@ class Cutter:
 
     def spans(self, since: int) -> list[Span]:
         """Whoever speaks behind this position, as far as it is known, and what nobody claims."""
-        past = [span for span in self._past if span.end is not None and span.end > since]
-        spans = past + self._epochs.spans(since) + self._unheard.spans(since)
+        diarized = self._past.left(self._epochs.spans(since), since, self._track)
+        spans = self._past.spans(since) + diarized + self._unheard.spans(since)
         spans.sort(key=lambda span: (span.start, span.order))
         return spans
+
+    def relabelled(self, told: Relabelled) -> None:
+        """The diarizer changed its mind: it may be about who held the floor last."""
+        if self._holder == told.old and told.start < self.done_to <= told.end:
+            self._holder = told.new
 
     def revised(self, holder: Voice) -> None:
         """The past was decided anew: so this voice held the floor up to `done_to`."""
@@ -191,6 +197,8 @@ class Cutter:
     ) -> bool:
         """Make a turn of a segment; tell whether the plan goes on behind it."""
         if segment.voice == PAST:
+            if turn is not None:  # what it was made of is known by now to have been somebody's end told late
+                self._vanish(turn)
             if segment.closed:
                 self.done_to, self._holder = max(self.done_to, segment.end), PAST
             return segment.closed
@@ -234,7 +242,7 @@ class Cutter:
     def _close(self, turn: Turn, following: int | None, resume: int | None) -> None:
         turn.closed = True
         if following is not None:
-            turn.not_after = max(following, turn.end, turn.sent_to or 0)
+            turn.not_after = max(min(following, turn.not_after), turn.end, turn.sent_to or 0)
         until = max(turn.sent_to or 0, min(turn.last, turn.not_after))
         self._reserve(turn, until)
         turn.misfit = turn.misfit or self._holder_restarted(turn)
@@ -264,7 +272,7 @@ class Cutter:
         since, self._swept_to = self._swept_to, until
         for low, high in self._book.uncovered(since - MARGIN, until):
             for start, end in self._track.runs(low, high, voiced=True, at_least=_WORD):
-                if any(past.start - MARGIN <= start and end <= (past.end or 0) + MARGIN for past in self._past):
+                if self._past.holds(start, end, MARGIN):
                     continue  # more than a turn's stretch was sent for it; how much is not stored
                 active = dict(self._epochs.active_time(start, end))
                 self._late(Segment(max(active, key=active.__getitem__, default=UNHEARD), start, end, closed=True))
@@ -273,12 +281,14 @@ class Cutter:
 
     def _late(self, segment: Segment) -> None:
         """Make a closed turn of speech in a gap between turns; its audio stays within the gap."""
-        taken = self._book.taken()
-        if self.taken_from is not None:
-            taken.append((self.taken_from, segment.end + MARGIN))
-        turn = self._new_turn(segment, max((high for low, high in taken if low <= segment.start), default=0))
+        before, behind = self._book.around(segment.start)
+        if self.taken_from is not None and self.taken_from <= segment.start:
+            before = segment.end + MARGIN
+        elif self.taken_from is not None:
+            behind = self.taken_from if behind is None else min(behind, self.taken_from)
+        turn = self._new_turn(segment, before)
         self._place(turn, segment)
-        turn.not_after = min((low for low, _ in taken if low > segment.start), default=turn.not_after)
+        turn.not_after = turn.not_after if behind is None else behind
         turn.closed = True
         until = min(turn.last, turn.not_after)
         self._reserve(turn, until)

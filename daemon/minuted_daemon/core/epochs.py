@@ -6,7 +6,7 @@ but what it is about. An epoch that stands by reigns nowhere: it gathers evidenc
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from minuted_daemon.core.events import (
@@ -63,6 +63,23 @@ class Relabelled:
     changed: bool
 
 
+@dataclass(frozen=True, slots=True)
+class OpenEpoch:
+    """A connection as it is now, in positions of the session.
+
+    `since`: from where on it reigns, None while it stands by. `active`: since when each label is that is active now.
+    """
+
+    number: Epoch
+    base: int
+    since: int | None
+    active: Mapping[str, int]
+
+
+Names = Mapping[tuple[Epoch, str], SpeakerNumber]
+"""Whose a label of an epoch is."""
+
+
 @dataclass(slots=True)
 class _Epoch:
     number: Epoch
@@ -99,7 +116,8 @@ class _Beside:
 class Epochs:
     """Takes in what diarizers say; gives who was active when, over all epochs, under one voice for one person."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, names: Names | None = None) -> None:
+        """`names`: whose labels were known to be before the daemon was started."""
         self._identity = identity
         self._epochs: dict[Epoch, _Epoch] = {}
         self._leader: _Epoch | None = None
@@ -108,6 +126,8 @@ class Epochs:
         self._voices: dict[tuple[Epoch, str], Voice] = {}
         self._next_voice = 1
         self._gaps = Gaps()
+        self._names: tuple[int, Names] = (-1, {})
+        self._recall(names or {})
 
     # --- connections ---
 
@@ -256,6 +276,29 @@ class Epochs:
         """The voice of a label, None if it has never been told of."""
         return self._voices.get((number, label))
 
+    @property
+    def names(self) -> Names:
+        """Whose each label is, of those that are anybody's; the same mapping until that changes."""
+        changes, names = self._names
+        if changes != self._identity.changes:
+            numbers = {key: self._identity.known(voice) for key, voice in self._voices.items()}
+            names = {key: number for key, number in numbers.items() if number is not None}
+            self._names = self._identity.changes, names
+        return names
+
+    def open(self) -> list[OpenEpoch]:
+        """The epochs that are open, oldest first."""
+        labels = {voice: label for (_, label), voice in self._voices.items()}
+        return [
+            OpenEpoch(
+                epoch.number,
+                epoch.base,
+                epoch.since,
+                {labels[span.voice]: span.start for span in epoch.timeline.spans(epoch.base) if span.end is None},
+            )
+            for epoch in self._open()
+        ]
+
     def of_speaker(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
         """The epochs that have a label which is this speaker's."""
         standing = self._identity.standing(speaker)
@@ -312,8 +355,22 @@ class Epochs:
         if voice is None:
             voice = self._voices[epoch.number, label] = Voice(self._next_voice)
             self._next_voice += 1
-            epoch.voices.add(voice)
+        epoch.voices.add(voice)
         return voice
+
+    def _recall(self, names: Names) -> None:
+        """What one speaker said in several epochs goes on under one voice, unless one of them told two apart."""
+        first: dict[SpeakerNumber, Voice] = {}
+        told: set[tuple[Epoch, SpeakerNumber]] = set()
+        for (epoch, label), number in sorted(names.items()):
+            voice = self._voices[epoch, label] = Voice(self._next_voice)
+            self._next_voice += 1
+            if number in first and (epoch, number) not in told:
+                self._identity.rename(voice, first[number])
+            else:
+                self._identity.recall(voice, number)
+                first.setdefault(number, voice)
+            told.add((epoch, number))
 
     def _drop(self, epoch: _Epoch) -> None:
         """Forget an epoch, and those of its labels that never were a speaker."""

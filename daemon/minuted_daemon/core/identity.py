@@ -17,6 +17,13 @@ class Identity:
         self._numbers: dict[Voice, SpeakerNumber] = {}
         self._merged: dict[SpeakerNumber, SpeakerNumber] = {}
         self._next = speakers + 1
+        self.changes = 0
+        """Rises with whatever changes whose a voice is."""
+
+    def recall(self, voice: Voice, number: SpeakerNumber) -> None:
+        """A voice from before the daemon's start is this speaker."""
+        self._numbers[voice] = number
+        self.changes += 1
 
     def voice(self, voice: Voice) -> Voice:
         """The voice under which this one's speech is known: its own, or that of an earlier epoch."""
@@ -28,6 +35,7 @@ class Identity:
         if number is None:
             number = self._numbers[self.voice(voice)] = SpeakerNumber(self._next)
             self._next += 1
+            self.changes += 1
         return number
 
     def known(self, voice: Voice) -> SpeakerNumber | None:
@@ -42,6 +50,7 @@ class Identity:
     def rename(self, newer: Voice, older: Voice) -> None:
         """`newer`, of which no turn knows yet, is `older`: its speech goes on under the older voice."""
         self._names[newer] = self.voice(older)
+        self.changes += 1
 
     def join(self, newer: Voice, older: Voice) -> bool:
         """Two voices that turns may know of are one speaker; tell whether that changed a speaker who had a turn."""
@@ -53,6 +62,7 @@ class Identity:
             return self.match(found, number)
         for voice in (newer, older):
             self._numbers[self.voice(voice)] = self.speaker(older if found is None else newer)
+        self.changes += 1
         return False
 
     def match(self, newer: SpeakerNumber, older: SpeakerNumber) -> bool:
@@ -61,6 +71,7 @@ class Identity:
         if gone == stays or not self._exists(gone) or not self._exists(stays):
             return False
         self._merged[gone] = stays
+        self.changes += 1
         for number, into in self._merged.items():
             if into == gone:
                 self._merged[number] = stays

@@ -6,12 +6,12 @@ reviser.py's, and what is told of turns outcomes.py's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from minuted_daemon.core.book import Book
 from minuted_daemon.core.cutter import LATE_NEWS, Cutter
-from minuted_daemon.core.epochs import Epochs
+from minuted_daemon.core.epochs import Epochs, Names, OpenEpoch
 from minuted_daemon.core.events import (
     AudioShed,
     DiarizerEvent,
@@ -31,16 +31,17 @@ from minuted_daemon.core.events import (
     TranscriberLost,
     TranscriberReady,
     TranscriberRefused,
+    TurnNumber,
     VoiceObserved,
 )
 from minuted_daemon.core.holdback import HoldBack
 from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.outcomes import Outcomes
+from minuted_daemon.core.past import Past
 from minuted_daemon.core.plan import SHORTEST
 from minuted_daemon.core.reviser import Reviser
 from minuted_daemon.core.samples import Sample, samples, seconds
-from minuted_daemon.core.timeline import PAST, Span
 from minuted_daemon.core.turn import Turn
 from minuted_daemon.core.unheard import MARGIN, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
@@ -65,13 +66,16 @@ class Resumption:
     """A session that goes on after the daemon was away.
 
     begin: where the audio that is still there begins (a multiple of FRAME). past: the stretches of stored turns that
-    reach behind it, by start. speakers, generation: the highest numbers given out.
+    reach behind it, by start. speakers, generation: the highest numbers given out. names: whose each label is that was
+    anybody's by then. audio: what was in their commits, as far as it is known; at least their stretches were.
     """
 
     begin: Sample
     past: Sequence[tuple[int, int]]
     speakers: int
     generation: int
+    names: Names = field(default_factory=dict)
+    audio: Sequence[tuple[int, int]] = ()
 
 
 MergeInput = (
@@ -101,14 +105,14 @@ class Merger:
         resumed = resumed or Resumption(Sample(0), (), 0, 0)
         self._settings = settings
         self._track = VoiceTrack(resumed.begin)
-        self._past = [Span(PAST, start, end, 0) for start, end in resumed.past]
+        self._past = Past(resumed.begin, resumed.past)
         self._identity = Identity(resumed.speakers)
-        self._epochs = Epochs(self._identity)
+        self._epochs = Epochs(self._identity, resumed.names)
         self._outcomes = Outcomes(self._epochs, self._identity)
         self._unheard = UnheardSpeech(self._track)
         self._hold_back = HoldBack(settings.hold_back_s, settings.diarizer_lag_s)
         self._lane = Lane(resumed.begin, resumed.generation)
-        self._book = Book(resumed.past)
+        self._book = Book([(0, resumed.begin), *resumed.past, *resumed.audio])
         self._numbers = count(1)
         self._cutter = Cutter(
             self._epochs,
@@ -184,6 +188,7 @@ class Merger:
             relabelled = self._epochs.relabel(epoch, event)
             if relabelled is not None:
                 self._changed |= relabelled.changed
+                self._cutter.relabelled(relabelled)
                 self._outcomes.relabel(relabelled, self._reviser.new_turns)
             return
         heard = self._epochs.tell(epoch, event)
@@ -236,6 +241,19 @@ class Merger:
         """Whose label this is, None before their first turn. A later join may change the answer."""
         voice = self._epochs.voice(epoch, label)
         return None if voice is None else self._identity.known(voice)
+
+    @property
+    def names(self) -> Names:
+        """Whose each label is, of those that are anybody's; the same mapping until that changes."""
+        return self._epochs.names
+
+    def open_epochs(self) -> Sequence[OpenEpoch]:
+        """The connections that are open, oldest first, and who is active in each."""
+        return self._epochs.open()
+
+    def audio_of(self, turn: TurnNumber) -> tuple[int, int] | None:
+        """The audio in a closed turn's commit, which may be more than its stretch; None if there is none."""
+        return self._book.audio(turn)
 
     def epochs_of(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
         """The epochs that have a label which is this speaker's. Who shares one with another can never be the other."""
@@ -342,7 +360,8 @@ class Merger:
     def _cut(self) -> None:
         self._changed = False
         before = self._unheard.claimed_to
-        spans = self._past + self._epochs.spans(before - LATE_NEWS)
+        since = before - LATE_NEWS
+        spans = self._past.spans(since) + self._epochs.spans(since)
         if self._unheard.advance(self._horizon, spans, self._final):
             self._cutter.late |= before < self._cutter.done_to
         self._cutter.plan(self._horizon, self._hold_back.length, self._final)
@@ -373,5 +392,4 @@ class Merger:
         self._epochs.forget(before)
         self._unheard.forget(before)
         self._book.forget(before)
-        while self._past and (self._past[0].end or 0) < before:
-            del self._past[0]
+        self._past.forget(before)

@@ -73,6 +73,8 @@ class SessionService(SessionServiceServicer):
         async with aclosing(self._hub.touches(POLL_S)) as touches:
             first = True
             async for changed in touches:
+                # Before anything is awaited: one that comes in between is told the next time, and only then.
+                deletions = [self._hub.deletion(session_id) for session_id in sorted(changed)]
                 views = await self._live() if first else await self._views(changed | told.keys())
                 first = False
                 for view in views:
@@ -85,6 +87,10 @@ class SessionService(SessionServiceServicer):
                     else:
                         told.pop(view.record.id, None)
                     yield pb.WatchSessionsResponse(session=message)
+                for deletion in deletions:
+                    if deletion is not None:
+                        told.pop(deletion.id, None)
+                        yield pb.WatchSessionsResponse(session=convert.stored_session(deletion))
         raise Stopping
 
     async def _live(self) -> list[SessionView]:
@@ -103,7 +109,7 @@ class SessionService(SessionServiceServicer):
         for session_id in sorted(ids):
             try:
                 found.append(await self._sessions.view(session_id))
-            except NotFound:  # deleted meanwhile
+            except NotFound:  # deleted meanwhile: that is told otherwise
                 continue
         return found
 

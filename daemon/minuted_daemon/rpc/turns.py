@@ -25,6 +25,7 @@ class TurnService(TurnServiceServicer):
         self._store = store
         self._hub = hub
         self._converted = Converted()
+        hub.when_forgetting(self._converted.forget)
 
     async def StreamTurns(
         self, request: pb.StreamTurnsRequest, context: Context
@@ -63,3 +64,7 @@ class Converted:
         if len(self._last) > CONVERTED:
             self._last.popitem(last=False)
         return message
+
+    def forget(self) -> None:
+        """Keep nothing of what was delivered: some of it is erased."""
+        self._last.clear()

@@ -8,7 +8,9 @@ import structlog
 from minuted_daemon.core.merger import Merger, Resumption
 from minuted_daemon.core.records import SessionRecord, SessionSettings
 from minuted_daemon.core.voice import VoiceDetector
+from minuted_daemon.errors import WrongState
 from minuted_daemon.ports import Capture, CaptureStream, Diarizer, Spool, Spools, Transcriber
+from minuted_daemon.service import absent
 from minuted_daemon.service.engaged import EngagedDiarizer, EngagedTranscriber, Post
 from minuted_daemon.service.engines import Diarizers, Transcribers
 from minuted_daemon.service.parts import Parts, Surroundings
@@ -51,6 +53,14 @@ class Assembly:
         diarizer = await self._workshop.diarizers.engine(settings.diarizer)
         return Engines(diarizer, await self._workshop.transcribers.engine(settings.transcriber))
 
+    async def engines_again(self, settings: SessionSettings) -> Engines:
+        """The same for a session that goes on: where one cannot be used any more, who refuses in its place."""
+        workshop = self._workshop
+        return Engines(
+            await absent.diarizer(workshop.diarizers, settings.diarizer),
+            await absent.transcriber(workshop.transcribers, settings.transcriber),
+        )
+
     def spool(self, record: SessionRecord) -> Spool | None:
         """Open the session's spool; None where nobody needs its audio."""
         settings = record.settings
@@ -85,7 +95,20 @@ class Assembly:
             post = Post("diarizer", engines.diarizer, behind, heard, told_to)
             parts = replace(parts, diarizer=EngagedDiarizer(post))
         if engines.transcriber is not None:
-            next_one = workshop.transcribers.substitute(settings.transcriber, settings.fallback)
-            position = Post("transcriber", engines.transcriber, next_one, told, told_to)
-            parts = replace(parts, transcriber=EngagedTranscriber(position, settings.languages))
+            parts = replace(parts, transcriber=self._engaged(record, engines.transcriber, told))
+        if resumed is not None:
+            self._around.journal.recall(resumed.speakers)
         return Session(record, parts, self._around, resumed)
+
+    async def transcriber(self, record: SessionRecord, told: Standing) -> Transcriber:
+        """Give an ended session's transcriber as it had it. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
+        engine = await self._workshop.transcribers.engine(record.settings.transcriber)
+        if engine is None:
+            raise WrongState("ENGINE_MISSING", f"there is no transcriber {record.settings.transcriber}")
+        return self._engaged(record, engine, told)
+
+    def _engaged(self, record: SessionRecord, engine: Transcriber, told: Standing) -> EngagedTranscriber:
+        settings = record.settings
+        substitute = self._workshop.transcribers.substitute(settings.transcriber, settings.fallback)
+        told_to = log.bind(session=record.name, session_id=record.id)
+        return EngagedTranscriber(Post("transcriber", engine, substitute, told, told_to), settings.languages)

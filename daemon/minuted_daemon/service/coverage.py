@@ -1,14 +1,14 @@
 """What became of a session's audio: the store's claims and, while it is live, those that only the session knows."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from heapq import merge
 from operator import attrgetter
 
 import structlog
 
-from minuted_daemon.core.ledger import Claim, Coverage, Ground, Ledger, interval_claim
+from minuted_daemon.core.ledger import NO_TEXT, Claim, Coverage, Ground, Ledger, interval_claim
 from minuted_daemon.core.records import LIVE_STATES, IntervalRecord, Record, TurnLife, TurnRecord
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
@@ -39,21 +39,34 @@ def open_claims(
     return claims
 
 
-async def with_coverage(store: Store, view: SessionView, claims: Sequence[Claim] = ()) -> SessionView:
+def lacks_text(claim: Claim) -> bool:
+    """Whether this is a turn without a text that nobody took out."""
+    return claim.ground is Ground.WORDLESS and claim.reason == NO_TEXT
+
+
+async def with_coverage(
+    store: Store,
+    view: SessionView,
+    claims: Sequence[Claim] = (),
+    is_owed: Callable[[Claim], bool] = lambda _: False,
+) -> SessionView:
     """Give a session with its coverage; without, where the store does not tell it in time.
 
-    `claims`: those of a live session that the store cannot know, in any order. Raises NotFound (SESSION_NOT_FOUND).
+    `claims`: those of a live session that the store cannot know, in any order. `is_owed` tells of a stored turn without
+    a text whether that may still come. Raises NotFound (SESSION_NOT_FOUND).
     """
     try:
         async with asyncio.timeout(LIMIT_S):
-            return replace(view, coverage=await _coverage(store, view, claims))
+            return replace(view, coverage=await _coverage(store, view, claims, is_owed))
     except (StoreError, TimeoutError) as error:
         reason = error.reason if isinstance(error, StoreError) else "STORE_SLOW"
         log.warning("coverage_not_read", session=view.record.name, session_id=view.record.id, reason=reason)
         return view
 
 
-async def _coverage(store: Store, view: SessionView, claims: Sequence[Claim]) -> Coverage:
+async def _coverage(
+    store: Store, view: SessionView, claims: Sequence[Claim], is_owed: Callable[[Claim], bool]
+) -> Coverage:
     ledger = Ledger(view.heard)
     by_start = attrgetter("start")
     if view.links is None and view.record.state in LIVE_STATES:
@@ -64,13 +77,14 @@ async def _coverage(store: Store, view: SessionView, claims: Sequence[Claim]) ->
     while True:
         page = await store.claims(view.record.id, PAGE, token)
         token = page.next_token
+        stored = [claim._replace(ground=Ground.PENDING) if is_owed(claim) else claim for claim in page.items]
         if token is None:
-            ledger.enter(merge(page.items, waiting, key=by_start))
+            ledger.enter(merge(stored, waiting, key=by_start))
             return ledger.close()
-        until = page.items[-1].start
+        until = stored[-1].start
         due = [claim for claim in waiting if claim.start <= until]
         del waiting[: len(due)]
-        ledger.enter(merge(page.items, due, key=by_start))
+        ledger.enter(merge(stored, due, key=by_start))
 
 
 def _pending(start: int, end: int) -> Claim:

@@ -52,14 +52,15 @@ class DiarizerLink:
         sink: DiarizationSink,
         report: Callable[[Link], None],
         log: structlog.stdlib.BoundLogger,
+        epochs: Epoch = Epoch(0),  # noqa: B008  a number
     ) -> None:
-        """`report` hears of every change of this link's health."""
+        """`report` hears of every change of this link's health. `epochs`: the last that there has been so far."""
         self._diarizer = diarizer
         self._policy = policy
         self._sink = sink
         self._report = report
         self._log = log
-        self._epochs = 0
+        self._epochs = epochs
         self._line: DiarizerLine | None = None
         self._successor: DiarizerLine | None = None
         self._running: dict[DiarizerLine, asyncio.Task[None]] = {}
@@ -139,10 +140,10 @@ class DiarizerLink:
     async def _open(self, missed: Sequence[Missed]) -> DiarizerLine:
         async with deadline(OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the diarizer did not answer within {OPEN_LIMIT_S:.0f} s"):
             stream = await self._diarizer.open()
-        self._epochs += 1
+        self._epochs = Epoch(self._epochs + 1)
         kept = round(10 * self._diarizer.capabilities.catch_up_s)
         missed = list(missed)[max(0, len(missed) - kept) :]
-        line = DiarizerLine(stream, Epoch(self._epochs), self._sink, len(missed))
+        line = DiarizerLine(stream, self._epochs, self._sink, len(missed))
         for start, pcm in missed:
             line.offer(start, pcm)
         self._policy.opened(asyncio.get_running_loop().time())

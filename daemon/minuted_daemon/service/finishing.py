@@ -1,6 +1,7 @@
-"""Ends the spools of sessions that have ended: their turns are settled, and their audio is kept or removed.
+"""Ends the spools of sessions that have ended: their turns have their texts, and their audio is kept or removed.
 
-How a spool ends is its own business (ports.Spools); here is only when, and that it is tried until it is done.
+How a spool ends is its own business (ports.Spools), and what a session is still owed owing.py's; here is only when, and
+that it is tried until it is done.
 """
 
 import asyncio
@@ -8,9 +9,11 @@ from collections.abc import Callable, Collection
 
 import structlog
 
-from minuted_daemon.core.records import LIVE_STATES, SessionId
+from minuted_daemon.core.records import LIVE_STATES, SessionId, SessionRecord
 from minuted_daemon.errors import NotFound, StoreError
 from minuted_daemon.ports import Spools, Store
+from minuted_daemon.service.links import cancelled
+from minuted_daemon.service.owing import Owing
 from minuted_daemon.service.retry import RetryPolicy
 
 log = structlog.get_logger()
@@ -19,19 +22,28 @@ log = structlog.get_logger()
 class Finishing:
     """One for the daemon. What is not done when the daemon ends is done at its next start."""
 
-    def __init__(self, group: asyncio.TaskGroup, spools: Spools, store: Store, random: Callable[[], float]) -> None:
+    def __init__(
+        self, group: asyncio.TaskGroup, spools: Spools, store: Store, owing: Owing, random: Callable[[], float]
+    ) -> None:
         """`random` gives numbers in [0, 1)."""
         self._group = group
+        self._owing = owing
         self._spools = spools
         self._store = store
         self._random = random
         self._tasks: dict[SessionId, asyncio.Task[None]] = {}
 
     def begin(self, session_id: SessionId) -> None:
-        """All turns of this session are settled: finish its spool in the background."""
-        if session_id not in self._tasks and session_id in self._spools.spools:
+        """All turns of this session are settled: get the texts it is owed, and finish its spool, in the background."""
+        if session_id not in self._spools.spools:
+            self._owing.close(session_id)
+        elif session_id not in self._tasks:
             task = self._tasks[session_id] = self._group.create_task(self._finish(session_id))
             task.add_done_callback(lambda _: self._tasks.pop(session_id, None))
+
+    async def leave(self, session_id: SessionId) -> None:
+        """Do no more for this session; come back when nothing is under way."""
+        await cancelled(self._tasks.get(session_id))
 
     async def go_over(self, live: Collection[SessionId]) -> None:
         """Finish the spools found at the start, but for those of sessions that go on. Raises StoreError.
@@ -39,16 +51,12 @@ class Finishing:
         The audio of a session that is no longer stored goes.
         """
         for session_id in [found for found in self._spools.spools if found not in live]:
-            try:
-                record = await self._store.session(session_id)
-            except NotFound:
+            record = await self._record(session_id)
+            if record is None:
                 log.warning("spool_of_nobody", session_id=session_id)
-                keep_audio = False
-            else:
-                if record.state in LIVE_STATES:
-                    continue
-                keep_audio = record.settings.keep_audio
-            self._spools.open(session_id, keep_audio)
+            elif record.state in LIVE_STATES:
+                continue
+            self._spools.open(session_id, record is not None and record.settings.keep_audio)
             self.begin(session_id)
 
     async def stop(self, limit_s: float) -> None:
@@ -63,7 +71,9 @@ class Finishing:
         policy = RetryPolicy(self._random)
         while True:
             try:
-                await self._spools.finish(session_id)
+                if await self._has_all(session_id):
+                    await self._spools.finish(session_id)
+                    self._owing.close(session_id)
             except StoreError as error:
                 delay_s = policy.failed(asyncio.get_running_loop().time(), error)
                 log.warning("spool_not_finished", session_id=session_id, reason=error.reason, failures=policy.failures)
@@ -75,3 +85,17 @@ class Finishing:
             if delay_s is None:
                 return
             await asyncio.sleep(delay_s)
+
+    async def _has_all(self, session_id: SessionId) -> bool:
+        """Wait until the session has all that it was owed; give False if the daemon ends first. Raises StoreError."""
+        try:
+            return await self._owing.paid(await self._store.session(session_id))
+        except NotFound:  # nobody wants its audio
+            self._spools.open(session_id, keep_audio=False)
+            return True
+
+    async def _record(self, session_id: SessionId) -> SessionRecord | None:
+        try:
+            return await self._store.session(session_id)
+        except NotFound:
+            return None

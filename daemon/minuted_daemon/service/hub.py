@@ -9,13 +9,14 @@ way, and a subscriber that had not seen them is cut off.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import takewhile
 
 import structlog
 
-from minuted_daemon.core.records import Seq, SessionId, SessionRecord, StoredTurn, TurnId
+from minuted_daemon.core.records import Seq, SessionId, SessionRecord, SessionState, StoredTurn, TurnId, TurnLife
 from minuted_daemon.errors import StoreError
 from minuted_daemon.ports import Store
 from minuted_daemon.service.ring import CAPACITY, Ring
@@ -50,6 +51,8 @@ class Hub:
         self.version = 0
         """Number of the last partial or touch."""
         self.subscribers = 0
+        self.erasures = 0
+        """How often something was erased: what was read from the store before the last time may be gone from it."""
         self._overdue_s = overdue_s
         self._bell = asyncio.Event()
         self._doubted_at: float | None = None  # since when something committed may be unpublished
@@ -58,6 +61,8 @@ class Hub:
         self._partials_lost = 0  # the highest version that gave way
         self._closed_turns: OrderedDict[TurnId, None] = OrderedDict()
         self._touched: OrderedDict[SessionId, int] = OrderedDict()  # to version
+        self._deletions: OrderedDict[SessionId, SessionRecord] = OrderedDict()
+        self._forgetting: list[Callable[[], None]] = []
 
     # --- for those who publish ----------------------------------------------------------------------------------------
 
@@ -66,9 +71,7 @@ class Hub:
         for change in changes:
             self.ring.put(change)
             self._close_turn(change.item)
-        for change in self.ring.release():
-            if isinstance(change.item, SessionRecord):
-                self._touch(change.session_id)
+        self._note_sessions(self.ring.release())
         if self.ring.has_hole:
             self.doubt()
         self._ring_bell()
@@ -87,10 +90,21 @@ class Hub:
 
     def forget(self, session_id: SessionId) -> None:
         """Something of a session was erased: tell nothing of it from memory any more, only from the store."""
-        self.ring.drop()
-        for turn_id in [key for key, (_, one) in self._partials.items() if one.turn.turn.session_id == session_id]:
-            del self._partials[turn_id]
+        self.erasures += 1
+        self._note_sessions(self.ring.forget())
+        for forget in self._forgetting:
+            forget()
+        for turn_id, (_, partial) in list(self._partials.items()):
+            if partial.turn.turn.session_id == session_id:
+                del self._partials[turn_id]
+                if partial.turn.turn.life is TurnLife.RETRACTED:  # whoever has not seen that yet still must
+                    self.version += 1
+                    self._partials[turn_id] = (self.version, _wordless(partial))
         self._ring_bell()
+
+    def when_forgetting(self, forget: Callable[[], None]) -> None:
+        """Have this called whenever something was erased; for whoever keeps what was delivered. Never taken back."""
+        self._forgetting.append(forget)
 
     def touch(self, session_id: SessionId) -> None:
         """Tell that a session's live state changed (a link's health) without anything having been stored."""
@@ -143,6 +157,10 @@ class Hub:
             await _rung(bell, poll_s)
             since, version = version, self.version
             changed = frozenset(session_id for session_id, told in self._touched.items() if told > since)
+
+    def deletion(self, session_id: SessionId) -> SessionRecord | None:
+        """Give a session that was deleted lately, as that was told: in state DELETED."""
+        return self._deletions.get(session_id)
 
     # --- for subscriptions --------------------------------------------------------------------------------------------
 
@@ -218,7 +236,18 @@ class Hub:
             if len(self._closed_turns) > CLOSED_TURNS:
                 self._closed_turns.popitem(last=False)
 
+    def _note_sessions(self, told: Sequence[StoredChange]) -> None:
+        for change in told:
+            if isinstance(change.item, SessionRecord):
+                self._touch(change.session_id)
+                if change.item.state is SessionState.DELETED:
+                    self._deletions[change.session_id] = change.item
+                    if len(self._deletions) > TOUCHED_SESSIONS:
+                        self._deletions.popitem(last=False)
+
     def _touch(self, session_id: SessionId) -> None:
+        if session_id in self._deletions:
+            return  # it is told once, as the last of a session
         self.version += 1
         self._touched[session_id] = self.version
         self._touched.move_to_end(session_id)
@@ -228,6 +257,10 @@ class Hub:
     def _ring_bell(self) -> None:
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()
+
+
+def _wordless(partial: PartialTurn) -> PartialTurn:
+    return PartialTurn(replace(partial.turn, turn=replace(partial.turn.turn, text="")))
 
 
 def _time() -> float:

@@ -40,6 +40,24 @@ class Journal:
         """
         return await self._told(self._store.write(records), session_name)
 
+    async def revise(
+        self, record: TurnRecord | SessionRecord, session_name: str, speakers: Sequence[SpeakerRecord] = ()
+    ) -> bool:
+        """Store a changed record, and tell it, unless the store's own changed as well; see Store.revise.
+
+        `speakers`: those that a turn refers to. Gives whether it was stored.
+        """
+        # Known beforehand, so that nothing is waited for between the commit and its telling: what is erased meanwhile
+        # is told later than this.
+        for speaker in speakers:
+            self._learn(speaker)
+        return bool(await self._told(self._store.revise(record), session_name))
+
+    def recall(self, speakers: Sequence[SpeakerRecord]) -> None:
+        """These are stored; a session that goes on will tell partials of theirs."""
+        for speaker in speakers:
+            self._learn(speaker)
+
     async def redact(self, interval: IntervalRecord, session_name: str) -> Sequence[Record]:
         """Take what was said in the interval out of some more turns, and tell it; see Store.redact."""
         return await self._told(self._store.redact(interval), session_name)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import structlog
 
+from minuted_daemon.core.epochs import Names, OpenEpoch
 from minuted_daemon.core.events import (
     Append,
     AudioShed,
@@ -23,12 +24,14 @@ from minuted_daemon.core.events import (
     Redacted,
     SpeakerNumber,
     SpeakersMatched,
+    TextSource,
     TranscriberEvent,
     TranscriberLost,
     TranscriberReady,
     TranscriberRefused,
     TurnGrew,
     TurnRetracted,
+    TurnState,
     VoiceObserved,
 )
 from minuted_daemon.core.merger import MergeInput, Merger
@@ -39,6 +42,8 @@ from minuted_daemon.service.transcriber_line import Command
 from minuted_daemon.service.views import PartialTurn
 
 TICK_S = 0.1
+MARGIN = samples(5.0)
+"""Who asks for a turn's audio again looks at a little of what was before it."""
 MISSED_AT_ONCE = 30 * RATE_HZ
 SILENT_DB = -100.0
 
@@ -73,13 +78,33 @@ class Merging:
         self._heard = begin
         self._audio_ended_s: float | None = None
         self._news = asyncio.Event()
+        self._gave_up = False
+        self.owed_from: Sample | None = None
+        """Where the first turn begins that was settled without its text because there is no transcriber any more."""
         self.submit: Callable[[Command], None] = _into_the_void
         """Where commands for the transcriber go."""
+        self.names: Names = {}
+        """Whose each label is, of those that are anybody's."""
+        self.named: Callable[[Names], None] = _to_nobody
+        """Hears of every change of `names`, before anything is stored that follows from it."""
+        self.settling: Callable[[TurnState, tuple[int, int] | None], None] = _unheard
+        """Hears of each turn that is to be stored, and of the audio in its commit."""
+
+    @property
+    def heard(self) -> Sample:
+        """The session has heard everything before this."""
+        return self._heard
+
+    @property
+    def undecided_from(self) -> Sample:
+        """What was said before this is settled, or nobody will ask for it again."""
+        return self._heard if self._broken else self._merger.retain_from
 
     @property
     def retain_from(self) -> Sample:
-        """Audio from here on may still be asked for."""
-        return self._heard if self._broken else self._merger.retain_from
+        """Audio from here on may still be asked for, now or once the session has ended."""
+        needed = self.undecided_from
+        return needed if self.owed_from is None else Sample(min(needed, max(0, self.owed_from - MARGIN)))
 
     @property
     def settled(self) -> bool:
@@ -119,6 +144,10 @@ class Merging:
         """Give the speaker a label is now; None before their first turn."""
         return self._merger.speaker(epoch, label)
 
+    def open_epochs(self) -> Sequence[OpenEpoch]:
+        """Give the diarizer's open connections, oldest first, and who is active in each."""
+        return self._merger.open_epochs()
+
     def epochs_of(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
         """Give the epochs in which a speaker was heard, under any label."""
         return self._merger.epochs_of(speaker)
@@ -133,6 +162,7 @@ class Merging:
 
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""
+        self._gave_up |= isinstance(event, TranscriberRefused) and not event.makes_up
         self._merge(event)
 
     def shed(self, before: Sample) -> None:
@@ -158,9 +188,11 @@ class Merging:
                 self._merge()
         in_time = self.settled
         if not in_time:
+            self._gave_up = True
             self._guarded(self._merger.abandon)
             self._merge()
         for turn in self._minutes.unsettled():
+            self._note_owed(turn)
             self._store(self._minutes.settled(turn, None))
         self._over = True
         return in_time
@@ -169,7 +201,11 @@ class Merging:
         def advance() -> None:
             for event in events:
                 self._merger.feed(event)
-            self._act(self._merger.advance(self._now()))
+            outputs = self._merger.advance(self._now())
+            if self._merger.names is not self.names:
+                self.names = self._merger.names
+                self.named(self.names)
+            self._act(outputs)
 
         self._guarded(advance)
         self._news.set()
@@ -183,6 +219,10 @@ class Merging:
             self._broken = True
             self._log.exception("merge_fault")
             self._faulted()
+
+    def _note_owed(self, turn: TurnState) -> None:
+        if self._gave_up and turn.text_source is not TextSource.COMPLETED:
+            self.owed_from = turn.start if self.owed_from is None else min(self.owed_from, turn.start)
 
     def _now(self) -> Sample:
         if self._audio_ended_s is None:
@@ -206,9 +246,19 @@ class Merging:
                 elif gone is not None:
                     self._tell(gone)
             else:
+                self._note_owed(output.turn)
+                self.settling(output.turn, self._merger.audio_of(output.turn.number))
                 records += self._minutes.settled(output.turn, output.generation)
         if records:
             self._store(records)
+
+
+def _to_nobody(names: Names) -> None:
+    """Nobody wants to know."""
+
+
+def _unheard(turn: TurnState, audio: tuple[int, int] | None) -> None:
+    """Nobody wants to know."""
 
 
 def _into_the_void(command: Command) -> None:

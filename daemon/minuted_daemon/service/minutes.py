@@ -15,8 +15,11 @@ from minuted_daemon.core.records import (
     TurnLife,
     TurnRecord,
 )
-from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.service.views import PartialTurn
+
+FORGET_AFTER = samples(600.0)
+"""Settled turns are forgotten so long after they were frozen."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,12 @@ class Minutes:
         self._people: dict[SpeakerNumber, _Person] = {}
         self._numbers: dict[TurnId, TurnNumber] = {}
         self._stored_speakers: set[SpeakerId] = set()
+
+    def recall(self, speakers: Sequence[SpeakerRecord]) -> None:
+        """These are stored; each goes on under the number in its label."""
+        for record in speakers:
+            self._people[SpeakerNumber(int(record.label[1:]))] = _Person(record, handed_out=True)
+            self._stored_speakers.add(record.id)
 
     def grew(self, turn: TurnState) -> PartialTurn | None:
         """Note a partial; give it for the subscribers, None if the turn is final already."""

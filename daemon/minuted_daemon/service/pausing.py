@@ -16,6 +16,10 @@ KEEP_S = 900.0
 KEEP_STILL_S = 3.0
 """The same for a source that stands still: a diarizer that is sent nothing at all ends the connection soon."""
 RELEASE_LIMIT_S = 2.5
+TOLD_LIMIT_S = 3.0
+"""How long whoever pauses or resumes a session waits until that is stored."""
+PAUSED = "PAUSED"
+"""The reason of the muted interval that a pause leaves."""
 
 
 class Pausing:

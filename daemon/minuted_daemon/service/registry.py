@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from minuted_daemon.service.assembly import Assembly, Workshop
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.erasing import Erasing, within
 from minuted_daemon.service.finishing import Finishing
+from minuted_daemon.service.owing import Owing
 from minuted_daemon.service.parts import Surroundings
 from minuted_daemon.service.resuming import NoMore, OpenedLater, resumed
 from minuted_daemon.service.retry import RetryPolicy, may_pass
@@ -37,6 +38,7 @@ from minuted_daemon.service.views import EngineInfo, Redaction, SessionView, Sta
 from minuted_daemon.service.wall_clock import WallClock
 
 T = TypeVar("T")
+Opening = Callable[[str], Awaitable[CaptureStream]]
 
 OPEN_LIMIT_S = 4.7
 """How long opening a source may take; a start is answered within 5 s."""
@@ -62,8 +64,9 @@ class Registry:
         self._around = around
         self._configured = configured
         self._erasing = erasing
-        self._finishing = Finishing(group, workshop.spools, around.store, around.random)
         self._assembly = Assembly(workshop, around)
+        self._owing = Owing(workshop.spools, around.store, around.journal, self._assembly.transcriber, around.random)
+        self._finishing = Finishing(group, workshop.spools, around.store, self._owing, around.random)
         self._sessions: dict[SessionId, Session] = {}
         self._resuming: set[asyncio.Task[None]] = set()
         self._tasks: dict[SessionId, asyncio.Task[None]] = {}
@@ -75,9 +78,12 @@ class Registry:
 
     async def start(self, request: StartRequest) -> SessionView:
         """See Sessions. Raises WrongState (DAEMON_STOPPING) once the daemon has begun to end."""
+        return await self._started(request, self._open)
+
+    async def _started(self, request: StartRequest, opened: Opening) -> SessionView:
         settings = settings_of(request, self._configured, self._workshop.diarizers, self._workshop.transcribers)
         # In a task of its own: a client that goes away must not leave half a session behind.
-        accepting = self._group.create_task(self._outcome(request.name, settings))
+        accepting = self._group.create_task(self._outcome(request.name, settings, opened))
         await asyncio.wait({accepting})
         outcome = accepting.result()
         if isinstance(outcome, Exception):
@@ -109,7 +115,14 @@ class Registry:
         if session is not None or record.state in LIVE_STATES:
             message = f"the session {record.name} is live: stop it first"
             raise WrongState("SESSION_LIVE", message, session=record.name, session_id=record.id)
-        await self._in_a_task_of_its_own(self._erasing.delete(record))
+        await self._in_a_task_of_its_own(self._delete(record))
+
+    async def _delete(self, record: SessionRecord) -> None:
+        await self._finishing.leave(record.id)
+        try:
+            await self._erasing.delete(record)
+        finally:
+            self._finishing.begin(record.id)  # of a session that is gone this leaves nothing
 
     async def redact(self, key: str, stretch: Stretch) -> Redaction:
         """See Sessions."""
@@ -124,7 +137,7 @@ class Registry:
         interval = IntervalRecord(
             interval_id, view.record.id, IntervalKind.MUTED, start, end, start_wall_s, reason=REDACTED
         )
-        forget = None if session is None else session.forget
+        forget = partial(self._owing.forget, view.record.id) if session is None else session.forget
         return await self._in_a_task_of_its_own(self._erasing.redact(interval, view.record.name, forget))
 
     async def view(self, key: str) -> SessionView:
@@ -138,8 +151,9 @@ class Registry:
         """See Sessions."""
         session = self._live(key)
         if session is not None:
-            return await with_coverage(self._around.store, session.view(), session.open_claims())
-        return await with_coverage(self._around.store, self._view_of(await self._around.store.session(key)))
+            return await with_coverage(self._around.store, session.view(), session.open_claims(), session.is_owed)
+        view = self._view_of(await self._around.store.session(key))
+        return await with_coverage(self._around.store, view, (), self._owing.is_owed(view.record.id))
 
     async def list(self, limit: int, token: str | None) -> Page[SessionView]:
         """See Sessions."""
@@ -172,7 +186,7 @@ class Registry:
 
     async def _resume(self, record: SessionRecord, lock: asyncio.Lock) -> None:
         try:
-            engines = await self._assembly.engines(record.settings)
+            engines = await self._assembly.engines_again(record.settings)
             spool = self._assembly.spool(record)
             behind = await resumed(record, self._around.store, spool)
             capture = self._source_of(record, behind.heard)
@@ -202,7 +216,7 @@ class Registry:
         return OpenedLater(opening, paused=record.state is SessionState.PAUSED)
 
     def autostart(self) -> None:
-        """Start, in the background, the sessions that are configured so; a source that is not there yet is awaited."""
+        """Start, in the background, the sessions that are configured so; a device that is not there yet is awaited."""
         for name, configured in self._configured.items():
             if configured.autostart:
                 self._autostarts.append(self._group.create_task(self._start_until_done(name)))
@@ -210,6 +224,7 @@ class Registry:
     async def stop_all(self, limit_s: float) -> None:
         """Refuse new sessions, and let the live ones settle and end within `limit_s`. May be called again."""
         self._closing = True
+        self._owing.stop()
         for task in self._autostarts:
             task.cancel()
         deadline_s = asyncio.get_running_loop().time() + limit_s
@@ -229,16 +244,16 @@ class Registry:
 
     # --- starting -----------------------------------------------------------------------------------------------------
 
-    async def _outcome(self, name: str, settings: SessionSettings) -> SessionView | Exception:
+    async def _outcome(self, name: str, settings: SessionSettings, opened: Opening) -> SessionView | Exception:
         """Accept a session; a failure is a result here, because it must not end the TaskGroup."""
         lock = self._starting.setdefault(name, asyncio.Lock())
         try:
             async with lock:
-                return await self._accept(name, settings)
+                return await self._accept(name, settings, opened)
         except Exception as error:  # noqa: BLE001 - raised again where the client is answered
             return error
 
-    async def _accept(self, name: str, settings: SessionSettings) -> SessionView:
+    async def _accept(self, name: str, settings: SessionSettings, opened: Opening) -> SessionView:
         if self._closing:
             raise WrongState("DAEMON_STOPPING", "the daemon is stopping; try again when it is back")
         live = self._live(name)
@@ -252,7 +267,7 @@ class Registry:
         except StoreError as error:
             raise WrongState(error.reason, error.message, **error.facts) from error
         engines = await self._assembly.engines(settings)
-        capture = await self._open(settings.device)
+        capture = await opened(settings.device)
         try:
             session_id = SessionId(self._around.new_id())
             record = SessionRecord(session_id, name, settings, SessionState.STARTING, self._around.now_s())
@@ -278,6 +293,12 @@ class Registry:
             message = f"the source gave no audio within {OPEN_LIMIT_S:.1f} s; if it is there, try again"
             raise DeviceError("DEVICE_FAILED", message) from error
 
+    async def _open_once_there(self, device: str) -> CaptureStream:
+        """Nobody waits for the answer of an autostart: its device may come later than the session."""
+        if is_file(device):
+            return await self._open(device)
+        return OpenedLater(partial(self._workshop.capture.open, device, wait=True), paused=False)
+
     async def _run(self, session: Session) -> None:
         try:
             await session.run()
@@ -292,7 +313,7 @@ class Registry:
         told = ""
         while True:
             try:
-                await self.start(StartRequest(name))
+                await self._started(StartRequest(name), self._open_once_there)
             except MinutedError as error:
                 again = may_pass(error)
                 delay_s = policy.failed(asyncio.get_running_loop().time(), error) if again else None

@@ -1,65 +1,99 @@
 """Sessions that go on after the daemon was away: from what is stored and what lies in the spool."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
+from minuted_daemon.core.ledger import Claim, Ground
 from minuted_daemon.core.merger import Resumption
-from minuted_daemon.core.records import SessionRecord, WallPoint
-from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample
-from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream, Spool, Store
+from minuted_daemon.core.records import SessionRecord, SpeakerRecord, WallPoint
+from minuted_daemon.core.samples import BLOCK, Sample
+from minuted_daemon.errors import StoreError
+from minuted_daemon.ports import REDACTED, AudioBlock, CaptureHealth, CaptureStream, Spool, Store
+from minuted_daemon.service.notes import NOTHING, Recollection, recollected
 
 AWAY = "DAEMON_AWAY"
 """The reason of the gap that the daemon's absence leaves."""
-REPLAY_BLOCKS = 20
-"""So many blocks are looked at again before others get their turn: some milliseconds."""
 
 _PAGE = 1_000
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """`heard`: the session's sample clock goes on behind it. `points`: the map from samples to wall time so far."""
+    """`heard`: the session's sample clock goes on behind it. `points`: the map from samples to wall time so far.
+
+    `speakers`: all that are stored. `recollection`: what was noted. `redacted`: the stretches that somebody had taken
+    out. `owed_from`: where the first stored turn begins that has no text although its audio is still there.
+    """
 
     merge: Resumption
     heard: Sample
     points: Sequence[WallPoint]
+    speakers: Sequence[SpeakerRecord] = ()
+    recollection: Recollection = NOTHING
+    redacted: Sequence[tuple[Sample, Sample]] = ()
+    owed_from: Sample | None = None
 
 
 async def resumed(record: SessionRecord, store: Store, spool: Spool | None) -> Resumed:
     """Give what a session goes on from. Raises StoreError, NotFound (SESSION_NOT_FOUND)."""
     stored = await store.resume_point(record.id)
     # Without audio nothing can be made up for: the session goes on behind all that is stored of it.
-    heard = begin = Sample(-(-max(stored.end, record.heard) // BLOCK) * BLOCK)
+    heard = held_from = begin = Sample(-(-max(stored.end, record.heard) // BLOCK) * BLOCK)
+    recollection = await _recollection(record, spool)
     if spool is not None and spool.end > spool.begin:
-        begin, heard = Sample(spool.begin // BLOCK * BLOCK), spool.end
-    past = [turn for turn in await _stretches(record, store) if turn[1] > begin]
-    speakers = max((int(speaker.label[1:]) for speaker in stored.speakers), default=0)
-    merge = Resumption(begin, past, speakers, stored.generation or 0)
-    return Resumed(merge, heard, await store.wall_points(record.id))
+        held_from, heard = Sample(spool.begin // BLOCK * BLOCK), spool.end
+        # Audio that is there to be kept, or to be asked for later, need not be looked at again.
+        begin = min(max(held_from, Sample(recollection.needed_from // BLOCK * BLOCK)), heard)
+    claims = [claim for claim in await _claims(record, store) if claim.end > begin]
+    past = [(claim.start, claim.end) for claim in claims if claim.ground in (Ground.TEXT, Ground.WORDLESS)]
+    audio = [recollection.audio[turn] for turn in past if turn in recollection.audio]
+    redacted = [(c.start, c.end) for c in claims if c.ground is Ground.MUTED and c.reason == REDACTED]
+    numbers = [int(speaker.label[1:]) for speaker in stored.speakers]
+    speakers = max([0, *numbers, *recollection.names.values()])
+    return Resumed(
+        Resumption(begin, past, speakers, stored.generation or 0, recollection.names, audio),
+        heard,
+        await store.wall_points(record.id),
+        stored.speakers,
+        recollection,
+        redacted,
+        await _owed_from(record, store, held_from),
+    )
 
 
-async def _stretches(record: SessionRecord, store: Store) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
+async def _recollection(record: SessionRecord, spool: Spool | None) -> Recollection:
+    """Who spoke last is worth knowing, and not worth failing for."""
+    try:
+        return NOTHING if spool is None else await recollected(await spool.notes())
+    except StoreError as error:
+        log.warning("notes_not_read", session_id=record.id, reason=error.reason)
+        return NOTHING
+
+
+async def _owed_from(record: SessionRecord, store: Store, begin: Sample) -> Sample | None:
     token: str | None = None
     while True:
-        page = await store.turns(record.id, _PAGE, token)
-        found += [(stored.turn.start, stored.turn.end) for stored in page.items]
+        page = await store.owed_turns(record.id, _PAGE, token)
+        starts = [owed.stored.turn.start for owed in page.items if owed.stored.turn.start >= begin]
+        token = page.next_token
+        if starts or token is None:
+            return min(starts, default=None)
+
+
+async def _claims(record: SessionRecord, store: Store) -> list[Claim]:
+    found: list[Claim] = []
+    token: str | None = None
+    while True:
+        page = await store.claims(record.id, _PAGE, token)
+        found += page.items
         token = page.next_token
         if token is None:
             return found
-
-
-async def replayed(spool: Spool, begin: Sample, end: Sample) -> AsyncIterator[tuple[Sample, AudioBlock]]:
-    """Give the audio of [begin, end) once more, block by block, with the position of each. Raises StoreError."""
-    for start in range(begin, end, REPLAY_BLOCKS * BLOCK):
-        until = min(start + REPLAY_BLOCKS * BLOCK, end)
-        pcm = (await spool.read(Sample(start), Sample(until), RATE_HZ)).pcm
-        for at in range(start, until, BLOCK):
-            block = pcm[at - start : at - start + BLOCK]
-            yield Sample(at), AudioBlock(block, block, 0.0)
-        await asyncio.sleep(0)
 
 
 class OpenedLater:

@@ -14,6 +14,10 @@ HEALTHY_S = 60.0
 RATE_LIMITED = "RATE_LIMITED"
 LONGEST_WISH_S = 3600.0
 """A vendor's `retry_after_s` beyond this is cut to it, so that a nonsense value cannot end a session's link."""
+REFUSED_AGAIN_S = 600.0
+"""What ended sessions are owed is asked for again so long after a refusal: a key may be mended, a bill paid by then."""
+ASK_AGAIN_S = (4.0, 30.0, 600.0)
+"""A turn of an ended session is asked for again so long after each attempt without an answer; then it is given up."""
 JITTER = 0.25
 """Delays vary by this share to either side, so that sessions that lost the same vendor do not come back in step."""
 

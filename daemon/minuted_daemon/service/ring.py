@@ -79,6 +79,17 @@ class Ring:
         self._skipped_to = self._first
         self._changes.clear()
 
+    def forget(self) -> list[StoredChange]:
+        """Forget all changes, also those that wait for one before them: what is told late of these is dropped, too.
+
+        Gives those that waited. Readers must take everything from the store, as it is now.
+        """
+        waited = list(self._waiting.values())
+        if waited:
+            self.skip(max(self._waiting))
+        self.drop()
+        return waited
+
     def at(self, position: int) -> StoredChange | Lost | None:
         """Give the change at a position, None at the end."""
         if position < self._skipped_to:

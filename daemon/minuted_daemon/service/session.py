@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from minuted_daemon.core.events import Redacted
+from minuted_daemon.core.events import Epoch, Redacted
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
@@ -24,15 +24,18 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, seconds
 from minuted_daemon.errors import MinutedError, StoreError, WrongState
 from minuted_daemon.ports import MUTED, AudioBlock, CaptureHealth
-from minuted_daemon.service.coverage import open_claims
+from minuted_daemon.service.coverage import lacks_text, open_claims
 from minuted_daemon.service.diarizer_link import DiarizerLink
+from minuted_daemon.service.hearsay import Hearsay
 from minuted_daemon.service.intervals import IntervalLedger
 from minuted_daemon.service.links import CONNECTING, OFF, UP, cancelled
+from minuted_daemon.service.losses import Losses
 from minuted_daemon.service.merging import Merging
-from minuted_daemon.service.minutes import Minutes
+from minuted_daemon.service.minutes import FORGET_AFTER, Minutes
 from minuted_daemon.service.parts import Parts, Surroundings
-from minuted_daemon.service.pausing import Pausing
-from minuted_daemon.service.resuming import AWAY, Resumed, replayed
+from minuted_daemon.service.pausing import PAUSED, TOLD_LIMIT_S, Pausing
+from minuted_daemon.service.replaying import Replay
+from minuted_daemon.service.resuming import AWAY, Resumed
 from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.settings import facts_of, is_file
 from minuted_daemon.service.shown import Shown
@@ -49,12 +52,6 @@ VOICES_LIMIT_S = 3.0
 """How long voices may be compared when all was heard."""
 FLUSH_SHARE = 0.15
 """The share of the drain limit that is kept for the store."""
-FORGET_AFTER = samples(600.0)
-"""Settled turns are forgotten so long after they were frozen."""
-TOLD_LIMIT_S = 3.0
-"""How long whoever pauses or resumes a session waits until that is stored."""
-PAUSED = "PAUSED"
-"""The reason of the muted interval that a pause leaves."""
 INTERNAL_FAULT = ("INTERNAL_FAULT", "the session met an internal fault; see the daemon's log")
 
 
@@ -85,6 +82,8 @@ class Session:
         )
         self._clock = WallClock(() if resumed is None else resumed.points)
         self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s)
+        if resumed is not None:
+            self._minutes.recall(resumed.speakers)
         self._gaps = IntervalLedger(record.id, IntervalKind.GAP, around.new_id, self._clock.wall_s)
         self._muted = IntervalLedger(record.id, IntervalKind.MUTED, around.new_id, self._clock.wall_s, told_after=0)
         self._lost = IntervalLedger(record.id, IntervalKind.LOST, around.new_id, self._clock.wall_s)
@@ -94,6 +93,7 @@ class Session:
             self._minutes.stamped,
             self._stored,
             self._shown.store_health,
+            Losses(record.id, around.new_id, self._clock.wall_s),
             self._log,
         )
         self._shown.put = self._writer.put
@@ -107,17 +107,19 @@ class Session:
             lambda: 0.0 if parts.diarizer is None else parts.diarizer.capabilities.lag_s,
             Sample(0) if resumed is None else resumed.merge.begin,
         )
-        self._voices: VoiceMemory | None = None
-        self._diarizing = self._transcribing = None
+        self._merging.owed_from = None if resumed is None else resumed.owed_from
+        self._hearsay = Hearsay(self._merging, parts.spool, parts.freeze_s)
+        self._voices = self._diarizing = self._transcribing = None
         if parts.diarizer is not None:
             if around.voice_printer is not None:
-                self._voices = VoiceMemory(around.voice_printer, parts.diarizer, self._merging, self._log)
+                self._voices = VoiceMemory(around.voice_printer, parts.diarizer, self._hearsay, self._log)
             self._diarizing = DiarizerLink(
                 parts.diarizer,
                 RetryPolicy(around.random),
-                self._voices or self._merging,
+                self._voices or self._hearsay,
                 lambda link: self._shown.link(diarizer=link),
                 self._log,
+                Epoch(0) if resumed is None else resumed.recollection.epochs,
             )
         if parts.transcriber is not None and parts.spool is not None:
             self._transcribing = TranscriberLink(
@@ -131,8 +133,7 @@ class Session:
             )
             self._merging.submit = self._transcribing.submit
         self._pausing = Pausing(parts.capture, self._diarizing, is_file(record.settings.device), paused, self._log)
-        self._stop_asked = asyncio.Event()
-        self._ended = asyncio.Event()
+        self._stop_asked, self._ended = asyncio.Event(), asyncio.Event()
         self._deadline_s: float | None = None
         self._failure: tuple[str, str] | None = None
 
@@ -152,6 +153,11 @@ class Session:
         growing = (self._gaps.growing, self._muted.growing, self._lost.growing)
         return open_claims(self._merging.pending(self._shown.heard), self._writer.unstored(), growing)
 
+    def is_owed(self, claim: Claim) -> bool:
+        """Tell of a stored turn without a text whether it is asked for again once the session has ended."""
+        since, spool = self._merging.owed_from, self._parts.spool
+        return since is not None and spool is not None and lacks_text(claim) and claim.start >= max(since, spool.begin)
+
     @property
     def ended(self) -> bool:
         """True once the session is STOPPED or FAILED and stored so, or storing was given up."""
@@ -170,6 +176,7 @@ class Session:
     def forget(self, start: Sample, end: Sample) -> None:
         """Forget what was said in [start, end): nothing of it is settled or told any more."""
         self._merging.redacted(Redacted(start, end))
+        self._hearsay.forget(end)
         if self._voices is not None:
             self._voices.forget(start, end)
 
@@ -236,9 +243,11 @@ class Session:
             recognising = group.create_task(self._voices.run()) if self._voices else None
             diarizing = group.create_task(self._diarizing.run()) if self._diarizing else None
             transcribing = group.create_task(self._transcribing.run()) if self._transcribing else None
-            listening = group.create_task(self._resume_and_listen())
             stopping = group.create_task(self._stop_asked.wait())
+            listening: asyncio.Task[None] | None = None
             try:
+                await self._resume()
+                listening = group.create_task(self._listen())
                 await asyncio.wait({listening, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 await cancelled(stopping, listening)
                 await self._parts.capture.close()
@@ -255,15 +264,11 @@ class Session:
             finally:
                 await cancelled(writing, recognising, diarizing, transcribing, listening, stopping)
 
-    async def _resume_and_listen(self) -> None:
-        if self._resumed is not None and self._parts.spool is not None:
-            try:
-                begin, end = self._resumed.merge.begin, self._resumed.heard
-                async for start, block in replayed(self._parts.spool, begin, end):
-                    self._merging.listened(Sample(start + BLOCK), self._parts.voice.observe(start, block.pcm))
-            except StoreError as error:
-                self._log.error("spool_not_read", reason=error.reason)
-        await self._listen()
+    async def _resume(self) -> None:
+        """Look again at what was heard before, also if the session is to end: nobody else will."""
+        if self._resumed is not None and (spool := self._parts.spool) is not None:
+            around = self._merging, self._hearsay, self._voices
+            await Replay(self._resumed, spool, self._parts.voice, *around, self.forget, self._log).run()
 
     def _note_absence(self, wall_s: float) -> None:
         """The sample clock of a device ran on while the daemon was away: by wall time, in whole blocks."""
@@ -322,6 +327,7 @@ class Session:
         self._merging.listened(end, observed)
         if end % (RATE_HZ * 60) == 0:
             self._minutes.forget(Sample(end - samples(self._parts.freeze_s) - FORGET_AFTER))
+            self._hearsay.note_state()
 
     def _keep(self, block: AudioBlock) -> None:
         """Put a block into the spool; note what the spool had to shed before anybody had transcribed it."""

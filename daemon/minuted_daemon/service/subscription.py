@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from minuted_daemon.core.records import Seq, SessionId, SessionRecord, StoredTurn
@@ -18,6 +19,15 @@ REPLAY_PAGE = 256
 
 class CursorAhead(RequestError):
     """The client's cursor is of another store, or of one that was set back. Reason: CURSOR_AHEAD."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Some stored changes; with them all up to `end` is given. `erasures`: the hub's, before they were read."""
+
+    changes: Sequence[StoredChange]
+    end: Seq
+    erasures: int
 
 
 class Subscription:
@@ -44,8 +54,13 @@ class Subscription:
         quiet_since = asyncio.get_running_loop().time()
         while True:
             while (page := await self._page()) is not None:
-                for change in page:
+                for change in page.changes:
+                    if self._hub.erasures != page.erasures:
+                        break  # the rest may hold what is erased by now: it is read again
                     yield change
+                    self._cursor = change.seq
+                else:
+                    self._cursor = page.end
             if not caught_up:
                 caught_up, self._version = True, self._hub.version
                 yield CaughtUp(self._cursor)
@@ -75,23 +90,24 @@ class Subscription:
                     await self._hub.look_for_unpublished()
                 await self._hub.wait(bell, quiet_since + self._hub.heartbeat_s)
 
-    async def _page(self) -> list[StoredChange] | None:
+    async def _page(self) -> "_Page | None":
         """Give the next stored changes up to what is published; behind the last, take a place on the ring."""
         top = self._hub.highest
         if self._cursor >= top:
             # Nothing is awaited between the comparison and here: there is no seam between replay and live.
             self._position = self._hub.ring.end
             return None
+        erasures = self._hub.erasures
         items = await self._hub.store.changes(self._cursor, top, self._session_id, REPLAY_PAGE)
         changes = []
         for item in items:
             # Of a session that was deleted since they were read, only the deletion is told, and that comes later.
             with contextlib.suppress(NotFound):
                 changes.append(await self._change(item))
-        self._cursor = _seq(items[-1]) if len(items) == REPLAY_PAGE else top
         for item in items:
             self._hub.supersede_partial(item)
-        return [change for change in changes if self._takes(change.session_id, change.session_name)]
+        wanted = [change for change in changes if self._takes(change.session_id, change.session_name)]
+        return _Page(wanted, _seq(items[-1]) if len(items) == REPLAY_PAGE else top, erasures)
 
     def _examine(self, change: StoredChange) -> bool:
         """Go past a change on the ring, and tell whether it is one to give."""

@@ -1,7 +1,7 @@
 """Takes a session's records to the store behind the audio's back: in order, never waited for, never given up early.
 
 Rule for full: final turns wait. While the store fails they pile up to MAX_WAITING records; beyond that the oldest turns
-and intervals go (counted and logged), speakers and sessions never do.
+and gaps go (counted, logged, and stored as lost: losses.py); speakers, sessions and pauses never do.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import structlog
 
-from minuted_daemon.core.records import IntervalRecord, Record, TurnRecord, WallPoint
+from minuted_daemon.core.records import IntervalKind, IntervalRecord, Record, TurnRecord, WallPoint
 from minuted_daemon.errors import StoreError
+from minuted_daemon.service.losses import Losses
 
 MAX_WAITING = 20_000
 MAX_TRANSACTION = 256
@@ -29,6 +30,7 @@ class Writer:
         stamp: Callable[[Record], Record],
         stored: Callable[[Sequence[Record]], None],
         health: Callable[[StoreError | None], None],
+        losses: Losses,
         log: structlog.stdlib.BoundLogger,
         max_waiting: int = MAX_WAITING,
     ) -> None:
@@ -38,6 +40,7 @@ class Writer:
         self._stamp = stamp
         self._stored = stored
         self._health = health
+        self._losses = losses
         self._log = log
         self._max_waiting = max_waiting
         self._batches: deque[tuple[Record, ...]] = deque()
@@ -55,7 +58,8 @@ class Writer:
         return self._waiting
 
     def unstored(self) -> Iterator[Record]:
-        """Everything that was put and may not be stored yet, in order."""
+        """Everything that was put and may not be stored yet, in order; first what is lost of it."""
+        yield from self._losses.waiting
         for batch in (*self._under_way, *self._batches):
             yield from batch
 
@@ -89,7 +93,7 @@ class Writer:
         failures = 0
         while True:
             self._under_way = ()
-            if not self._batches and not self._points:
+            if not self._batches and not self._points and not self._losses.waiting:
                 self._wake.clear()
                 self._flushed.set()
                 await self._wake.wait()
@@ -109,6 +113,8 @@ class Writer:
                 if len(batches) > 1:
                     self._put_back(batches)
                     failures = max(failures, 1)
+                else:
+                    self._lose([record for batch in batches for record in batch])
             else:
                 if failures:
                     self._log.info("store_recovered", records=self._waiting, shed=self._shed)
@@ -116,9 +122,11 @@ class Writer:
                 failures = 0
 
     async def _store(self, batches: Sequence[tuple[Record, ...]]) -> None:
-        records = [self._stamp(record) for batch in batches for record in batch]
+        losses = self._losses.waiting
+        records = [*losses, *(self._stamp(record) for batch in batches for record in batch)]
         if records:
             self._stored(await self._write(records))
+            self._losses.stored(losses)
         if self._points:
             points, self._points = self._points, []
             try:
@@ -148,15 +156,27 @@ class Writer:
         self._wake.set()
 
     def _shed_oldest(self) -> bool:
-        """Let the oldest turns and intervals go; give False if there are none."""
+        """Let the oldest turns and gaps go; give False if there are none."""
         for index, batch in enumerate(self._batches):
-            kept = tuple(record for record in batch if not isinstance(record, TurnRecord | IntervalRecord))
-            gone = len(batch) - len(kept)
+            gone = [record for record in batch if _may_go(record)]
             if gone:
                 if self._shed == 0:
                     self._log.error("records_shed", limit=self._max_waiting)
-                self._shed += gone
-                self._waiting -= gone
-                self._batches[index] = kept
+                self._waiting -= len(gone)
+                kept = tuple(record for record in batch if not _may_go(record))
+                if kept:
+                    self._batches[index] = kept
+                else:
+                    del self._batches[index]
+                self._lose(gone)
                 return True
         return False
+
+    def _lose(self, gone: Sequence[Record]) -> None:
+        self._shed += len(gone)
+        self._losses.note(gone)
+
+
+def _may_go(record: Record) -> bool:
+    gap = isinstance(record, IntervalRecord) and record.kind is IntervalKind.GAP
+    return gap or isinstance(record, TurnRecord)

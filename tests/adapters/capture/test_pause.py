@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError
 from minuted_daemon.ports import AudioBlock
 from tests.rig.fixtures import Rig, SoundServer
-from tests.rig.hearing import assert_ramp, responsive_loop, take, take_until, whole, workers_of
+from tests.rig.hearing import assert_ramp, ready_of, responsive_loop, take, take_until, whole, workers_of, zombies_of
 
 HARDWARE_S, SERVER_S = 1.0, 3.0
 SLACK_S = 1.0
@@ -34,12 +35,15 @@ async def test_a_pause_releases_the_microphone_and_resuming_takes_a_second(rig: 
         opens = rig.usb0.opens
         muted = await take(stream, 30)
         assert time.monotonic() - began_s == pytest.approx(3.0, abs=0.6)
+        assert len(ready_of(os.getpid())) == 1
         assert rig.usb0.opens == opens
         resumed_s, resumed_wall_s = time.monotonic(), time.time()
         await stream.resume()
         rest, _ = await take_until(stream, Health.UP)
         assert time.monotonic() - resumed_s < HARDWARE_S + SLACK_S
         after = await take(stream, 15)
+    assert len(workers_of(os.getpid())) == 1
+    assert ready_of(os.getpid()) == []
     assert all(pauses_of(muted)[5:])
     assert not any(block.pcm.any() or block.wide.any() for block in (*muted[5:], *rest))
     assert {block.filled for block in rest} <= {whole("MUTED"), whole("DEVICE_OPENING")}
@@ -117,6 +121,8 @@ async def test_a_new_session_wakes_a_paused_device_and_leaves_the_paused_one_mut
     await second.close()
     await paused.pause()
     assert workers_of(os.getpid()) == []
+    await capture.close()
+    assert ready_of(os.getpid()) == []
 
 
 async def test_a_paused_stream_can_be_closed(rig: Rig, capture: MachineCapture) -> None:
@@ -125,3 +131,37 @@ async def test_a_paused_stream_can_be_closed(rig: Rig, capture: MachineCapture) 
     await stream.close()
     again = await capture.open("usb0")
     assert await take(again, 1)
+
+
+async def test_the_worker_that_waits_for_the_end_of_a_pause_may_be_killed(rig: Rig, capture: MachineCapture) -> None:
+    stream = await capture.open("usb0")
+    await take(stream, 3)
+    await stream.pause()
+    (ready,) = await _ready()
+    os.kill(ready, signal.SIGKILL)
+    await take(stream, 5)
+    assert ready_of(os.getpid()) == zombies_of(os.getpid()) == []
+    began_s = time.monotonic()
+    await stream.resume()
+    await take_until(stream, Health.UP)
+    assert time.monotonic() - began_s < HARDWARE_S + SLACK_S
+    assert_ramp([block.pcm for block in await take(stream, 10)], step=3)
+
+
+async def test_a_pause_may_end_as_soon_as_it_begins(rig: Rig, capture: MachineCapture) -> None:
+    stream = await capture.open("usb0")
+    await take(stream, 3)
+    for _ in range(5):
+        await stream.pause()
+        await stream.resume()
+    await take_until(stream, Health.UP)
+    assert_ramp([block.pcm for block in await take(stream, 10)], step=3)
+    await stream.close()
+    assert workers_of(os.getpid()) == ready_of(os.getpid()) == zombies_of(os.getpid()) == []
+
+
+async def _ready() -> list[int]:
+    while True:
+        if found := ready_of(os.getpid()):
+            return found
+        await asyncio.sleep(0.01)

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
+from minuted_daemon.adapters.capture.worker_process import ENDING_S
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports import AudioBlock, CaptureHealth
@@ -92,3 +94,53 @@ async def test_a_paused_session_can_wait_too(rig: Rig, capture: MachineCapture) 
     rig.usb0.plug_in()
     await stream.resume()
     await take_until(stream, Health.UP)
+
+
+async def test_who_waits_is_not_refused_with_one_who_does_not(
+    sound_server: SoundServer, capture: MachineCapture
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        opening = group.create_task(_refusal(capture, "gone_mic"))
+        while True:
+            if "gone_mic" in capture._shared:
+                break
+            await asyncio.sleep(0.01)
+        shared = capture._shared["gone_mic"]
+        while not shared.was_refused:
+            time.sleep(0.01)  # noqa: ASYNC251 - so that it is refused before the event loop knows
+        stream = await capture.open("gone_mic", wait=True)
+    assert opening.result() == "DEVICE_FAILED"
+    first = await anext(aiter(stream))
+    assert isinstance(first, CaptureHealth)
+    assert (first.health, first.reason) == (Health.DOWN, "DEVICE_ABSENT")
+
+
+async def _refusal(capture: MachineCapture, device: str) -> str:
+    with pytest.raises(DeviceError) as caught:
+        await capture.open(device)
+    return caught.value.reason
+
+
+async def test_even_the_audio_system_is_awaited(
+    rig: Rig, capture: MachineCapture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    stream = await capture.open("usb0", wait=True)
+    first = await anext(aiter(stream))
+    assert isinstance(first, CaptureHealth)
+    assert (first.health, first.reason, first.detail) == (Health.DOWN, "DEVICE_ABSENT", "PortAudio is not installed")
+    (tmp_path / "sounddevice.py").unlink()
+    began_s = time.monotonic()
+    await take_until(stream, Health.UP)
+    assert time.monotonic() - began_s < BACK_S
+
+
+async def test_who_waits_waits_for_a_slow_machine_too(
+    rig: Rig, capture: MachineCapture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minuted_daemon.adapters.capture.device.FIRST_AUDIO_S", -ENDING_S)
+    with pytest.raises(DeviceError):
+        await capture.open("usb0")
+    stream = await capture.open("usb0", wait=True)
+    assert not any(block.filled for block in await take(stream, 3))

@@ -20,6 +20,7 @@ from minuted_daemon.errors import ConfigError, StoreError
 from minuted_daemon.service import writer as writing
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.losses import Losses
 from minuted_daemon.service.writer import Writer
 from tests.adapters.storage.disks import fill_up, locked
 from tests.adapters.storage.examples import SESSION, session, turn
@@ -126,6 +127,7 @@ async def test_a_disk_filled_to_the_last_byte_loses_and_doubles_nothing(
         lambda record: record,
         lambda _: None,
         health,
+        Losses(SESSION, lambda: "never", float),
         structlog.stdlib.get_logger(),
     )
     seen: list[tuple[Seq, str]] = []

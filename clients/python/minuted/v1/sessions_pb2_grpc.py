@@ -173,7 +173,7 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSessions(self, request, context):
-        """Streams sessions as they change, starting with every live one.
+        """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -85,7 +85,7 @@ class SessionServiceStub:
     DeleteSession.
     """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]
-    """Streams sessions as they change, starting with every live one."""
+    """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
@@ -144,7 +144,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     DeleteSession.
     """
     WatchSessions: _aio.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]  # type: ignore[assignment]
-    """Streams sessions as they change, starting with every live one."""
+    """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Starts, stops, pauses and lists sessions.
@@ -254,6 +254,6 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sessions_pb2.WatchSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sessions_pb2.WatchSessionsResponse], _abc.AsyncIterator[_sessions_pb2.WatchSessionsResponse]]:
-        """Streams sessions as they change, starting with every live one."""
+        """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
 
 def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

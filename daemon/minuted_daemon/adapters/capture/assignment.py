@@ -8,6 +8,8 @@ from minuted_daemon.adapters.capture.faults import HEADER
 from minuted_daemon.adapters.capture.naming import ListedInput, NamedInput
 
 OPENED = b"O"
+LATER = "later"
+"""Behind the assignment: get ready, and open the device only when told to."""
 
 
 @dataclass(frozen=True, slots=True)

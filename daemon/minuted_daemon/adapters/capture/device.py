@@ -63,15 +63,20 @@ class SharedDevice:
     @property
     def is_stopping(self) -> bool:
         """Whether no more streams can be attached; `ended` tells when the device is free again."""
-        return self._stopping
+        return self._stopping or self.was_refused
 
     @property
     def in_use(self) -> bool:
         """Whether the device is held open at the moment."""
         return self._down is None and not self._resting
 
+    @property
+    def was_refused(self) -> bool:
+        """Whether it could not be opened at first, when nobody waited for it."""
+        return self._refusal is not None
+
     async def attach(self, wait: bool) -> BufferedStream:
-        """Add a session, once there is audio; with `wait`, once it is known that there is none.
+        """Add a session, once there is audio; with `wait`, also once it is known that there is none, or after 5 s.
 
         Raises DeviceError (DEVICE_FAILED), with the worker's reason as the fact `cause`.
         """
@@ -85,7 +90,7 @@ class SharedDevice:
                     await self._known.wait()
             if self._refusal is not None:
                 raise self._refusal
-            if self._stopping or not self._known.is_set():
+            if self._stopping or not (wait or self._known.is_set()):
                 raise self._failure("did not open", "DEVICE_SILENT")
             stream = BufferedStream(self)
             with self._lock:

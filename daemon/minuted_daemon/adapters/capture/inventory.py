@@ -3,15 +3,19 @@
 import asyncio
 import json
 import os
+import select
 import sys
+import time
 from collections.abc import Mapping, Sequence
 
+from minuted_daemon.adapters.capture.child_process import ChildProcess
 from minuted_daemon.adapters.capture.listing import NO_PORTAUDIO
 from minuted_daemon.adapters.capture.naming import ListedInput, NamedInput, name_inputs
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports import DeviceInfo
 
 _LISTING_S = 5.0
+_READ = 65_536
 _SECRET_MARKS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
 
@@ -34,25 +38,55 @@ async def list_inputs() -> list[NamedInput]:
 
     Raises DeviceError (AUDIO_UNAVAILABLE).
     """
-    process = await asyncio.create_subprocess_exec(
-        *child_command("listing"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=child_environment(),
-    )
+    listing = _Listing()
     try:
-        async with asyncio.timeout(_LISTING_S):
-            output, _ = await process.communicate()
-    except TimeoutError as error:
+        return await asyncio.to_thread(listing.run)
+    finally:
+        listing.abandon()
+
+
+class _Listing:
+    """One run of the listing process, in a thread."""
+
+    def __init__(self) -> None:
+        self._process: ChildProcess | None = None
+        self._abandoned = False
+
+    def run(self) -> list[NamedInput]:
+        """See list_inputs."""
+        try:
+            process = ChildProcess(child_command("listing"), child_environment())
+        except OSError as error:
+            message = f"the process that lists audio devices cannot be started: {error.strerror}"
+            raise DeviceError("AUDIO_UNAVAILABLE", message) from error
+        self._process = process
+        if self._abandoned:  # before there was anything to be killed
+            process.kill()
+        try:
+            return name_inputs(_parse(self._output(process)))
+        finally:
+            process.reap()
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more, if anybody did."""
+        self._abandoned = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _output(self, process: ChildProcess) -> bytes:
+        """All it writes, up to its end."""
+        deadline_s = time.monotonic() + _LISTING_S
+        output = bytearray()
+        ready = select.poll()
+        ready.register(process.output, select.POLLIN)
+        while ready.poll(max(0.0, deadline_s - time.monotonic()) * 1000):
+            data = os.read(process.output, _READ)
+            if not data:
+                return bytes(output)
+            output += data
         raise DeviceError(
             "AUDIO_UNAVAILABLE", f"the audio system did not list its devices within {_LISTING_S:.0f} s; is it hanging?"
-        ) from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return name_inputs(_parse(output))
+        )
 
 
 def _parse(output: bytes) -> list[ListedInput]:

@@ -39,24 +39,14 @@ class MachineCapture:
         """
         if device.startswith(FILE_PREFIX):
             return await open_file(device.removeprefix(FILE_PREFIX), skip_blocks)
-        shared = self._in_use(device)
-        if shared is None:
-            item = await self._find(device, wait)
-            assignment = _assignment(device, item)
-            shared = self._shared.get(assignment.name)
-            while shared is not None and shared.is_stopping:
-                await shared.ended()
-                if self._shared.get(assignment.name) is shared:
-                    raise DeviceError(
-                        "DEVICE_FAILED", f"{assignment.name} has not been released yet", device=assignment.name
-                    )
-                shared = self._shared.get(assignment.name)
-            if shared is None:
-                if self._closed:
-                    raise DeviceError("DEVICE_FAILED", "capture is closed", device=device)
-                shared = self._shared[assignment.name] = SharedDevice(assignment, item, wait, self._forget)
-                shared.start()
-        return await shared.attach(wait)
+        shared = await self._device(device, wait)
+        try:
+            return await shared.attach(wait)
+        except DeviceError:
+            if not wait or not shared.was_refused:
+                raise
+        # Somebody who did not wait for it had begun to open it, a moment before.
+        return await (await self._device(device, wait)).attach(wait)
 
     async def close(self) -> None:
         """End every worker; every device's stream ends."""
@@ -64,6 +54,28 @@ class MachineCapture:
         async with asyncio.TaskGroup() as group:
             for shared in tuple(self._shared.values()):
                 group.create_task(shared.stop())
+
+    async def _device(self, device: str, wait: bool) -> SharedDevice:
+        """Give the device, with a thread that holds it or is about to open it."""
+        shared = self._in_use(device)
+        if shared is not None:
+            return shared
+        item = await self._find(device, wait)
+        assignment = _assignment(device, item)
+        shared = self._shared.get(assignment.name)
+        while shared is not None and shared.is_stopping:
+            await shared.ended()
+            if self._shared.get(assignment.name) is shared and not wait:
+                raise DeviceError(
+                    "DEVICE_FAILED", f"{assignment.name} has not been released yet", device=assignment.name
+                )
+            shared = self._shared.get(assignment.name)
+        if shared is None:
+            if self._closed:
+                raise DeviceError("DEVICE_FAILED", "capture is closed", device=device)
+            shared = self._shared[assignment.name] = SharedDevice(assignment, item, wait, self._forget)
+            shared.start()
+        return shared
 
     def _in_use(self, device: str) -> SharedDevice | None:
         """A device in use needs no listing, which could not even see it if it allows only one user."""

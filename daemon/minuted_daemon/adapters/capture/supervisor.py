@@ -5,6 +5,7 @@ delays the other. All decisions about continuity are in continuity.py; this file
 and when to start the next one.
 """
 
+import contextlib
 import os
 import select
 import threading
@@ -24,6 +25,7 @@ FIRST_AUDIO_S = 4.0
 """3 s for the device's first audio, and one for the worker to start."""
 _SILENT_S = 3.0
 _BACK_OFF_S = (0.5, 1.0, 2.0)
+"""From one worker's start to the next one's, and the first of them at least from its end."""
 _STEADY_S = 5.0
 """A worker that lived this long starts the back-off anew."""
 _READ = 65_536
@@ -61,6 +63,7 @@ class Supervisor:
         self._assignment = assignment
         self._reports = reports
         self._line = Continuity()
+        self._ready: WorkerProcess | None = None  # started in a pause, so that the device is soon heard after it
         self._workers = 0
         self._stopping = False
         self._resting = False
@@ -97,6 +100,7 @@ class Supervisor:
         except Exception as bug:  # the sessions must hear of it, or they would wait for ever
             log.exception("capture_failed", device=self._assignment.name)
             error = bug
+        self._give_up_ready()
         with self._waking:
             self._over = True
             os.close(self._wake_read)
@@ -125,21 +129,41 @@ class Supervisor:
                 continue  # nothing is wrong with the new one
             if time.monotonic() - started_s > _STEADY_S:
                 attempt = 0
-            pause_s = _BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]
+            again_s = started_s + _BACK_OFF_S[min(attempt, len(_BACK_OFF_S) - 1)]
             attempt += 1
-            self._wait(None, time.monotonic() + pause_s)
+            self._wait(None, max(again_s, time.monotonic() + _BACK_OFF_S[0]))
 
     def _rest(self) -> None:
         self._line.rest()
         self._reports.rested()
         log.info("device_released", device=self._assignment.name)
+        if self._ready is None:
+            with contextlib.suppress(OSError):
+                self._ready = WorkerProcess(self._assignment, later=True)
         while self._resting and not self._stopping:
-            self._wait(None, None)
+            if self._wait(self._ready, None) is not _WOKEN:
+                self._give_up_ready()  # it ended by itself; the next one is started when it is needed
         self._line.wake(time.monotonic(), FIRST_AUDIO_S)
+
+    def _give_up_ready(self) -> None:
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            ready.end(politely=False)
+
+    def _worker(self) -> WorkerProcess:
+        if self._ready is not None:
+            try:
+                self._ready.go()
+            except OSError:
+                self._give_up_ready()
+            else:
+                ready, self._ready = self._ready, None
+                return ready
+        return WorkerProcess(self._assignment)
 
     def _capture(self) -> Fault | None:
         try:
-            worker = WorkerProcess(self._assignment)
+            worker = self._worker()
         except OSError as error:
             return Fault("WORKER_FAILED", f"no capture worker can be started: {error.strerror}")
         self._workers += 1

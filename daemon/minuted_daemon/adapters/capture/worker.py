@@ -1,5 +1,7 @@
 """The process that holds one device's stream: `python -m minuted_daemon.adapters.capture.worker PARENT ASSIGNMENT`.
 
+With `later` behind that it gets ready, and touches nothing that has to do with sound until a byte comes on its stdin.
+
 PortAudio hangs, spins and crashes when devices go away; here it can be killed. Blocks go to stdout (see wire.py);
 the end of stdin, or of the parent process, means stop. It never retries: whatever goes wrong, it says so and leaves.
 """
@@ -15,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from minuted_daemon.adapters.capture.assignment import Assignment, Opened, pack_opened, unpack_assignment
+from minuted_daemon.adapters.capture.assignment import LATER, Assignment, Opened, pack_opened, unpack_assignment
 from minuted_daemon.adapters.capture.callbacks import Callback
 from minuted_daemon.adapters.capture.faults import Fault, pack_fault
 from minuted_daemon.adapters.capture.listing import scan
@@ -47,6 +49,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a sound library prints, the pipe carries frames only
     stopped = threading.Event()
     try:
+        if sys.argv[3:] == [LATER]:
+            _get_ready()
         _capture(assignment, pipe, stopped)
     except _WorkerFault as error:
         _leave(pipe, error.fault)
@@ -54,6 +58,13 @@ def main() -> None:
         os._exit(1)
     except Exception as error:  # noqa: BLE001 - a process boundary: the daemon must hear of it and stderr is nowhere
         _leave(pipe, Fault("WORKER_FAILED", f"{type(error).__name__}: {error}"))
+
+
+def _get_ready() -> None:
+    import minuted_daemon.adapters.capture.pump  # noqa: F401 - it takes longest
+
+    if not os.read(0, 1):
+        os._exit(0)
 
 
 def _die_with(parent: int) -> None:
@@ -93,6 +104,7 @@ def _capture(assignment: Assignment, pipe: int, stopped: threading.Event) -> Non
     if device is None:
         raise _WorkerFault(Fault("DEVICE_NOT_FOUND", f"there is no input {assignment.name!r}"))
     # numpy and soxr come last: a worker whose device is absent is started every 2 s, for ever, and should cost little.
+    # They come before the stream: while they are loaded, its callback could not run, and audio would be lost.
     from minuted_daemon.adapters.capture.pump import Pump
 
     ring = _Ring(stopped)

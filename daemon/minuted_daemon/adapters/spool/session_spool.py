@@ -18,6 +18,8 @@ import structlog
 from minuted_daemon.adapters.spool.backlog import Backlog
 from minuted_daemon.adapters.spool.faults import as_store_error
 from minuted_daemon.adapters.spool.kept import PIECE_S, KeptFile
+from minuted_daemon.adapters.spool.notes import read as read_notes
+from minuted_daemon.adapters.spool.noting import Noting
 from minuted_daemon.adapters.spool.reading import SegmentReader
 from minuted_daemon.adapters.spool.recovery import Recovered
 from minuted_daemon.adapters.spool.segment import Segment, Sync
@@ -27,7 +29,7 @@ from minuted_daemon.adapters.spool.thread import DiskThread
 from minuted_daemon.adapters.spool.writing import Heard, SessionFiles
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import RATE_HZ, WIDE_RATE_HZ, Sample, samples, wide
-from minuted_daemon.ports import AudioBlock, Loss, Retained
+from minuted_daemon.ports import AudioBlock, Loss, Note, Retained
 
 T = TypeVar("T")
 
@@ -51,7 +53,8 @@ class Place:
 class SessionSpool:
     """A session's audio, from `begin` to `end`, until it is released; and all of it, where it is kept.
 
-    `append`, `skip` and `release` never wait and never fail. `changed` is called behind each write, done or failed.
+    `append`, `skip`, `note` and `release` never wait and never fail. `changed` is called behind each write of audio,
+    done or failed.
     """
 
     def __init__(
@@ -77,6 +80,9 @@ class SessionSpool:
             lambda added, spans: self._shelf.add(added, spans, place.now_s()),
             lambda: changed(self),
             log,
+        )
+        self._noting = Noting(
+            lambda notes: place.writing.submit(partial(self._files.note, notes, self._backlog.released)), log
         )
         # Keeping, erasing and removing would otherwise copy what is being erased, or remove what is being kept.
         self._gate = asyncio.Lock()
@@ -133,6 +139,18 @@ class SessionSpool:
         self._backlog.end = to
         self._backlog.write_out()
 
+    def note(self, note: Note) -> None:
+        """Keep a note beside the audio; none once `finish` or `discard` was called. It may be lost with the disk's."""
+        if not self._ending:
+            self._noting.put(note)
+
+    async def notes(self) -> Sequence[Note]:
+        """Give the notes on the disk, in the order in which they came. Raises StoreError."""
+        try:
+            return await self._place.reading.call(partial(read_notes, self._place.directory), DISK_LIMIT_S)
+        except OSError as error:
+            raise as_store_error(error, str(self._place.directory.parent)) from error
+
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
         """Give [start, end), two minutes at most, at 16 or 24 kHz. Recent audio comes at once, older from the disk.
 
@@ -181,7 +199,7 @@ class SessionSpool:
         await self._backlog.flush(limit_s)
 
     async def erase(self, start: Sample, end: Sample) -> None:
-        """Have no sample of [start, end) left: not in memory, not in the files, not where the files were.
+        """Have no sample of [start, end) left, nor a note about it: not in memory, nor in the files or where they were.
 
         From the first moment on nothing of it is read any more. Raises StoreError; then ask again. Should the daemon
         end in the middle, the next start goes on.
@@ -191,11 +209,12 @@ class SessionSpool:
             return
         self._erased = joined((*self._erased, (low, high)))
         self._backlog.recent.blank(low, high)
+        self._noting.forget(low, high)
         async with self._gate:
             await self._backlog.settle(DISK_LIMIT_S)
             if self._shelf.over(low, high) or self._backlog.is_writing:
                 await self._on_disk(partial(self._files.note_erased, low, high))
-                await self._erase(low, high)
+            await self._erase(low, high)
             await self._place.reading.call(self._reader.forget, DISK_LIMIT_S)
         self._log.info("spool_erased", samples=high - low)
 
@@ -308,6 +327,7 @@ class SessionSpool:
             self._log.warning("spool_not_removed", error=type(fault).__name__)
 
     async def _erase(self, low: int, high: int) -> None:
+        await self._on_disk(partial(self._files.erase_notes, low, high))
         for segment in self._shelf.over(low, high):
             left = await self._on_disk(partial(self._files.erase, segment.serial, low, high))
             self._shelf.replace(segment.serial, left)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.spool.faults import is_full
+from minuted_daemon.adapters.spool.notes import NotesFile
 from minuted_daemon.adapters.spool.record import recorded
 from minuted_daemon.adapters.spool.recovery import ERASED
 from minuted_daemon.adapters.spool.segment import (
@@ -27,6 +28,7 @@ from minuted_daemon.adapters.spool.segment import (
     write_all,
 )
 from minuted_daemon.core.samples import BLOCK, Sample
+from minuted_daemon.ports import Note
 
 RECORD_BLOCKS = 10
 """Blocks in one record at most."""
@@ -50,7 +52,7 @@ class Heard:
 
 
 class SessionFiles:
-    """Writes, erases and removes one session's segments. One thread only."""
+    """Writes, erases and removes one session's segments and notes. One thread only."""
 
     def __init__(self, directory: Path, next_serial: int, sync: Sync) -> None:
         self._directory = directory
@@ -58,6 +60,7 @@ class SessionFiles:
         self._sync = sync
         self._made = False
         self._open: SegmentFile | None = None
+        self._notes = NotesFile(directory, sync)
 
     def write(self, blocks: Sequence[Heard]) -> Segment:
         """Write blocks, in order, into the newest segment; back when they are on the disk. Give what was added to it.
@@ -122,9 +125,22 @@ class SessionFiles:
         """Erase [start, end) from a sealed segment and give what remains of it. Raises OSError."""
         return erase_from(self._directory, serial, start, end, self._sync)
 
+    def note(self, notes: Sequence[Note], needed_from: int) -> None:
+        """Write notes; nothing need be known of what lies before `needed_from`.
+
+        Raises OSError; then none of them counts as written.
+        """
+        self._make_directory()
+        self._notes.append(notes, needed_from)
+
+    def erase_notes(self, start: int, end: int) -> None:
+        """Erase the notes about [start, end). Raises OSError."""
+        self._notes.erase(start, end)
+
     def discard(self) -> None:
         """Remove the session's directory: either all of it, as the next start sees it, or nothing. Raises OSError."""
         self.seal()
+        self._notes.close()
         gone = self._directory.with_name(self._directory.name + GONE)
         try:
             self._directory.rename(gone)

@@ -8,7 +8,7 @@ from minuted_daemon.core.records import SessionId
 from minuted_daemon.errors import Invalid
 
 _SESSIONS = re.compile(r"s:([0-9]{1,18})", re.ASCII)
-_TURNS = re.compile(r"(?P<list>[tdc]):(?P<session>[^:]*):(?P<start>[0-9]{1,18}):(?P<id>.*)", re.ASCII | re.DOTALL)
+_TURNS = re.compile(r"(?P<list>[tdco]):(?P<session>[^:]*):(?P<start>[0-9]{1,18}):(?P<id>.*)", re.ASCII | re.DOTALL)
 
 
 def sessions_token(created_seq: int) -> str:
@@ -51,6 +51,19 @@ def parse_claims_token(token: str, session_id: SessionId) -> tuple[int, str]:
     Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session.
     """
     return _parse_place(token, session_id, "c")
+
+
+def owed_token(session_id: SessionId, start: int, turn_id: str) -> str:
+    """Give the token of the page behind this turn, in the list of those that lack their text."""
+    return _encode(f"o:{session_id}:{start}:{turn_id}")
+
+
+def parse_owed_token(token: str, session_id: SessionId) -> tuple[int, str]:
+    """Give start and id of the last turn of the page before.
+
+    Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session or list.
+    """
+    return _parse_place(token, session_id, "o")
 
 
 def _parse_place(token: str, session_id: SessionId, of_list: str) -> tuple[int, str]:

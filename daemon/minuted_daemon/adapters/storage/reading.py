@@ -3,9 +3,24 @@
 import json
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, func, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    Table,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from minuted_daemon.adapters.storage.paging import (
+    owed_token,
+    parse_owed_token,
     parse_sessions_token,
     parse_turns_token,
     sessions_token,
@@ -29,6 +44,7 @@ from minuted_daemon.adapters.storage.schema import (
     turn_revisions,
     turns,
 )
+from minuted_daemon.core.events import TextSource
 from minuted_daemon.core.records import (
     LIVE_STATES,
     IntervalRecord,
@@ -43,7 +59,7 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.errors import NotFound
-from minuted_daemon.ports import Page
+from minuted_daemon.ports import REDACTED, OwedTurn, Page
 
 Change = SessionRecord | SpeakerRecord | StoredTurn | IntervalRecord
 
@@ -113,6 +129,40 @@ def read_turns(
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else turns_token(session_id, as_delivered, last.start, last.id)
     return Page(_stored_turns(connection, rows[:limit], as_delivered), more)
+
+
+def read_owed_turns(connection: Connection, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
+    """Give a page of a session's FINAL turns that lack their text, by start, then id, each with its neighbours' edges.
+
+    A turn that a redaction cut at one of its edges is not among them. Raises Invalid (BAD_PAGE_TOKEN).
+    """
+    place = (-1, "") if token is None else parse_owed_token(token, session_id)
+    beside = or_(intervals.c.start == turns.c.end, intervals.c.end == turns.c.start)
+    redacted = exists().where(intervals.c.session_id == turns.c.session_id, intervals.c.reason == REDACTED, beside)
+    query = (
+        select(turns, _edge(before=True).label("free_from"), _edge(before=False).label("free_to"))
+        .where(turns.c.session_id == session_id, turns.c.life == TurnLife.FINAL.value)
+        .where(turns.c.text_source != TextSource.COMPLETED.value, ~redacted)
+        .where(_is_there(turns.c.session_id), _behind(turns.c.start, turns.c.id, place))
+        .order_by(turns.c.start, turns.c.id)
+        .limit(limit + 1)
+    )
+    rows = connection.execute(query).all()
+    more = owed_token(session_id, rows[limit - 1].start, rows[limit - 1].id) if len(rows) > limit else None
+    stored = _stored_turns(connection, rows[:limit])
+    return Page([OwedTurn(one, row.free_from, row.free_to) for one, row in zip(stored, rows, strict=False)], more)
+
+
+def _edge(before: bool) -> ScalarSelect[int | None]:
+    """Choose the end of the FINAL turn before each turn, or the start of the one behind it."""
+    other = turns.alias()
+    own, place = tuple_(turns.c.start, turns.c.id), tuple_(other.c.start, other.c.id)
+    of_session = (other.c.session_id == turns.c.session_id) & (other.c.life == TurnLife.FINAL.value)
+    if before:
+        query = select(other.c.end).where(of_session, place < own).order_by(other.c.start.desc(), other.c.id.desc())
+    else:
+        query = select(other.c.start).where(of_session, place > own).order_by(other.c.start, other.c.id)
+    return query.limit(1).correlate(turns).scalar_subquery()
 
 
 def _delivered(table: Table, session_id: SessionId, place: tuple[int, str]) -> Select[*tuple[object, ...]]:

@@ -20,6 +20,7 @@ from minuted_daemon.adapters.storage.reading import (
     Change,
     read_changes,
     read_highest_seq,
+    read_owed_turns,
     read_session,
     read_sessions,
     read_sessions_in_progress,
@@ -47,7 +48,7 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import REDACTED, Page, ResumePoint
+from minuted_daemon.ports import REDACTED, OwedTurn, Page, ResumePoint
 
 T = TypeVar("T")
 Read = Callable[[Connection], Any]
@@ -127,6 +128,14 @@ class SqlStore:
             return [transaction.put(record) for record in records]
 
         stored: Sequence[Record] = await self._writer.call(put)
+        return stored
+
+    async def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
+        """Store what was read here and changed since; give nothing if it was stored otherwise, or deleted, in between.
+
+        Raises StoreError; then nothing of it was stored.
+        """
+        stored: Sequence[Record] = await self._writer.call(lambda transaction: transaction.revise(record))
         return stored
 
     async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
@@ -228,6 +237,13 @@ class SqlStore:
         Raises Invalid (BAD_PAGE_TOKEN).
         """
         return await self._read(lambda connection: read_turns(connection, session_id, limit, token, as_delivered))
+
+    async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
+        """A session's FINAL turns without their text, or all of it, by start, then id.
+
+        Raises Invalid (BAD_PAGE_TOKEN).
+        """
+        return await self._read(lambda connection: read_owed_turns(connection, session_id, limit, token))
 
     async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
         """What a session's FINAL turns and its intervals claim of its audio, by start.

@@ -61,6 +61,16 @@ _REPLACE_TURN = (
     .where(schema.turns.c.id == bindparam("turn_id"))
     .values({name: bindparam(name) for name in _KEPT})
 )
+_UNCHANGED_TURN = select(schema.turns.c.id).where(
+    schema.turns.c.id == bindparam("of"),
+    schema.turns.c.seq == bindparam("as_read"),
+    schema.turns.c.session_id.not_in(select(schema.deleted_sessions.c.id)),
+)
+_UNCHANGED_SESSION = select(schema.sessions.c.id).where(
+    schema.sessions.c.id == bindparam("of"),
+    schema.sessions.c.seq == bindparam("as_read"),
+    schema.sessions.c.id.not_in(select(schema.deleted_sessions.c.id)),
+)
 _ADD_OVERLAPS = insert(schema.turn_overlaps)
 _FORGET_REVISIONS, _FORGET_OVERLAPS = (
     delete(table).where(table.c.turn_id == bindparam("of")) for table in (schema.turn_revisions, schema.turn_overlaps)
@@ -99,6 +109,13 @@ class Transaction:
             case IntervalRecord():
                 self.connection.execute(_PUT_INTERVAL, interval_values(stored))
         return stored
+
+    def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
+        """Store a changed record, unless it was stored otherwise or deleted since it was read; give what was stored."""
+        unchanged = _UNCHANGED_TURN if isinstance(record, TurnRecord) else _UNCHANGED_SESSION
+        if self.connection.execute(unchanged, {"of": record.id, "as_read": record.seq}).first() is None:
+            return ()
+        return (self.put(record),)
 
     def put_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
         """Store points of a session's map; a point at the same sample is replaced."""

@@ -1,0 +1,263 @@
+"""Texts that ended sessions are still owed: their transcriber was away, or refused, until there was no more time.
+
+The audio of each turn that was stored without its text, or with the first part of it only, is sent again once the
+transcriber can be had, and the text becomes a revision of the turn. How an attempt is made is asking.py's, which audio
+belongs to a turn owed_audio.py's, how long to wait retry.py's.
+
+What is owed is read from the store each time, and nothing about it is kept on disk: the next start finds it again.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from itertools import count
+
+import structlog
+
+from minuted_daemon.core.events import TextSource, UtteranceId
+from minuted_daemon.core.ledger import Claim
+from minuted_daemon.core.records import SessionId, SessionRecord, TurnLife
+from minuted_daemon.core.samples import Sample
+from minuted_daemon.errors import MinutedError, Rejected, VendorError, WrongState
+from minuted_daemon.ports import OwedTurn, Spool, Spools, Store, Transcriber
+from minuted_daemon.service.asking import Asking
+from minuted_daemon.service.coverage import lacks_text
+from minuted_daemon.service.debt import Debt
+from minuted_daemon.service.engines import NONE
+from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.links import deadline
+from minuted_daemon.service.owed_audio import owed_audio
+from minuted_daemon.service.retry import REFUSED_AGAIN_S, RetryPolicy
+from minuted_daemon.service.standing import Standing
+from minuted_daemon.service.transcriber_track import OPEN_LIMIT_S
+
+PAGE = 50
+"""Turns that are read at once."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Door:
+    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door."""
+
+    policy: RetryPolicy
+    opens_s: float = 0.0
+
+
+class Owing:
+    """One for the daemon: one session at a time, over one connection."""
+
+    def __init__(
+        self,
+        spools: Spools,
+        store: Store,
+        journal: Journal,
+        transcriber: Callable[[SessionRecord, Standing], Awaitable[Transcriber]],
+        random: Callable[[], float],
+    ) -> None:
+        """`transcriber` gives a session's own, with its substitute behind it. `random` gives numbers in [0, 1)."""
+        self._spools = spools
+        self._store = store
+        self._journal = journal
+        self._transcriber = transcriber
+        self._random = random
+        self._debts: dict[SessionId, Debt] = {}
+        self._doors: dict[tuple[str, str], _Door] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._stopped = False
+
+    async def paid(self, record: SessionRecord) -> bool:
+        """Come back when the ended session is owed nothing any more; give False if it still is when the daemon ends.
+
+        To be awaited in a task of its own, which `stop` cancels. Raises StoreError, NotFound (SESSION_NOT_FOUND).
+        """
+        if record.settings.transcriber == NONE:
+            return True
+        debt = self._debts.setdefault(record.id, Debt())
+        door = self._doors.setdefault(
+            (record.settings.transcriber, record.settings.fallback), _Door(RetryPolicy(self._random))
+        )
+        told = False
+        while (due_s := await self._due_s(record.id, debt)) is not None:
+            if self._stopped:
+                return False
+            if not told:
+                log.info("texts_owed", session=record.name, session_id=record.id)
+                told = True
+            await self._serve_at(max(due_s, door.opens_s), record, debt, door)
+        if told:
+            log.info(
+                "texts_paid",
+                session=record.name,
+                session_id=record.id,
+                texts=debt.texts,
+                given_up=len(debt.given_up),
+            )
+        return True
+
+    def is_owed(self, session_id: SessionId) -> Callable[[Claim], bool]:
+        """Tell of claims on an ended session's audio whether a text for them may still come."""
+        spool, debt = self._spools.spools.get(session_id), self._debts.get(session_id, _NOTHING)
+
+        def owed(claim: Claim) -> bool:
+            there = spool is not None and claim.start >= spool.begin
+            return there and lacks_text(claim) and (claim.start, claim.end) not in debt.given_up
+
+        return owed
+
+    def forget(self, session_id: SessionId, start: Sample, end: Sample) -> None:
+        """Somebody wants [start, end) of an ended session forgotten: nothing of it is asked for any more."""
+        if session_id in self._spools.spools:
+            self._debts.setdefault(session_id, Debt()).unwanted.append((start, end))
+
+    def close(self, session_id: SessionId) -> None:
+        """The session's audio is gone, and with it all that was known of what it is owed."""
+        self._debts.pop(session_id, None)
+
+    def stop(self) -> None:
+        """Ask for nothing any more."""
+        self._stopped = True
+        for task in self._waiting:
+            task.cancel()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    async def _unpaid(self, session_id: SessionId, debt: Debt) -> AsyncGenerator[OwedTurn, None]:
+        """Give the turns that lack their text and may still get it, by start."""
+        spool = self._spools.spools.get(session_id)
+        token: str | None = None
+        while spool is not None:
+            page = await self._store.owed_turns(session_id, PAGE, token)
+            for owed in page.items:
+                turn = owed.stored.turn
+                if turn.start >= spool.begin and debt.wants(turn):
+                    yield owed
+            token = page.next_token
+            if token is None:
+                return
+
+    async def _due_s(self, session_id: SessionId, debt: Debt) -> float | None:
+        """Give when the first turn may be asked for; None if none may."""
+        earliest: float | None = None
+        async with aclosing(self._unpaid(session_id, debt)) as unpaid:
+            async for owed in unpaid:
+                due_s = debt.due_s(owed.stored.turn)
+                earliest = due_s if earliest is None else min(earliest, due_s)
+                if earliest <= _now_s():
+                    break
+        return earliest
+
+    async def _serve_at(self, at_s: float, record: SessionRecord, debt: Debt, door: _Door) -> None:
+        task: asyncio.Task[None] | None = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            await asyncio.sleep(max(0.0, at_s - _now_s()))
+            async with self._one_at_a_time:
+                if door.opens_s <= _now_s():
+                    await self._serve(record, debt, door)
+        finally:
+            self._waiting.discard(task)
+
+    async def _serve(self, record: SessionRecord, debt: Debt, door: _Door) -> None:
+        """Ask for all that is due, over one connection; note why that failed, if it did."""
+        failure: MinutedError
+        try:
+            await self._ask(record, debt, door)
+        except (VendorError, WrongState) as error:
+            failure = error
+        else:
+            await self._note_sent(record, debt)
+            return
+        await self._note_sent(record, debt)
+        under_way, debt.under_way = debt.under_way, None
+        if under_way is not None and not isinstance(failure, Rejected):
+            debt.failed(under_way, _now_s())
+        delay_s = None if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
+        log.warning(
+            "texts_not_paid",
+            session=record.name,
+            session_id=record.id,
+            reason=failure.reason,
+            failures=door.policy.failures,
+            retry_in_s=round(REFUSED_AGAIN_S if delay_s is None else delay_s, 2),
+        )
+        door.opens_s = _now_s() + (REFUSED_AGAIN_S if delay_s is None else delay_s)
+
+    async def _ask(self, record: SessionRecord, debt: Debt, door: _Door) -> None:
+        """Raises VendorError, WrongState (KEY_MISSING, ENGINE_MISSING), StoreError, NotFound (SESSION_NOT_FOUND)."""
+        spool = self._spools.spools.get(record.id)
+        if spool is None:
+            return
+        # The same over all connections: it knows whether its substitute has taken over.
+        if debt.transcriber is None:
+            debt.transcriber = await self._transcriber(record, debt.standing)
+        used = (await self._store.resume_point(record.id)).generation or 0
+        async with deadline(
+            OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
+        ):
+            stream = await debt.transcriber.open(record.settings.languages)
+        try:
+            door.policy.opened(_now_s())
+            asking = Asking(stream, spool)
+            async with asking.under_way(), aclosing(self._unpaid(record.id, debt)) as unpaid:
+                utterances = count(used + 1)
+                async for owed in unpaid:
+                    turn = owed.stored.turn
+                    if debt.due_s(turn) > _now_s():
+                        continue
+                    if not asking.has_time_for(turn.end - turn.start):
+                        break
+                    await self._ask_for(owed, asking, UtteranceId(next(utterances)), spool, debt)
+        finally:
+            await stream.close()
+
+    async def _ask_for(self, owed: OwedTurn, asking: Asking, utterance: UtteranceId, spool: Spool, debt: Debt) -> None:
+        turn = owed.stored.turn
+        audio = await owed_audio(spool, owed)
+        if audio is None:
+            debt.give_up(turn)
+            return
+        debt.under_way = turn
+        text = await asking.text(utterance, audio.start, audio.end)
+        debt.under_way = None
+        if text is None:
+            debt.failed(turn, _now_s())
+            return
+        # Half of a surrogate pair can be neither stored nor sent.
+        text = text.strip().encode("utf-8", "replace").decode()
+        spoken = any(map(str.isalnum, text))
+        if not spoken and (turn.text or not audio.whole):
+            debt.give_up(turn)  # there were words in it, or may have been in what is gone
+            return
+        told = owed.stored.session_name, owed.stored.speakers
+        answered = replace(
+            turn,
+            text=text if spoken else "",
+            text_source=TextSource.COMPLETED,
+            life=TurnLife.FINAL if spoken else TurnLife.RETRACTED,
+            generation=utterance,
+        )
+        if debt.wants(turn) and await self._journal.revise(answered, *told):
+            debt.attempts.pop(turn.id, None)
+            debt.texts += 1
+        else:
+            await self._store.session(turn.session_id)  # if it was deleted, nothing more of it is asked for
+
+    async def _note_sent(self, record: SessionRecord, debt: Debt) -> None:
+        """What was sent for a session counts for it, also when it has ended."""
+        sent, debt.standing.sent = debt.standing.sent, 0
+        if sent:
+            stored = await self._store.session(record.id)
+            counted = replace(stored, transcriber_sent=stored.transcriber_sent + sent)
+            await self._journal.revise(counted, stored.name)
+
+
+_NOTHING = Debt()
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,535 @@
+"""What ended sessions are owed: over a real database and a real spool, with a transcriber that says what it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from minuted_daemon.adapters.spool.spools import Bounds, Spools
+from minuted_daemon.adapters.storage.store import SqlStore, open_store
+from minuted_daemon.core.events import Attribution, TextCompleted, TextFailed, TextSource, TranscriberEvent, UtteranceId
+from minuted_daemon.core.ledger import NO_TEXT, Coverage
+from minuted_daemon.core.records import (
+    IntervalId,
+    IntervalKind,
+    IntervalRecord,
+    Record,
+    Seq,
+    SessionRecord,
+    SessionSettings,
+    SessionState,
+    SpeakerId,
+    SpeakerRecord,
+    StoredTurn,
+    TurnId,
+    TurnLife,
+    TurnRecord,
+)
+from minuted_daemon.core.samples import RATE_HZ, Sample, samples
+from minuted_daemon.core.turn import LEAD, TAIL
+from minuted_daemon.errors import MinutedError, NotFound, Rejected, StoreError, Unavailable, WrongState
+from minuted_daemon.ports import REDACTED
+from minuted_daemon.service import debt as service_debt
+from minuted_daemon.service import owing as service_owing
+from minuted_daemon.service.coverage import with_coverage
+from minuted_daemon.service.finishing import Finishing
+from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.owing import Owing
+from minuted_daemon.service.standing import Standing
+from minuted_daemon.service.views import SessionView
+from tests.adapters.spool.rooms import ONE, TWO, UNBOUND, House, all_of, hear
+from tests.fakes_service.transcriber import FakeTranscriber, FakeTranscriberStream
+
+HEARD_S = 19.0
+ROOM = SessionRecord(
+    ONE,
+    "boardroom",
+    SessionSettings("default", "local", "openai"),
+    SessionState.STOPPED,
+    1.8e9,
+    heard=Sample(samples(HEARD_S)),
+)
+ADA, BOB = (SpeakerRecord(SpeakerId(f"01SPEAKER{n}"), ONE, f"S{n}") for n in (1, 2))
+SOON = (0.05, 0.05, 0.05)
+DOWN = Unavailable("VENDOR_DOWN", "the vendor is down")
+NO_CREDIT = Rejected("QUOTA_EXHAUSTED", "no credit")
+GONE = object()
+"""An answer that never comes."""
+
+
+def turn(number: int, start_s: float, end_s: float, text: str = "", source: TextSource = TextSource.NONE) -> TurnRecord:
+    return TurnRecord(
+        TurnId(f"01TURN{number}"),
+        ONE,
+        Sample(samples(start_s)),
+        Sample(samples(end_s)),
+        (ADA if number % 2 else BOB).id,
+        Attribution.DIARIZED,
+        text,
+        source,
+        TurnLife.FINAL,
+        1.8e9 + start_s,
+        generation=number + 10 if text else None,
+        latency_s=0.5,
+    )
+
+
+SAID = turn(1, 11.0, 12.0, "Shall we begin?", TextSource.COMPLETED)
+OWED = turn(2, 12.0, 12.6)
+BEGUN = turn(3, 14.0, 14.5, "I would rath", TextSource.PROVISIONAL)
+LAST = turn(4, 16.0, 16.4)
+
+
+class Stream(FakeTranscriberStream):
+    def __init__(self, engine: "Oracle") -> None:
+        super().__init__(engine)
+        self._oracle = engine
+
+    async def commit(self, utterance: UtteranceId) -> None:
+        await super().commit(utterance)
+        self._oracle.asked.append(self.heard(utterance))
+        self._oracle.was_asked.set()
+        answer = await self._oracle.answer(utterance)
+        if isinstance(answer, MinutedError):
+            self.break_now(answer)
+        elif isinstance(answer, TextFailed):
+            self.say(answer)
+        elif answer is not GONE:
+            event: TranscriberEvent = TextCompleted(utterance, answer)
+            self.say(event)
+
+
+class Oracle(FakeTranscriber):
+    """Gives the answers it is told, one after the other: texts, errors that break the connection, or none at all."""
+
+    def __init__(self, *answers: Any) -> None:
+        super().__init__(24_000)
+        self.answers = self.partials = False
+        self.script = list(answers)
+        self.asked: list[NDArray[np.int16]] = []
+        self.was_asked = asyncio.Event()
+        self.most_at_once = 0
+        self.before_answer: Callable[[], Any] | None = None
+
+    async def answer(self, utterance: UtteranceId) -> Any:
+        if self.before_answer is not None:
+            await self.before_answer()
+        answer = self.script.pop(0) if self.script else f"text {utterance}"
+        return TextFailed(utterance, "SERVER_ERROR") if answer is None else answer
+
+    async def open(self, languages: Sequence[str]) -> Stream:
+        self.attempts_s.append(asyncio.get_running_loop().time())
+        if self.refusals:
+            raise self.refusals.pop(0)
+        stream = Stream(self)
+        self.streams.append(stream)
+        self.most_at_once = max(self.most_at_once, sum(not one.closed for one in self.streams))
+        return stream
+
+
+@dataclass
+class Desk:
+    house: House
+    store: SqlStore
+    spools: Spools
+    hub: Hub
+    journal: Journal
+    transcriber: Oracle
+    group: asyncio.TaskGroup
+    key_wanted: asyncio.Event = field(default_factory=asyncio.Event)
+    owing: Owing = field(init=False)
+    finishing: Finishing = field(init=False)
+
+    def __post_init__(self) -> None:
+        async def engaged(record: SessionRecord, standing: Standing) -> Oracle:
+            if record.settings.transcriber == "missing":
+                self.key_wanted.set()
+                raise WrongState("KEY_MISSING", "openai needs a key")
+            standing.sent += 100
+            return self.transcriber
+
+        self.owing = Owing(self.spools, self.store, self.journal, engaged, lambda: 0.5)
+        self.finishing = Finishing(self.group, self.spools, self.store, self.owing, lambda: 0.5)
+
+    async def finished(self) -> None:
+        """End the session's spool, as the daemon does when a session has ended."""
+        self.finishing.begin(ONE)
+        while (task := self.finishing._tasks.get(ONE)) is not None:
+            await asyncio.wait({task})
+        assert ONE not in self.spools.spools
+
+    async def turns(self) -> list[TurnRecord]:
+        return [one.turn for one in (await self.store.turns(ONE, 100, None)).items]
+
+    async def texts(self) -> list[str]:
+        return [one.text for one in await self.turns()]
+
+    async def coverage(self) -> Coverage:
+        record = await self.store.session(ONE)
+        view = await with_coverage(
+            self.store, SessionView(record, None, record.heard), (), self.owing.is_owed(record.id)
+        )
+        assert view.coverage is not None
+        assert view.coverage.total == record.heard
+        return view.coverage
+
+    def holds(self, text: str) -> bool:
+        return any(text.encode() in path.read_bytes() for path in self.house.state_dir.glob("minuted.db*"))
+
+
+@asynccontextmanager
+async def a_desk(state_dir: Path, *answers: Any, bounds: Bounds = UNBOUND) -> AsyncIterator[Desk]:
+    house = House(state_dir)
+    store = await open_store(f"sqlite:///{state_dir}/minuted.db")
+    hub = Hub(store)
+    try:
+        async with house.spools(bounds) as spools, asyncio.TaskGroup() as group:
+            desk = Desk(house, store, spools, hub, Journal(store, hub), Oracle(*answers), group)
+            yield desk
+            desk.owing.stop()
+            await desk.finishing.stop(5.0)
+    finally:
+        await store.close()
+
+
+async def fill(desk: Desk, *turns: TurnRecord, heard_s: float = HEARD_S) -> None:
+    await desk.store.write([ROOM, ADA, BOB, *turns])
+    await hear(desk.spools.open(ONE), heard_s)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_debt, "ASK_AGAIN_S", SOON)
+    monkeypatch.setattr(service_owing, "REFUSED_AGAIN_S", 0.05)
+    monkeypatch.setattr(service_owing, "PAGE", 2)
+
+
+async def changes(desk: Desk, after: Seq) -> list[Any]:
+    return list(await desk.store.changes(after, await desk.store.highest_seq(), ONE, 100))
+
+
+async def test_texts_come_as_revisions_and_nothing_else_changes(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "I would.", "I would rather wait.", "Fine.") as desk:
+        await fill(desk, SAID, OWED, BEGUN, LAST)
+        audio, _ = await all_of(desk.spools.open(ONE), 0, samples(HEARD_S))
+        seq = await desk.store.highest_seq()
+        before = {one.id: one for one in await desk.turns()}
+        await desk.finished()
+        told = [one.turn for one in await changes(desk, seq) if isinstance(one, StoredTurn)]
+        assert [(one.id, one.text, one.revision) for one in told] == [
+            (OWED.id, "I would.", 1),
+            (BEGUN.id, "I would rather wait.", 1),
+            (LAST.id, "Fine.", 1),
+        ]
+        for one in told:
+            old = before[one.id]
+            new: dict[str, Any] = {"text": one.text, "seq": one.seq, "revision": 1, "generation": one.generation}
+            assert one == replace(old, text_source=TextSource.COMPLETED, **new)
+            assert one.generation is not None
+            assert one.generation > 13, "above all that were given out"
+        assert (await desk.turns())[0] == before[SAID.id]
+        ranges = [
+            (OWED.start, OWED.end + TAIL),  # what was said before has its text
+            (BEGUN.start - LEAD, BEGUN.end + TAIL),
+            (LAST.start - LEAD, LAST.end + TAIL),
+        ]
+        for heard, (start, end) in zip(desk.transcriber.asked, ranges, strict=True):
+            assert np.array_equal(heard, audio[start * 3 // 2 : end * 3 // 2])
+        assert (await desk.store.session(ONE)).transcriber_sent == 100
+        assert not desk.holds("I would rath\0")
+
+
+async def test_subscribers_are_told_with_the_speakers(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await fill(desk, SAID, OWED)
+        told = asyncio.Event()
+        seen: list[StoredTurn] = []
+
+        async def listen() -> None:
+            async for change in desk.hub.subscribe(ONE, await desk.store.highest_seq(), False):
+                item = getattr(change, "item", None)
+                if isinstance(item, StoredTurn):
+                    seen.append(item)
+                    told.set()
+
+        listening = desk.group.create_task(listen())
+        await desk.finished()
+        await told.wait()
+        listening.cancel()
+        assert [(one.turn.id, one.session_name, one.speakers[0].label) for one in seen] == [
+            (OWED.id, "boardroom", "S2")
+        ]
+
+
+async def test_nothing_owed_needs_no_connection(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await fill(desk, SAID)
+        await desk.finished()
+        assert desk.transcriber.attempts_s == []
+
+
+async def test_without_a_transcriber_nothing_is_owed(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await fill(desk, OWED)
+        await desk.store.write([replace(ROOM, settings=SessionSettings("default", "local", "none"))])
+        await desk.finished()
+        assert desk.transcriber.attempts_s == []
+
+
+async def test_an_answer_without_a_word_takes_the_turn_back(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, " ... ", "Fine.") as desk:
+        await fill(desk, SAID, OWED, LAST)
+        seq = await desk.store.highest_seq()
+        await desk.finished()
+        assert await desk.texts() == ["Shall we begin?", "Fine."]
+        lives = [one.turn.life for one in await changes(desk, seq) if isinstance(one, StoredTurn)]
+        assert lives == [TurnLife.RETRACTED, TurnLife.FINAL]
+
+
+async def test_words_that_were_told_are_not_taken_back_by_silence(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "") as desk:
+        await fill(desk, BEGUN)
+        await desk.finished()
+        assert await desk.texts() == [BEGUN.text]
+
+
+async def test_a_turn_whose_audio_has_a_hole_is_not_taken_back(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "") as desk:
+        await fill(desk, SAID, heard_s=12.3)
+        spool = desk.spools.open(ONE)
+        spool.skip(Sample(samples(12.5)))
+        await hear(spool, 3.0)
+        await desk.store.write([OWED])
+        await desk.finished()
+        assert [one.text_source for one in await desk.turns()] == [TextSource.COMPLETED, TextSource.NONE]
+        assert (await desk.coverage()).lost == {NO_TEXT: OWED.end - OWED.start}
+
+
+async def test_a_turn_with_no_audio_at_all_is_not_asked_for(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await fill(desk, SAID, heard_s=12.0)
+        spool = desk.spools.open(ONE)
+        spool.skip(Sample(samples(13.0)))
+        await hear(spool, 2.0)
+        await desk.store.write([OWED])
+        await desk.finished()
+        assert desk.transcriber.asked == []
+        assert (await desk.coverage()).lost == {NO_TEXT: OWED.end - OWED.start}
+
+
+@pytest.mark.parametrize("fault", [NO_CREDIT, DOWN])
+async def test_a_refusal_is_not_for_good(tmp_path: Path, fault: MinutedError) -> None:
+    async with a_desk(tmp_path, "I would.") as desk:
+        desk.transcriber.refusals = [fault] * 2
+        await fill(desk, SAID, OWED)
+        assert (await desk.coverage()).pending == OWED.end - OWED.start
+        await desk.finished()
+        assert await desk.texts() == ["Shall we begin?", "I would."]
+        assert len(desk.transcriber.attempts_s) == 3
+        assert (await desk.coverage()).text == OWED.end - SAID.start
+
+
+async def test_a_key_that_is_missing_is_waited_for(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await fill(desk, OWED)
+        await desk.store.write([replace(ROOM, settings=SessionSettings("default", "local", "missing"))])
+        desk.finishing.begin(ONE)
+        await desk.key_wanted.wait()
+        assert (await desk.coverage()).pending == OWED.end - OWED.start
+        desk.owing.stop()
+        await desk.finishing.stop(1.0)
+        assert ONE in desk.spools.spools, "the next start goes on"
+
+
+async def test_a_connection_that_breaks_costs_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_debt, "ASK_AGAIN_S", (1.2,))
+    async with a_desk(tmp_path, DOWN, "Fine.", "I would.") as desk:
+        await fill(desk, SAID, OWED, LAST)
+        await desk.finished()
+        assert await desk.texts() == ["Shall we begin?", "I would.", "Fine."], "the others do not wait for one"
+        assert len(desk.transcriber.streams) == 3
+        assert all(stream.closed for stream in desk.transcriber.streams)
+
+
+@pytest.mark.parametrize("answer", [None, DOWN])
+async def test_a_turn_that_gets_no_answer_is_given_up_after_some_attempts(tmp_path: Path, answer: Any) -> None:
+    async with a_desk(tmp_path, *[answer] * 9) as desk:
+        await fill(desk, SAID, OWED)
+        desk.finishing.begin(ONE)
+        while (task := desk.finishing._tasks.get(ONE)) is not None:
+            await asyncio.wait({task}, timeout=0.02)
+            assert (await desk.coverage()).text == SAID.end - SAID.start
+        assert len(desk.transcriber.asked) == 1 + len(SOON)
+        assert (await desk.coverage()).lost == {NO_TEXT: OWED.end - OWED.start}
+
+
+async def test_a_connection_is_replaced_before_it_expires(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        desk.transcriber.lifetime_s = 5.0
+        await fill(desk, SAID, OWED, BEGUN, LAST)
+        await desk.finished()
+        assert [one.text_source for one in await desk.turns()] == [TextSource.COMPLETED] * 4
+        assert len(desk.transcriber.streams) == 3
+        assert desk.transcriber.most_at_once == 1
+
+
+async def test_it_is_asked_no_faster_than_four_times_real_time(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await fill(desk, turn(1, 11.0, 14.0), turn(2, 14.0, 18.0))
+        began_s = asyncio.get_running_loop().time()
+        await desk.finished()
+        assert asyncio.get_running_loop().time() - began_s >= 7.0 / 4 - 0.3
+
+
+async def test_sessions_are_served_one_after_another(tmp_path: Path) -> None:
+    async with a_desk(tmp_path) as desk:
+        await fill(desk, SAID, OWED, LAST)
+        other = replace(OWED, id=TurnId("01OTHER"), session_id=TWO, speaker_id=None)
+        await desk.store.write([replace(ROOM, id=TWO, name="lab"), other])
+        await hear(desk.spools.open(TWO), 15.0)
+        desk.finishing.begin(TWO)
+        await desk.finished()
+        while (task := desk.finishing._tasks.get(TWO)) is not None:
+            await asyncio.wait({task})
+        assert desk.transcriber.most_at_once == 1
+        assert len(desk.transcriber.asked) == 3
+        assert (await desk.store.owed_turns(TWO, 10, None)).items == []
+
+
+async def test_killed_between_answer_and_store_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "I would.", "lost on the way") as desk:
+        await fill(desk, SAID, OWED, LAST)
+        written = asyncio.Event()
+        revise = desk.store.revise
+
+        async def killed(record: Any) -> Sequence[Record]:
+            if record.id == LAST.id:
+                written.set()
+                await asyncio.Event().wait()
+            return await revise(record)
+
+        desk.store.revise = killed  # type: ignore[method-assign]
+        desk.finishing.begin(ONE)
+        await written.wait()
+        await desk.finishing.leave(ONE)
+    async with a_desk(tmp_path, "Fine.") as desk:
+        assert await desk.texts() == ["Shall we begin?", "I would.", ""]
+        await desk.finishing.go_over(())
+        await desk.finished()
+        assert await desk.texts() == ["Shall we begin?", "I would.", "Fine."]
+        assert [one.revision for one in await desk.turns()] == [0, 1, 1]
+        assert len(desk.transcriber.asked) == 1
+
+
+async def test_a_store_that_fails_is_waited_for(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "I would.", "I would!") as desk:
+        await fill(desk, SAID, OWED)
+        revise, faults = desk.store.revise, [StoreError("DISK_FULL", "the disk is full")]
+
+        async def failing(record: Any) -> Sequence[Record]:
+            if faults:
+                raise faults.pop()
+            return await revise(record)
+
+        desk.store.revise = failing  # type: ignore[method-assign]
+        await desk.finished()
+        assert await desk.texts() == ["Shall we begin?", "I would!"]
+
+
+async def test_nothing_is_stored_of_a_session_that_is_deleted_meanwhile(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "a secret") as desk:
+        await fill(desk, SAID, OWED, LAST)
+        seq: list[Seq] = []
+
+        async def delete() -> None:
+            seq.append((await desk.store.delete_session(ONE)).seq)
+
+        desk.transcriber.before_answer = delete
+        await desk.finished()
+        assert not desk.holds("a secret")
+        assert await desk.store.highest_seq() == seq[0], "nothing is told behind the deletion"
+        with pytest.raises(NotFound):
+            await desk.store.session(ONE)
+        assert len(desk.transcriber.asked) == 1
+
+
+async def test_nothing_is_stored_of_what_is_redacted_meanwhile(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "a secret", "Fine.") as desk:
+        await fill(desk, SAID, OWED, LAST)
+        where = Sample(OWED.start + 1_000), OWED.end
+        interval = IntervalRecord(IntervalId("01GONE"), ONE, IntervalKind.MUTED, *where, 1.8e9, reason=REDACTED)
+
+        async def redact() -> None:
+            desk.transcriber.before_answer = None
+            desk.owing.forget(ONE, *where)
+            while await desk.store.redact(interval):
+                pass
+            await desk.spools.erase(ONE, *where)
+
+        desk.transcriber.before_answer = redact
+        await desk.finished()
+        assert not desk.holds("a secret")
+        assert await desk.texts() == ["Shall we begin?", "", "Fine."], "what is left of the turn is owed no words"
+        assert len(desk.transcriber.asked) == 2
+        assert list((await desk.coverage()).lost) == [REDACTED]
+
+
+async def test_deleting_waits_for_nothing_that_is_owed(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, GONE) as desk:
+        await fill(desk, SAID, OWED)
+        desk.finishing.begin(ONE)
+        await desk.transcriber.was_asked.wait()
+        async with asyncio.timeout(2.0):
+            await desk.finishing.leave(ONE)
+        assert desk.transcriber.streams[0].closed
+        await desk.spools.delete(ONE)
+        desk.finishing.begin(ONE)
+        assert not desk.finishing._tasks
+
+
+async def test_shed_audio_is_lost_and_the_rest_is_still_asked_for(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, bounds=Bounds(10**12, 100.0)) as desk:
+        desk.transcriber.refusals = [DOWN]
+        await fill(desk, SAID, OWED)
+        desk.house.clock.pass_s(70.0)
+        spool = desk.spools.open(ONE)
+        while len(spool.held) < 2:  # a segment goes as a whole
+            await hear(spool, 10.0)
+        late = turn(5, spool.end / RATE_HZ - 2.0, spool.end / RATE_HZ - 1.5)
+        await desk.store.write([replace(ROOM, heard=spool.end), late])
+        assert (await desk.coverage()).pending == OWED.end - OWED.start + late.end - late.start
+        desk.house.clock.pass_s(50.0)
+        spool.held[0].born_s -= 60.0
+        desk.spools.tend()
+        told = await desk.coverage()
+        assert (told.pending, told.lost) == (late.end - late.start, {NO_TEXT: OWED.end - OWED.start})
+        await desk.finished()
+        assert len(desk.transcriber.asked) == 1
+        assert [one.text_source for one in await desk.turns()] == [
+            TextSource.COMPLETED,
+            TextSource.NONE,
+            TextSource.COMPLETED,
+        ]
+
+
+async def test_the_daemons_end_leaves_the_rest_to_the_next_start(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, GONE) as desk:
+        await fill(desk, SAID, OWED)
+        desk.finishing.begin(ONE)
+        await desk.transcriber.was_asked.wait()
+        desk.owing.stop()
+        async with asyncio.timeout(2.0):
+            await desk.finishing.stop(5.0)
+        assert ONE in desk.spools.spools
+        desk.finishing.begin(ONE)  # a session that ends behind that
+        async with asyncio.timeout(2.0):
+            await desk.finishing.stop(5.0)
+        assert ONE in desk.spools.spools
+        assert len(desk.transcriber.asked) == 1
