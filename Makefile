@@ -42,7 +42,7 @@ unit: $(VENV)/.dev  ## All tests but the end-to-end ones
 	$(BIN)/python -m pytest -q -m "not e2e" -n 3 --dist loadfile
 
 e2e: $(VENV)/.dev  ## Whole daemons, in real time: mostly waiting, so three at once
-	$(BIN)/python -m pytest -q -m e2e -n 3 --dist loadfile
+	$(BIN)/python -m pytest -q -m e2e -n 4 --dist loadfile
 
 proto: $(VENV)/.dev  ## Generate the stubs anew
 	$(PROTOC) --python_out=clients/python --pyi_out=clients/python --grpc_python_out=clients/python \

@@ -351,7 +351,8 @@ class Merger:
 
     def _move_horizon(self) -> bool:
         self._hold_back.advance(self._now)
-        horizon = self._track.end if self._closing else self._track.end - self._hold_back.length
+        # Once capture has ended, time goes on without audio, and what is left of it comes behind the hold-back.
+        horizon = self._track.end if self._closing else min(self._track.end, self._now - self._hold_back.length)
         if horizon <= self._horizon:
             return False
         self._horizon = horizon

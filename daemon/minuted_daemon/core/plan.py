@@ -49,7 +49,7 @@ def join(
     """
     segments: list[Segment] = []
     # Also where it is too early to say whether the last stretch is one: nobody's tail may reach into it.
-    goes_on = bool(stretches) and stretches[-1].open
+    somebody_goes_on = bool(stretches) and stretches[-1].open
     stretches = _without_blips(stretches, final, horizon, spans)
     for stretch in stretches:
         last = segments[-1] if segments else None
@@ -64,8 +64,8 @@ def join(
         last = segments[-1]
         # The horizon moves a block at a time: half a block early is on time on average.
         known_to = claimed_to if last.voice == UNHEARD else horizon + BLOCK // 2
-        last.paused = not goes_on
-        over = not goes_on and known_to >= last.end + join_gap
+        last.paused = not somebody_goes_on
+        over = not stretches[-1].open and known_to >= last.end + join_gap
         last.closed = final or (over and not _returns(spans, last, join_gap))
     return segments
 

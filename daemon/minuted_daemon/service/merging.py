@@ -169,14 +169,25 @@ class Merging:
         """Audio before this position is gone, though it may not have been transcribed."""
         self._merge(AudioShed(before))
 
-    async def settle(self, left_s: Callable[[], float]) -> bool:
-        """All audio was heard and diarized: wait until every turn is settled, while `left_s()` is above 0.
+    async def hear_out(self, diarizing: "asyncio.Task[None]", limit_s: float) -> None:
+        """All audio was heard: wait until the diarizer has ended, for `limit_s` at most.
 
-        From here on session time is the clock's. What is not settled then is settled as it is; give False if there was
-        something. What comes afterwards changes nothing any more.
+        From here on session time is the clock's, and all that is behind the hold-back by then is decided as ever.
         """
         loop = asyncio.get_running_loop()
         self._audio_ended_s = loop.time()
+        while not diarizing.done() and loop.time() < self._audio_ended_s + limit_s:
+            await asyncio.wait({diarizing}, timeout=TICK_S)
+            self._merge()
+
+    async def settle(self, left_s: Callable[[], float]) -> bool:
+        """All audio was heard and diarized: wait until every turn is settled, while `left_s()` is above 0.
+
+        What is not settled then is settled as it is; give False if there was something. What comes afterwards changes
+        nothing any more.
+        """
+        if self._audio_ended_s is None:
+            self._audio_ended_s = asyncio.get_running_loop().time()
         self._guarded(self._merger.close)
         self._merge()
         while not self.settled and left_s() > 0:

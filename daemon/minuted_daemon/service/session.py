@@ -358,11 +358,11 @@ class Session:
             self._shown.go_to(SessionState.STOPPING)
 
     async def _hear_out(self, diarizing: "asyncio.Task[None] | None") -> None:
-        """Let the diarizer finish. Session time stands still meanwhile, so that nothing is given up too early."""
+        """Let the diarizer finish; what is behind the hold-back meanwhile is sent on, as ever."""
         if self._diarizing is not None and diarizing is not None:
             if self._diarizing.connected:
                 self._diarizing.finish()
-                await asyncio.wait({diarizing}, timeout=min(FINISH_LIMIT_S, self._left_s() / 2))
+                await self._merging.hear_out(diarizing, min(FINISH_LIMIT_S, self._left_s() / 2))
             await cancelled(diarizing)
 
     def _end(self) -> None:
