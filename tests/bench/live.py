@@ -64,8 +64,8 @@ class Outcome:
             found.append("right when shown")
         if max(played.commit_latencies_s(self.openai), default=0.0) > LATEST_COMMIT_S:
             found.append("commit latency")
-        if self.shown_s(played)[-1] > LATEST_SHOWN_S:
-            found.append("shown late")
+        if late := sum(late_s > LATEST_SHOWN_S for late_s in self.shown_s(played)):
+            found.append(f"{late} words shown late")
         return found
 
     def shown_s(self, played: Played) -> list[float]:
