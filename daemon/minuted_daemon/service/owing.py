@@ -28,7 +28,7 @@ from minuted_daemon.service.engines import NONE
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import deadline
 from minuted_daemon.service.owed_audio import owed_audio
-from minuted_daemon.service.retry import REFUSED_AGAIN_S, RetryPolicy
+from minuted_daemon.service.retry import NOBODY_WAITS_S, REFUSED_AGAIN_S, RetryPolicy
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.transcriber_track import OPEN_LIMIT_S
 
@@ -78,7 +78,7 @@ class Owing:
             return True
         debt = self._debts.setdefault(record.id, Debt())
         door = self._doors.setdefault(
-            (record.settings.transcriber, record.settings.fallback), _Door(RetryPolicy(self._random))
+            (record.settings.transcriber, record.settings.fallback), _Door(RetryPolicy(self._random, NOBODY_WAITS_S))
         )
         told = False
         while (due_s := await self._due_s(record.id, debt)) is not None:

@@ -174,18 +174,23 @@ class Registry:
 
     # --- the daemon's own start and end -------------------------------------------------------------------------------
 
-    async def recover(self) -> None:
-        """Go on with the sessions that a daemon which died left live, in the background. Raises StoreError."""
+    async def recover(self, serving: asyncio.Event | None = None) -> None:
+        """Go on with the sessions that a daemon which died left live, in the background. Raises StoreError.
+
+        `serving`: nothing is begun before it is set, so that the daemon answers first; requests wait for the sessions.
+        """
         for record in await self._around.store.sessions_in_progress():
             lock = self._starting.setdefault(record.name, asyncio.Lock())
             await lock.acquire()  # nobody starts another one of that name meanwhile
-            task = self._group.create_task(self._resume(record, lock))
+            task = self._group.create_task(self._resume(record, lock, serving))
             self._resuming.add(task)
             task.add_done_callback(self._resuming.discard)
         await self._finishing.go_over(self._sessions)
 
-    async def _resume(self, record: SessionRecord, lock: asyncio.Lock) -> None:
+    async def _resume(self, record: SessionRecord, lock: asyncio.Lock, serving: asyncio.Event | None) -> None:
         try:
+            if serving is not None:
+                await serving.wait()
             engines = await self._assembly.engines_again(record.settings)
             spool = self._assembly.spool(record)
             behind = await resumed(record, self._around.store, spool)

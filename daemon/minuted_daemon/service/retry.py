@@ -14,6 +14,8 @@ HEALTHY_S = 60.0
 RATE_LIMITED = "RATE_LIMITED"
 LONGEST_WISH_S = 3600.0
 """A vendor's `retry_after_s` beyond this is cut to it, so that a nonsense value cannot end a session's link."""
+NOBODY_WAITS_S = LATER_DELAYS_S[-1]
+"""The same for what ended sessions are owed."""
 REFUSED_AGAIN_S = 600.0
 """What ended sessions are owed is asked for again so long after a refusal: a key may be mended, a bill paid by then."""
 ASK_AGAIN_S = (4.0, 30.0, 600.0)
@@ -26,13 +28,14 @@ class RetryPolicy:
     """Says how long to wait before the next attempt at one link.
 
     The first retry comes within a second, then 1, 2, 4, 8, 16 and at most 30 s, until a connection has been healthy
-    for a minute; at most 6 s after an attempt that brought no connection. There is no last attempt: a vendor may stay
-    away for an hour.
+    for a minute; at most 6 s after an attempt that brought no connection, where somebody waits for it. There is no last
+    attempt: a vendor may stay away for an hour.
     """
 
-    def __init__(self, random: Callable[[], float]) -> None:
-        """`random` gives numbers in [0, 1)."""
+    def __init__(self, random: Callable[[], float], closed_door_s: float = CLOSED_DOOR_S) -> None:
+        """`random` gives numbers in [0, 1). `closed_door_s`: the longest wait where no connection came up."""
         self._random = random
+        self._closed_door_s = closed_door_s
         self._failures = 0
         self._opened_s: float | None = None
 
@@ -55,7 +58,7 @@ class RetryPolicy:
             self._failures = 0
         delay_s = FIRST_DELAY_S if self._failures == 0 else LATER_DELAYS_S[min(self._failures, len(LATER_DELAYS_S)) - 1]
         if self._opened_s is None and error.reason != RATE_LIMITED:
-            delay_s = min(delay_s, CLOSED_DOOR_S)
+            delay_s = min(delay_s, self._closed_door_s)
         self._opened_s = None
         self._failures += 1
         delay_s = min(delay_s * (1.0 + JITTER * (2.0 * self._random() - 1.0)), LATER_DELAYS_S[-1])
