@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from pathlib import Path
 import soundfile
 
 from minuted import AsyncClient, SessionState
-from tests.bench.footprint import cpu_s, memory_mb
+from tests.bench.footprint import cpu_s
 from tests.bench.soak_slope import slope
 from tests.e2e.daemon_process import DaemonProcess, descendants, short_place
 from tests.e2e.live_run import PYANNOTE_KNOBS
@@ -44,7 +45,7 @@ class Figures:
         """Take all figures now."""
         pids = [pid, *descendants(pid)]
         self.at_s.append(at_s)
-        self.memory_mb.append(memory_mb(pids))
+        self.memory_mb.append(own_mb(pids))
         self.descriptors.append(sum(len(list(Path(f"/proc/{one}/fd").iterdir())) for one in pids))
         self.threads.append(sum(len(list(Path(f"/proc/{one}/task").iterdir())) for one in pids))
         self.processes.append(len(pids))
@@ -62,6 +63,13 @@ class Figures:
             self.turns,
             self.degraded,
         )
+
+
+def own_mb(pids: Sequence[int]) -> float:
+    """Memory that processes have for themselves. A share of what they have in common with others changes with those."""
+    rollups = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
+    own = [re.search(r"^Anonymous:\s+(\d+)", rollup, re.MULTILINE) for rollup in rollups]
+    return sum(int(found[1]) for found in own if found) / 1024
 
 
 def report(minutes: float) -> list[str]:
