@@ -219,7 +219,7 @@ def test_memory_is_bounded() -> None:
     for number in range(5000):
         committed(routing, number)
         feed(routing, Committed(f"i{number}"), Completed(f"stray{number}", "x"))
-    assert len(routing._owners) <= 1024
+    assert len(routing._owners) <= 256
     assert len(routing._early) <= 64
 
 

@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from minuted_daemon.adapters.openai.codec import Cleared, Committed, Completed, Delta, Refused, ServerEvent
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
 
-_ITEMS = 1024
+_ITEMS = 256
+"""So many items are remembered, most of them answered: what comes again of an older one is nobody's."""
 _EARLY = 64
 _HELD_CHARS = 10_000
 _EMPTY = "input_audio_buffer_commit_empty"
@@ -39,6 +40,12 @@ class _Utterance:
     text: str = ""
     voices: set[str] = field(default_factory=set)
     echo: str = ""
+
+    def end(self) -> None:
+        """Give nothing from here on, and keep no more than it takes to know that."""
+        self.over = True
+        self.text = self.echo = ""
+        self.voices.clear()
 
 
 @dataclass(eq=False, slots=True)
@@ -101,12 +108,12 @@ class Routing:
         One that has been committed is only dropped here: its audio is out of the buffer, where another's may be.
         """
         if self._open is not None and self._open.id == utterance:
-            self._open.over = True
+            self._open.end()
             self._ask(event_id, None)
             return True
         for known in (*(asked.utterance for asked in self._asked), *self._owners.values()):
             if known.id == utterance:
-                known.over = True
+                known.end()
         return False
 
     def overdue(self, now_s: float) -> bool:
@@ -211,7 +218,7 @@ class Routing:
         if owner.over:
             self.counts["answered_again"] += 1
             return ()
-        owner.over = True
+        owner.end()
         if owner.glued:
             return (TextFailed(owner.id, "BUFFER_UNCLEAN"),)
         if isinstance(answer, Completed):
@@ -234,7 +241,7 @@ class Routing:
         self._forget(asked)
         if utterance.over:
             return ()
-        utterance.over = True
+        utterance.end()
         if error.code == _EMPTY:
             return (TextCompleted(utterance.id, ""),)
         return (TextFailed(utterance.id, reason(error)),)
