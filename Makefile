@@ -41,7 +41,7 @@ types: $(VENV)/.dev
 unit: $(VENV)/.dev  ## All tests but the end-to-end ones
 	$(BIN)/python -m pytest -q -m "not e2e" -n 3 --dist loadfile
 
-e2e: $(VENV)/.dev  ## Whole daemons, in real time: mostly waiting, so three at once
+e2e: $(VENV)/.dev  ## Whole daemons, in real time: mostly waiting, so four at once
 	$(BIN)/python -m pytest -q -m e2e -n 4 --dist loadfile
 
 proto: $(VENV)/.dev  ## Generate the stubs anew

@@ -16,8 +16,13 @@ ROOT = Path(__file__).parents[1]
 # Runs `minuted demo` with another daemon in the place of the real one.
 DEMO = """
 import sys
-from minuted_daemon import cli, demo
-demo.DAEMON = (sys.executable, "-c", {daemon!r})
+from minuted_daemon import cli
+play = cli._demo
+def _demo():
+    from minuted_daemon import demo
+    demo.DAEMON = (sys.executable, "-c", {daemon!r})
+    return play()
+cli._demo = _demo
 sys.exit(cli.main(["demo"]))
 """
 DAEMON = """
@@ -42,6 +47,20 @@ daemon.stop()
 ENDS = """
 daemon.session.state = 5
 daemon.script.put(event(session=daemon.session))
+"""
+# Ends the connection with an error, and itself: gRPC has something to remark on then.
+BREAKS = """
+import socket, time
+daemon.stop()
+path = config["listen"][0].removeprefix("unix:")
+Path(path).unlink(missing_ok=True)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen()
+connection, _ = listener.accept()
+connection.sendall(bytes.fromhex("000000040000000000" "0000080700000000007fffffff00000002"))  # SETTINGS, GOAWAY
+time.sleep(1)
+os._exit(3)
 """
 
 
@@ -84,7 +103,7 @@ def test_a_session_that_fails_is_a_failure(tmp_path: Path) -> None:
     assert err == "minuted: the demo failed: the session failed: the file is gone\n"
 
 
-@pytest.mark.parametrize("script", ["sys.exit('no\\nroom left')", "daemon.stop(); os._exit(3)"])
+@pytest.mark.parametrize("script", ["sys.exit('no\\nroom left')", "daemon.stop(); os._exit(3)", BREAKS])
 def test_a_daemon_that_dies_is_a_failure(tmp_path: Path, script: str) -> None:
     running = started(tmp_path, script)
     _, err = running.communicate(timeout=18)

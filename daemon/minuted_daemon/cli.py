@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         _say(f"usage: {_USAGE}", *(f"minuted: {p}" for p in error.problems))
         return USAGE
+    # gRPC's own remarks would stand between ours; it reads this once, when it is first imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         if command == "run":
             return _run(config_file)

@@ -47,7 +47,6 @@ def demo(directory: Path) -> int:
         address, config_file = _configure(home)
     except OSError as error:
         raise Failed(f"{home} cannot be written ({error.strerror}); run it in a directory of yours") from error
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         with _daemon(config_file, home / "minuted.log") as running, connect(address) as room:
