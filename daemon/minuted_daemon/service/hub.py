@@ -27,7 +27,8 @@ HEARTBEAT_S = 15.0
 OVERDUE_S = 1.0
 """How long a committed change may stay unpublished before the store is asked for it."""
 PARTIALS = 1024
-CLOSED_TURNS = 4096
+CLOSED_TURNS = 512
+"""Turns whose final was published last. A partial that comes behind its final comes within seconds of it."""
 TOUCHED_SESSIONS = 1024
 
 log = structlog.get_logger()

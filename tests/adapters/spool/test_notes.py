@@ -193,11 +193,18 @@ async def test_a_note_that_cannot_be_written_holds_no_other_up(house: House) -> 
 
 def test_what_is_needed_begins_with_the_newest_whole_one_before() -> None:
     notes = [note(0), note(10, whole=True), note(12), note(20, whole=True), note(21), note(30, whole=True)]
-    assert needed(notes, 25) == notes[3:]
-    assert needed(notes, 20) == notes[3:]
-    assert needed(notes, 19) == notes[1:]
-    assert needed(notes, 5) == notes
-    assert needed([], 5) == []
+    data = b"".join(encoded(one) for one in notes)
+
+    def kept(since: int, most: int = 10_000) -> list[Note]:
+        return list(scan(needed(data, since, most)))
+
+    assert kept(25) == notes[3:]
+    assert kept(20) == notes[3:]
+    assert kept(19) == notes[1:]
+    assert kept(5) == notes
+    assert needed(data, 25, most=len(data) // 3 + 1) == b"".join(encoded(one) for one in notes[4:])
+    assert needed(data, 25, most=3) == b""
+    assert needed(b"", 5, 10_000) == b""
 
 
 def test_the_file_is_made_anew_when_it_has_grown_with_what_is_still_needed(house: House) -> None:
@@ -208,7 +215,7 @@ def test_the_file_is_made_anew_when_it_has_grown_with_what_is_still_needed(house
     for second in range(3_000):
         whole = second % 60 == 0
         notes.append(
-            [note(second * SECOND, random.Random(second).randbytes(400), whole)], max(0, second - 200) * SECOND
+            [note(second * SECOND, random.Random(second).randbytes(60), whole)], max(0, second - 200) * SECOND
         )
         most = max(most, (directory / NAME).stat().st_size)
     found = read(directory)

@@ -23,7 +23,7 @@ NAME = "notes"
 MAGIC = b"\xabmN1"
 LARGEST = 262_144
 """Bytes in one note at most."""
-REWRITE = 262_144
+REWRITE = 65_536
 """Bytes after which the file is made anew, with what is still needed; and again when that has doubled."""
 MOST = 8_388_608
 """Bytes kept at most, however old the oldest audio is that is still needed: the oldest notes go."""
@@ -45,12 +45,17 @@ def encoded(note: Note) -> bytes:
 
 def scan(data: bytes) -> Iterator[Note]:
     """Give all notes that a file holds, in the order they were written in. Never raises, whatever the bytes are."""
+    return (note for _, note in _placed(data))
+
+
+def _placed(data: bytes) -> Iterator[tuple[int, Note]]:
+    """Give all notes and where each begins."""
     offset = data.find(MAGIC)
     while offset >= 0:
         note = _note_at(data, offset)
-        offset = data.find(MAGIC, offset + (1 if note is None else HEADER + len(note.data)))
         if note is not None:
-            yield note
+            yield offset, note
+        offset = data.find(MAGIC, offset + (1 if note is None else HEADER + len(note.data)))
 
 
 def _note_at(data: bytes, offset: int) -> Note | None:
@@ -64,10 +69,15 @@ def _note_at(data: bytes, offset: int) -> Note | None:
     return Note(Sample(start), Sample(end), noted, bool(flags & _WHOLE))
 
 
-def needed(notes: Sequence[Note], since: int) -> Sequence[Note]:
-    """Give those that say something of what lies behind `since`: from the newest before it that is whole."""
-    first = max((index for index, note in enumerate(notes) if note.whole and note.end <= since), default=0)
-    return notes[first:]
+def needed(data: bytes, since: int, most: int) -> bytes:
+    """Give the notes that say something of what lies behind `since`: from the newest before it that is whole.
+
+    Of more than `most` bytes the oldest notes go.
+    """
+    first = max((at for at, note in _placed(data) if note.whole and note.end <= since), default=0)
+    if len(data) - first > most:
+        first = next((at for at, _ in _placed(data) if len(data) - at <= most), len(data))
+    return data[first:]
 
 
 class NotesFile:
@@ -116,7 +126,7 @@ class NotesFile:
         if len(kept) == len(notes) and sum(HEADER + len(note.data) for note in kept) == len(data):
             return
         try:
-            self._replace(kept)
+            self._replace(b"".join(encoded(note) for note in kept))
         except OSError:
             with contextlib.suppress(OSError):
                 self._path.with_suffix(PART).unlink()
@@ -136,23 +146,17 @@ class NotesFile:
             self._size = os.fstat(self._file).st_size
 
     def _rewrite(self, needed_from: int) -> None:
-        notes = list(needed(list(scan(self._path.read_bytes())), needed_from))
-        sizes = [HEADER + len(note.data) for note in notes]
-        size = sum(sizes)
-        going = 0
-        while size > MOST // 2 and self._size >= MOST:
-            size -= sizes[going]
-            going += 1
+        kept = needed(self._path.read_bytes(), needed_from, MOST // 2 if self._size >= MOST else MOST)
         self._rewrite_at = min(max(REWRITE, 2 * self._size), MOST)
         self.close()
-        self._replace(notes[going:])
-        self._rewrite_at = min(max(REWRITE, 2 * size), MOST)
+        self._replace(kept)
+        self._rewrite_at = min(max(REWRITE, 2 * len(kept)), MOST)
 
-    def _replace(self, notes: Sequence[Note]) -> None:
+    def _replace(self, data: bytes) -> None:
         fresh = self._path.with_suffix(PART)
         file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
-            write_all(file, b"".join(encoded(note) for note in notes))
+            write_all(file, data)
             self._sync(file)
         finally:
             os.close(file)
