@@ -28,7 +28,7 @@ class Book:
 
     def audio(self, number: TurnNumber) -> tuple[int, int] | None:
         """The audio of a turn's commit, None if there is no such turn or it has none."""
-        turns = (turn for turn in self._turns if turn.number == number and not turn.gone and turn.last > turn.first)
+        turns = (turn for turn in self._turns if turn.number == number and not turn.gone and turn.has_audio)
         return next(((turn.first, turn.last) for turn in turns), None)
 
     def since(self, position: int) -> list[Turn]:
@@ -41,8 +41,7 @@ class Book:
 
     def taken(self, without: Sequence[Turn] = ()) -> list[tuple[int, int]]:
         """The audio that is in a turn's commit, or will be; `without` leaves turns out."""
-        # All of the audio of a turn without any is in others' commits.
-        mine = [(turn.first, turn.last) for turn in self._turns if turn.last > turn.first and turn not in without]
+        mine = [(turn.first, turn.last) for turn in self._turns if turn.has_audio and turn not in without]
         return [*self._past, *mine]
 
     def around(self, start: int) -> tuple[int, int | None]:
@@ -52,7 +51,7 @@ class Book:
         """
         pieces = [(low, low, high) for low, high in self._past]
         # A turn's audio may begin behind its start, where that was in somebody's commit already.
-        heard = [turn for turn in self._turns if turn.last > turn.first]
+        heard = [turn for turn in self._turns if turn.has_audio]
         pieces += [(min(turn.start, turn.first), turn.first, turn.last) for turn in heard]
         before = max((high for begin, _, high in pieces if begin <= start), default=0)
         return before, min((low for begin, low, _ in pieces if begin > start), default=None)

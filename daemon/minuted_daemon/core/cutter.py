@@ -13,10 +13,10 @@ from minuted_daemon.core.floor import RESTART, hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.past import Past
 from minuted_daemon.core.plan import SHORTEST, MonologueCutter, Segment, join, split
-from minuted_daemon.core.samples import FRAME, outside, samples
+from minuted_daemon.core.samples import outside, samples
 from minuted_daemon.core.timeline import PAST, UNHEARD, Span, Voice
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
-from minuted_daemon.core.unheard import HANG, MARGIN, UnheardSpeech
+from minuted_daemon.core.unheard import HANG, MARGIN, REACH, UnheardSpeech
 from minuted_daemon.core.voice import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of another voice in a turn's audio
@@ -169,7 +169,7 @@ class Cutter:
         """Give how much voice was sent behind the end of the last segment: it is not its own either."""
         if main is not segments[-1] or not main.paused:
             return 0
-        _, last = self._track.around(main.start, main.end, LEAD, TAIL, MARGIN + 2 * FRAME)
+        _, last = self._track.around(main.start, main.end, LEAD, TAIL, REACH)
         return sum(high - low for low, high in self._track.runs(last, sent_to, voiced=True))
 
     def _accept(
@@ -237,7 +237,7 @@ class Cutter:
 
     def _place(self, turn: Turn, segment: Segment) -> None:
         turn.voice, turn.start, turn.end, turn.paused = segment.voice, segment.start, segment.end, segment.paused
-        turn.first, turn.last = self._track.around(segment.start, segment.end, LEAD, TAIL, MARGIN + 2 * FRAME)
+        turn.first, turn.last = self._track.around(segment.start, segment.end, LEAD, TAIL, REACH)
 
     def _close(self, turn: Turn, following: int | None, resume: int | None) -> None:
         turn.closed = True

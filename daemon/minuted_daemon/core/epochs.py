@@ -21,7 +21,7 @@ from minuted_daemon.core.events import (
 )
 from minuted_daemon.core.gaps import Gaps
 from minuted_daemon.core.identity import Identity
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.samples import ENDLESS, samples
 from minuted_daemon.core.shared_speech import SharedSpeech
 from minuted_daemon.core.timeline import Span, Timeline, Voice
 
@@ -29,7 +29,6 @@ _LATE_EVIDENCE = samples(10.0)
 """What was shared is added up for good once it lies so far back; events that come later no longer count for it."""
 _JOIN_UNTIL = samples(5.0)
 """So long behind a change-over late events may still show who is who."""
-_ENDLESS = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class _Epoch:
     number: Epoch
     base: int
     since: int | None  # None while it stands by
-    until: int = _ENDLESS
+    until: int = ENDLESS
     heard_to: int | None = None  # None while it is open
     timeline: Timeline = field(default_factory=Timeline)
     voices: set[Voice] = field(default_factory=set)
@@ -95,9 +94,9 @@ class _Epoch:
         if self.since is None or span.start >= self.until or (span.end is not None and span.end <= self.since):
             return None
         end = span.end
-        if span.start >= self.since and self.until == _ENDLESS:
+        if span.start >= self.since and self.until == ENDLESS:
             return span
-        if self.until < _ENDLESS:
+        if self.until < ENDLESS:
             end = self.until if end is None else min(end, self.until)
         return Span(span.voice, max(span.start, self.since), end, span.order)
 
@@ -137,7 +136,7 @@ class Epochs:
         if self._leader is not None:
             self._beside = _Beside(self._leader, epoch, event.base)
             return False
-        epoch.since = max([epoch.base, *(other.until for other in self._epochs.values() if other.until < _ENDLESS)])
+        epoch.since = max([epoch.base, *(other.until for other in self._epochs.values() if other.until < ENDLESS)])
         self._leader = epoch
         self._gaps.ended(epoch.number)
         return True

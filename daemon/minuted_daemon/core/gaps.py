@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from minuted_daemon.core.events import Epoch, SpeakerNumber
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.samples import ENDLESS, samples
 from minuted_daemon.core.timeline import Voice
 
 _LONGEST = samples(3.0)
@@ -14,7 +14,6 @@ _EDGE = samples(0.35)
 """Voice activity and diarizers do not agree on edges to the frame."""
 _AT_ONCE = samples(0.1)
 _MOST = 32
-_NEVER = 1 << 62
 
 
 @dataclass(slots=True)
@@ -26,7 +25,7 @@ class _Gap:
 
     def end(self) -> tuple[int, frozenset[Voice]]:
         """Where the next epoch first hears somebody, and whom."""
-        first = min(self.firsts.values(), default=_NEVER)
+        first = min(self.firsts.values(), default=ENDLESS)
         return first, frozenset(voice for voice, at in self.firsts.items() if at < first + _AT_ONCE)
 
 
@@ -58,7 +57,7 @@ class Gaps:
         """
         for gap in self._gaps:
             until, after = gap.end()
-            if until == _NEVER or start < gap.start - _EDGE or end > until + _EDGE:
+            if until == ENDLESS or start < gap.start - _EDGE or end > until + _EDGE:
                 continue
             if len(gap.before) == len(after) == 1:
                 one, other = (known(voice) for side in (gap.before, after) for voice in side)

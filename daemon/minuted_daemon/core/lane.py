@@ -13,10 +13,9 @@ from dataclasses import dataclass, field, replace
 
 from minuted_daemon.core.events import Append, Clear, Commit, TextSource, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples
-from minuted_daemon.core.turn import Turn
+from minuted_daemon.core.turn import SHORTEST_COMMIT, Turn
 
 _CATCH_UP = 4  # at most so many times as fast as real time
-_SHORTEST_COMMIT = samples(0.3)
 _ANSWER_WAIT = 8 * RATE_HZ
 _PAST_ANSWER_WAIT = 30 * RATE_HZ
 """Nobody waits for it now; and four times as fast as real time, what was committed may still be on its way."""
@@ -251,7 +250,7 @@ class Lane:
             turn.swallowed = True
             self._answer(turn, "", TextSource.NONE)
             return True
-        self.commands.append(Commit(turn.utterance, max(0, _SHORTEST_COMMIT - turn.sent)))
+        self.commands.append(Commit(turn.utterance, max(0, SHORTEST_COMMIT - turn.sent)))
         wait = _PAST_ANSWER_WAIT if track.makes_up else _ANSWER_WAIT
         self._asked[turn.utterance] = _Asked(turn, turn.utterance, self._now + wait, track.makes_up)
         return True

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from minuted_daemon.core.samples import outside, samples
+from minuted_daemon.core.samples import ENDLESS, outside, samples
 from minuted_daemon.core.timeline import PAST, Span
 from minuted_daemon.core.voice import VoiceTrack
 
 _BRIDGED = samples(0.3)
 """A shorter gap between two stored turns was a cut in a pause: what voice there is was sent with either."""
-_ENDLESS = 1 << 62
 
 
 class Past:
@@ -38,10 +37,10 @@ class Past:
             return list(spans)
         left: list[Span] = []
         for span in spans:
-            end = _ENDLESS if span.end is None else span.end
+            end = ENDLESS if span.end is None else span.end
             for low, high in outside(span.start, end, covered):
                 begin = low if low == span.start else _voice_from(low, high, track)
-                left.append(Span(span.voice, begin, None if high == _ENDLESS else high, span.order))
+                left.append(Span(span.voice, begin, None if high == ENDLESS else high, span.order))
         return left
 
     def holds(self, start: int, end: int, margin: int) -> bool:

@@ -14,10 +14,10 @@ from minuted_daemon.core.events import TextSource, TurnNumber
 from minuted_daemon.core.floor import RESTART, hold_floor
 from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.plan import SHORTEST, Segment, join, split
-from minuted_daemon.core.samples import FRAME, outside, samples
+from minuted_daemon.core.samples import ENDLESS, outside, samples
 from minuted_daemon.core.timeline import PAST
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
-from minuted_daemon.core.unheard import MARGIN
+from minuted_daemon.core.unheard import REACH
 from minuted_daemon.core.voice import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of voice that changes hands
@@ -173,7 +173,7 @@ class Reviser:
         edges = ((turn.start, segment.start), (turn.end, segment.end))
         if min(turn.end, segment.end) <= max(turn.start, segment.start):
             return False
-        around = self._track.around(segment.start, segment.end, LEAD, TAIL, MARGIN + 2 * FRAME)
+        around = self._track.around(segment.start, segment.end, LEAD, TAIL, REACH)
         foreign = outside(turn.first, turn.last, [around])
         missing = outside(segment.start, segment.end, [(turn.first, turn.last)])
         return all(self._voiced(*pieces) <= _TOLERANCE for pieces in (foreign, missing, *([edge] for edge in edges)))
@@ -187,7 +187,7 @@ class Reviser:
     def _begin(self, old: list[Turn], segments: list[Segment]) -> None:
         taken = self._book.taken(without=old)
         if self._cutter.taken_from is not None:
-            taken.append((self._cutter.taken_from, 1 << 62))
+            taken.append((self._cutter.taken_from, ENDLESS))
         new = self._placed(segments, old, taken)
         if not new or self._leaves_out(old, new):
             return
@@ -203,9 +203,7 @@ class Reviser:
     def _placed(self, segments: Sequence[Segment], old: Sequence[Turn], taken: Sequence[tuple[int, int]]) -> list[Turn]:
         """Make turns of the segments: each takes the voice nearest to it, and nobody else's audio."""
         new: list[Turn] = []
-        ranges = [
-            self._track.around(segment.start, segment.end, LEAD, TAIL, MARGIN + 2 * FRAME) for segment in segments
-        ]
+        ranges = [self._track.around(segment.start, segment.end, LEAD, TAIL, REACH) for segment in segments]
         first = min(turn.first for turn in old)
         for index, (segment, (low, high)) in enumerate(zip(segments, ranges, strict=True)):
             low = max(low, new[-1].last) if new else min(low, first)

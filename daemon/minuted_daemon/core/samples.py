@@ -14,6 +14,8 @@ BLOCK = 1_600
 WIDE_BLOCK = 2_400
 FRAME = 160
 """Samples in one voice-activity frame: 10 ms."""
+ENDLESS = 1 << 62
+"""Behind every position that there will ever be."""
 
 
 def samples(seconds: float) -> int:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, field
 
 from minuted_daemon.core.events import Overlap, TextSource, TurnNumber, TurnState, UtteranceId
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.samples import ENDLESS, samples
 from minuted_daemon.core.timeline import Voice
 
 LEAD = samples(0.1)
 TAIL = samples(0.15)
 """The silence sent around a turn where nobody else speaks."""
-_ENDLESS = 1 << 62
+SHORTEST_COMMIT = samples(0.3)
+"""A transcriber refuses less; what a commit has less than that is filled up with silence."""
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +24,7 @@ class Turn:
     first: int  # where its audio begins: some silence before its start, and voice that begins a little earlier
     last: int  # where its audio ends, likewise
     not_before: int  # audio before this is in another turn's commit
-    not_after: int = _ENDLESS  # audio from here on is in another turn's commit
+    not_after: int = ENDLESS  # audio from here on is in another turn's commit
     closed: bool = False
     paused: bool = False  # the holder is known to be silent behind the last part
     repaired: bool = False
@@ -45,7 +46,12 @@ class Turn:
     settled: bool = False
     gone: bool = False
     shown: TurnState | None = None
-    revised_at: int = field(default=-_ENDLESS)
+    revised_at: int = field(default=-ENDLESS)
+
+    @property
+    def has_audio(self) -> bool:
+        """False if all of its audio is in other turns' commits."""
+        return self.last > self.first
 
     def content(self, since: int, until: int) -> tuple[int, int] | None:
         """The audio of this turn from `since` on, as far as it may be sent by now: a range before `until`.

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from minuted_daemon.core.samples import outside, samples
+from minuted_daemon.core.samples import FRAME, outside, samples
 from minuted_daemon.core.timeline import UNHEARD, Span
 from minuted_daemon.core.voice import VoiceTrack
 
 _CLAIM_WAIT = samples(1.0)
 MARGIN = samples(0.35)
 """Diarizers and energies do not agree on edges to the frame: voice this near to a turn is sent with it."""
+REACH = MARGIN + 2 * FRAME
+"""How far from a turn's edges its audio is looked for."""
 _SHORTEST = samples(0.1)
 _LOOK_BACK = samples(1.0)
 HANG = samples(0.3)

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from minuted_daemon.core.events import Append, Commit, TextCompleted, TextFailed, UtteranceId
-from minuted_daemon.core.samples import Sample, samples, seconds
+from minuted_daemon.core.samples import Sample, seconds
+from minuted_daemon.core.turn import SHORTEST_COMMIT
 from minuted_daemon.errors import Unavailable
 from minuted_daemon.ports import Spool, TranscriberStream
 from minuted_daemon.service.links import one_fault
@@ -15,7 +16,6 @@ ANSWER_S = 30.0
 """So long an answer is waited for: nobody else waits for it."""
 LEFT_S = 5.0
 """With less than this left of a connection, behind the sending, no more is asked over it."""
-_SHORTEST = samples(0.3)
 
 
 class Asking:
@@ -51,7 +51,7 @@ class Asking:
         answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         self._awaited[utterance] = answer
         self._line.submit(Append(utterance, start, end))
-        self._line.submit(Commit(utterance, max(0, _SHORTEST - (end - start))))
+        self._line.submit(Commit(utterance, max(0, SHORTEST_COMMIT - (end - start))))
         try:
             async with asyncio.timeout(seconds(end - start) / CATCH_UP + ANSWER_S):
                 return await answer

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 from minuted_daemon.core.samples import BLOCK, FRAME, RATE_HZ, Sample, samples
 from minuted_daemon.core.turn import LEAD, TAIL
-from minuted_daemon.core.unheard import MARGIN
+from minuted_daemon.core.unheard import REACH
 from minuted_daemon.core.voice import VoiceDetector, VoiceTrack
 from minuted_daemon.ports import OwedTurn, Spool
 
-REACH = MARGIN + 2 * FRAME
-"""Voice that lies wholly so near to a turn is sent with it."""
 _LISTEN = samples(10.0)
 """The detector is given so much before it is asked, so that it knows the noise of the room."""
 _READ = samples(60.0)

@@ -214,9 +214,7 @@ def test_the_file_is_made_anew_when_it_has_grown_with_what_is_still_needed(house
     most = 0
     for second in range(3_000):
         whole = second % 60 == 0
-        notes.append(
-            [note(second * SECOND, random.Random(second).randbytes(60), whole)], max(0, second - 200) * SECOND
-        )
+        notes.append([note(second * SECOND, random.Random(second).randbytes(60), whole)], max(0, second - 200) * SECOND)
         most = max(most, (directory / NAME).stat().st_size)
     found = read(directory)
     assert REWRITE - 1_000 < most <= REWRITE
