@@ -41,7 +41,8 @@ def from_call(error: grpc.RpcError, address: str) -> Error:
     if info is not None:
         kind = Unreachable if code is grpc.StatusCode.UNAVAILABLE and info.reason == "DAEMON_STOPPING" else Error
         return kind(code, info.reason, message, dict(info.metadata))
-    if code is grpc.StatusCode.UNAVAILABLE:
+    # Our own cancelling is never heard of: this is a server that cancels what it has not answered as it goes away.
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return Unreachable(code, code.name, f"minuted is not reachable at {address}", {"detail": message})
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return Error(code, code.name, f"minuted at {address} did not answer in time", {})

@@ -11,6 +11,8 @@ from sqlalchemy.pool import QueuePool
 
 BUSY_MS = 5_000
 """How long to wait for another program's lock. Our own writer has no rival."""
+CACHE_KB = 512
+"""Pages that a connection keeps for itself; the system keeps them anyway, for all of them."""
 
 
 def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
@@ -44,7 +46,7 @@ def _engine(path: Path, mode: str, begin: str, pragmas: tuple[str, ...]) -> Engi
             uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
         try:
-            for pragma in pragmas:
+            for pragma in (f"cache_size = -{CACHE_KB}", *pragmas):
                 connection.execute(f"PRAGMA {pragma}").fetchall()
         except BaseException:
             connection.close()
