@@ -1,5 +1,6 @@
 """Where the server may listen, and that no two ever listen at one place."""
 
+import asyncio
 import os
 import socket
 import stat
@@ -187,3 +188,18 @@ async def test_stop_is_idempotent(tmp_path: Path) -> None:
     await server.stop(1)
     assert await answers(f"unix:{tmp_path}/a.sock")
     await successor.stop(1)
+
+
+async def test_a_server_that_does_not_stop_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minuted_daemon.rpc.server.STUCK_S", 0.1)
+    server = await serve(f"unix:{tmp_path}/one.sock")
+    real, server._server = server._server, NeverStops()  # type: ignore[assignment]  # gRPC's own, seen to do so
+    async with asyncio.timeout(5):
+        await server.stop(0.0)
+    assert not (tmp_path / "one.sock").exists(), "the next daemon may have it"
+    await real.stop(0.0)
+
+
+class NeverStops:
+    async def stop(self, grace: float | None) -> None:
+        await asyncio.Event().wait()

@@ -1,5 +1,6 @@
 """The gRPC server: what it offers, where it listens, how it goes away."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -58,6 +59,8 @@ OPTIONS = (
 )
 CONCURRENT_RPCS = 1_000
 """Past this, RPCs are refused with RESOURCE_EXHAUSTED."""
+STUCK_S = 2.0
+"""So long behind its grace gRPC may take to stop. It has been seen to stop never, where connections broke just then."""
 
 log = structlog.get_logger()
 
@@ -85,7 +88,11 @@ class Server:
         """
         await self.drain()
         self._hub.close()
-        await self._server.stop(grace_s)
+        try:
+            async with asyncio.timeout(grace_s + STUCK_S):
+                await self._server.stop(grace_s)
+        except TimeoutError:
+            log.warning("server_does_not_stop", waited_s=grace_s + STUCK_S)
         for claim in self._claims:
             claim.release()
         self._claims.clear()
