@@ -213,8 +213,15 @@ async def finals_of(client: AsyncClient, seen: list[int], until: asyncio.Future[
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_no_client_misses_a_turn_whatever_breaks(room: Room, tmp_path: Path, quick: None, seed: int) -> None:
-    """Cut wires, restarts of the daemon, clients that come late: all end with what the store lists."""
+@pytest.mark.parametrize("breaks", ["wires", "daemon"])
+async def test_no_client_misses_a_turn_whatever_breaks(
+    room: Room, tmp_path: Path, quick: None, breaks: str, seed: int
+) -> None:
+    """Cut wires, restarts of the daemon, clients that come late: all end with what the store lists.
+
+    Not both at once: with client and server in one process, gRPC's core hangs or aborts once in a thousand times where
+    a server stops just after connections to it were reset. No daemon shares a process with its clients.
+    """
     rng = random.Random(seed)
     record = session()
     await room.journal.write([record], record.name)
@@ -231,9 +238,9 @@ async def test_no_client_misses_a_turn_whatever_breaks(room: Room, tmp_path: Pat
                 await write_some(room, record, rng)
                 if step == 20:
                     tasks.append(group.create_task(finals_of(near, seen[3], until)))
-                if rng.random() < 0.15:
+                if breaks == "wires" and rng.random() < 0.15:
                     wire.cut()
-                if step in (15, 40):
+                if breaks == "daemon" and step in (15, 40):
                     await room.stop()
                     await room.serve()
                 await asyncio.sleep(0.002)
