@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
+from minuted_daemon.adapters.interruptions import KeptInterruption
 from minuted_daemon.adapters.local.availability import local_engine_missing
 from minuted_daemon.adapters.pending_erasures import PendingErasures
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
@@ -92,7 +93,8 @@ async def run(config: Config) -> None:
         )
         around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
         erasing = Erasing(store, journal, hub, PendingErasures(config.daemon.state_dir), spools)
-        registry = Registry(group, workshop, around, config.sessions, erasing)
+        interruptions = KeptInterruption(config.daemon.state_dir)
+        registry = Registry(group, workshop, around, config.sessions, erasing, interruptions)
         serving = asyncio.Event()
         await registry.recover(serving)
         going_on_erasing = group.create_task(erasing.run())

@@ -503,6 +503,30 @@ class ErasureRequests(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """When the daemon was told to end (seconds since 1970), and the sessions it ended for that: which were paused."""
+
+    at_s: float
+    paused: Mapping[SessionId, bool]
+
+
+class Interruptions(Protocol):
+    """The last interruption, on disk. Everything here raises StoreError."""
+
+    async def last(self) -> Interruption | None:
+        """Give it, None if there was none since `forget`."""
+        ...
+
+    async def keep(self, interruption: Interruption) -> None:
+        """Keep it, durably, in place of the one before."""
+        ...
+
+    async def forget(self) -> None:
+        """It is over."""
+        ...
+
+
 class Store(Protocol):
     """The minutes on disk. Everything that returns has been committed durably."""
 

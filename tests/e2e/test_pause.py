@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import soxr
-from numpy.typing import NDArray
 
-from minuted import AsyncClient, Interrupted, Interval, IntervalKind, LinkHealth, Session, SessionState, Turn
+from minuted import Interval, IntervalKind, LinkHealth, Session, SessionState, Turn
 from tests.e2e.daemon_process import DaemonProcess, run_daemon
 from tests.e2e.live_run import PYANNOTE_KNOBS
-from tests.fakes.meeting import RATE_HZ, load_meeting
+from tests.e2e.talking import DEVICE_HZ, ROOM, begin_of_meeting_s, of, recording, up, watching
+from tests.fakes.meeting import RATE_HZ
 from tests.fakes.processes import openai_standin, pyannote_standin
 from tests.rig.fixtures import Microphone, SoundServer
 from tests.rig.hearing import workers_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
-ROOM = load_meeting("ES2011d", 1039.5, 26)
-DEVICE_HZ = 48_000
 TALK_S, PAUSE_S = 9.5, 4.0
 EDGE_S = 0.4
 """What is said around the beginning and the end of a pause may be on either side."""
 HARDWARE_S, SERVER_S = 1.0, 3.0
-WELL = (LinkHealth.LINK_HEALTH_UP,)
 
 
 @dataclass
@@ -55,38 +51,6 @@ class Source:
     name: str
     begin: Callable[[], None]
     in_use: Callable[[DaemonProcess], bool]
-
-
-def of(interval: Interval) -> tuple[float, float]:
-    return interval.start_offset.ToNanoseconds() / 1e9, interval.end_offset.ToNanoseconds() / 1e9
-
-
-@asynccontextmanager
-async def watching(client: AsyncClient) -> AsyncIterator[dict[str, Interval]]:
-    """Give the intervals as they are told, each at its latest state."""
-    seen: dict[str, Interval] = {}
-
-    async def watch() -> None:
-        async with aclosing(client.watch(after=0)) as stream:
-            async for event in stream:
-                if not isinstance(event, Interrupted) and event.HasField("interval"):
-                    seen[event.interval.id] = event.interval
-
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(watch())
-        yield seen
-        task.cancel()
-
-
-async def up(client: AsyncClient, session: str) -> float:
-    """Wait until all links are up; give the time."""
-    async with asyncio.timeout(30):
-        while True:
-            told = await client.session(session)
-            links = (told.capture_link, told.diarizer_link, told.transcriber_link)
-            if all(link.health in WELL for link in links):
-                return time.monotonic()
-            await asyncio.sleep(0.02)
 
 
 async def played(source: Source, place: Path) -> Played:
@@ -132,12 +96,7 @@ def check(seen: Played) -> None:
     opening = [of(one) for one in seen.intervals.values() if one.reason == "DEVICE_OPENING"]
     hears_s = max([end_s, *(end for _, end in opening)])
 
-    # Where the meeting lies on the session's clock: from the turns, whose words say where in the meeting they are.
-    shifts = [
-        turn.start_offset.ToNanoseconds() / 1e9 - ROOM.by_text[turn.text.split()[0]].start / RATE_HZ
-        for turn in seen.turns
-    ]
-    shift_s = float(np.median(shifts))
+    shift_s = begin_of_meeting_s(seen.turns)
     quiet = ((begin_s - shift_s + EDGE_S) * RATE_HZ, (hears_s - shift_s - EDGE_S) * RATE_HZ)
     assert quiet[1] - quiet[0] > (PAUSE_S - 2 * EDGE_S - 1.0) * RATE_HZ
     forbidden = {word.text for word in ROOM.words if word.start > quiet[0] and word.end < quiet[1]}
@@ -181,12 +140,6 @@ def people(turns: Sequence[Turn]) -> dict[str, str]:
     for turn in turns:
         said[turn.speaker.id].update(ROOM.by_text[word].speaker for word in turn.text.split())
     return {one: counted.most_common(1)[0][0] for one, counted in said.items() if counted.total() >= 5}
-
-
-def recording() -> NDArray[np.int16]:
-    sound = ROOM.sound(0, ROOM.duration).astype(np.float32)
-    resampled: NDArray[np.float32] = soxr.resample(sound, RATE_HZ, DEVICE_HZ)
-    return np.clip(np.rint(resampled), -32768, 32767).astype(np.int16)
 
 
 class TalkingMicrophone(Microphone):

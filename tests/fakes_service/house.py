@@ -20,6 +20,7 @@ from minuted_daemon.service.views import Delivery, PartialTurn, StartRequest
 from tests.fakes_service.capture import FakeCapture
 from tests.fakes_service.diarizer import FakeDiarizer
 from tests.fakes_service.erasures import FakeAudio, FakeErasureRequests
+from tests.fakes_service.interruptions import FakeInterruptions
 from tests.fakes_service.spools import FakeSpools
 from tests.fakes_service.store import FakeStore
 from tests.fakes_service.transcriber import FakeTranscriber
@@ -41,6 +42,7 @@ class House:
         self.voice_printer: VoicePrinter | None = None
         self.store = FakeStore()
         self.erasures = FakeErasureRequests()
+        self.interruptions = FakeInterruptions()
         self.audio = FakeAudio()
         self.configured: Mapping[str, SessionConfig] = {}
         self.missing: dict[str, WrongState] = {
@@ -82,7 +84,7 @@ class House:
         )
         async with asyncio.TaskGroup() as group:
             erasing = Erasing(self.store, journal, self.hub, self.erasures, self.audio)
-            self.registry = Registry(group, workshop, around, self.configured, erasing)
+            self.registry = Registry(group, workshop, around, self.configured, erasing, self.interruptions)
             listening = group.create_task(self._listen())
             await asyncio.sleep(0)
             try:

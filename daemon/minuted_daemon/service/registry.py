@@ -23,11 +23,12 @@ from minuted_daemon.core.records import (
 )
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, StoreError, WrongState
-from minuted_daemon.ports import REDACTED, CaptureStream, Page
+from minuted_daemon.ports import REDACTED, CaptureStream, Interruptions, Page
 from minuted_daemon.service.assembly import Assembly, Workshop
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.erasing import Erasing, within
 from minuted_daemon.service.finishing import Finishing
+from minuted_daemon.service.interrupted import Interrupted
 from minuted_daemon.service.owing import Owing
 from minuted_daemon.service.parts import Surroundings
 from minuted_daemon.service.resuming import NoMore, OpenedLater, resumed
@@ -58,6 +59,7 @@ class Registry:
         around: Surroundings,
         configured: Mapping[str, SessionConfig],
         erasing: Erasing,
+        interruptions: Interruptions,
     ) -> None:
         self._group = group
         self._workshop = workshop
@@ -67,6 +69,7 @@ class Registry:
         self._assembly = Assembly(workshop, around)
         self._owing = Owing(workshop.spools, around.store, around.journal, self._assembly.transcriber, around.random)
         self._finishing = Finishing(group, workshop.spools, around.store, self._owing, around.random)
+        self._interrupted = Interrupted(interruptions, around.store, around.journal, around.now_s)
         self._sessions: dict[SessionId, Session] = {}
         self._resuming: set[asyncio.Task[None]] = set()
         self._tasks: dict[SessionId, asyncio.Task[None]] = {}
@@ -175,10 +178,12 @@ class Registry:
     # --- the daemon's own start and end -------------------------------------------------------------------------------
 
     async def recover(self, serving: asyncio.Event | None = None) -> None:
-        """Go on with the sessions that a daemon which died left live, in the background. Raises StoreError.
+        """Go on with the sessions that a daemon which died, or was restarted, left; in the background.
 
         `serving`: nothing is begun before it is set, so that the daemon answers first; requests wait for the sessions.
+        Raises StoreError.
         """
+        await self._interrupted.go_on(self._is_as_configured)
         for record in await self._around.store.sessions_in_progress():
             lock = self._starting.setdefault(record.name, asyncio.Lock())
             await lock.acquire()  # nobody starts another one of that name meanwhile
@@ -204,6 +209,18 @@ class Registry:
             await self._leave(record, *INTERNAL_FAULT)
         finally:
             lock.release()
+
+    def _is_as_configured(self, record: SessionRecord) -> bool:
+        """A session that starts with the daemon starts as it is configured by now, which takes another one."""
+        configured = self._configured.get(record.name)
+        if configured is None or not configured.autostart:
+            return True
+        try:
+            workshop = self._workshop
+            now = settings_of(StartRequest(record.name), self._configured, workshop.diarizers, workshop.transcribers)
+        except MinutedError:  # it could not be started
+            return True
+        return now == record.settings
 
     async def _leave(self, record: SessionRecord, reason: str, detail: str) -> None:
         """A session that cannot go on has ended; what was stored of it is complete."""
@@ -236,6 +253,7 @@ class Registry:
         for lock in list(self._starting.values()):
             async with lock:  # one that was being accepted is live now, and is stopped with the others
                 pass
+        await self._interrupted.keep([session.record for session in self._sessions.values()])
         left_s = max(0.0, deadline_s - asyncio.get_running_loop().time())
         for session in self._sessions.values():
             session.stop(left_s)
@@ -308,7 +326,7 @@ class Registry:
         try:
             await session.run()
         finally:
-            if session.record.state not in LIVE_STATES:
+            if session.record.state not in LIVE_STATES and session.record.id not in self._interrupted:
                 self._finishing.begin(session.record.id)
             del self._sessions[session.record.id]
             del self._tasks[session.record.id]

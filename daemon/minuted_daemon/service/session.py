@@ -273,6 +273,7 @@ class Session:
     def _note_absence(self, wall_s: float) -> None:
         """The sample clock of a device ran on while the daemon was away: by wall time, in whole blocks."""
         self._resumed = None
+        self._shown.hears()
         away = max(0, self._clock.sample_at(wall_s) - self._shown.heard) // BLOCK * BLOCK
         if away and not is_file(self._shown.record.settings.device):
             since, self._shown.heard = self._shown.heard, Sample(self._shown.heard + away)
@@ -310,8 +311,7 @@ class Session:
         if point is not None:
             self._writer.put_point(point)
         if self._shown.state is SessionState.STARTING:
-            if self._shown.links.capture.health is Health.CONNECTING:
-                self._shown.link(capture=UP)
+            self._shown.hears()
             self._shown.go_to(SessionState.RUNNING)
         for hole in block.filled:
             where = Sample(start + hole.start), Sample(start + hole.end)

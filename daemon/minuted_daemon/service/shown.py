@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import structlog
 
-from minuted_daemon.core.records import LIVE_STATES, Link, Record, SessionRecord, SessionState
+from minuted_daemon.core.records import LIVE_STATES, Health, Link, Record, SessionRecord, SessionState
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
+from minuted_daemon.service.links import UP
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.views import Links, SessionView
 
@@ -119,6 +120,11 @@ class Shown:
         if links != now:
             self._links = links
             self._touch()
+
+    def hears(self) -> None:
+        """There is the first audio: the source is up, unless more was told of it."""
+        if self._links.capture.health is Health.CONNECTING:
+            self.link(capture=UP)
 
     def _counted(self) -> SessionRecord:
         """Give the record with what the engines were sent so far."""

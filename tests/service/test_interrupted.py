@@ -1,0 +1,162 @@
+"""The daemon is told to end in a meeting and comes back: the meeting's minutes go on."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from minuted_daemon.adapters.interruptions import FILE, KeptInterruption
+from minuted_daemon.config import SessionConfig
+from minuted_daemon.core.records import Health, SessionId, SessionState
+from minuted_daemon.core.samples import samples
+from minuted_daemon.errors import StoreError
+from minuted_daemon.ports import Interruption
+from minuted_daemon.service.interrupted import LONGEST_S
+from minuted_daemon.service.registry import Registry
+from minuted_daemon.service.views import StartRequest
+from tests.fakes_service.capture import audio
+from tests.fakes_service.diarizer import FakeDiarizer
+from tests.fakes_service.house import House
+from tests.fakes_service.virtual_time import virtual_time
+from tests.service.test_crash import people, room, told
+
+
+@asynccontextmanager
+async def back_again(house: House) -> AsyncIterator[Registry]:
+    """The next daemon, on what is on the disks; somebody else speaks."""
+    back = House()
+    back.store, back.spools = copy.deepcopy(house.store), copy.deepcopy(house.spools)
+    back.interruptions, back.configured = copy.deepcopy(house.interruptions), house.configured
+    back.capture.script = audio((1.0, False), (2.0, True), (20.0, False))
+    back.diarizer = FakeDiarizer([("A", 1.0, 3.0)])
+    async with back.open() as registry:
+        await registry.recover()
+        registry.house = back  # type: ignore[attr-defined]
+        yield registry
+
+
+def house_of(registry: Registry) -> House:
+    return registry.house  # type: ignore[attr-defined,no-any-return]
+
+
+@virtual_time
+async def test_a_session_goes_on_behind_a_gap_under_the_same_id_with_the_same_people() -> None:
+    house = room()
+    async with house.open() as registry:
+        session = (await registry.start(StartRequest("room", "default"))).record
+        await asyncio.sleep(8.05)
+        await registry.stop_all(5.0)
+    assert (await house.store.session(session.id)).state is SessionState.STOPPED, "it may not come back"
+    assert [(start, who) for start, _, who, _ in told(house)] == [(1.0, "S1"), (4.0, "S2")]
+    known = people(house)
+    before = {turn.id for turn in house.store.turns_known}
+    await asyncio.sleep(30.0)
+    async with back_again(house) as registry:
+        await asyncio.sleep(6.0)
+        view = await registry.view("room")
+        assert (view.record.id, view.record.state, view.record.ended_s) == (session.id, SessionState.RUNNING, None)
+        assert view.links is not None
+        assert view.links.capture.health is Health.UP
+        back = house_of(registry)
+        (gap,) = back.store.intervals_known
+        assert gap.reason == "DAEMON_AWAY"
+        assert samples(30.0) <= gap.end - gap.start <= samples(37.0)
+        assert before < {turn.id for turn in back.store.turns_known}, "nothing of it is told anew"
+        assert [who for _, _, who, _ in told(back)] == ["S1", "S2", "S3"]
+        assert people(back)[:2] == known
+        assert back.interruptions.kept is None
+
+
+@virtual_time
+async def test_a_paused_session_stays_paused() -> None:
+    house = room()
+    async with house.open() as registry:
+        await registry.start(StartRequest("room", "default"))
+        await asyncio.sleep(5.0)
+        await registry.pause("room")
+        await registry.stop_all(5.0)
+    async with back_again(house) as registry:
+        await asyncio.sleep(6.0)
+        assert (await registry.view("room")).record.state is SessionState.PAUSED
+        assert len(told(house_of(registry))) == len(told(house))
+        assert (await registry.resume("room")).record.state is SessionState.RUNNING
+
+
+@virtual_time
+@pytest.mark.parametrize("case", ["file", "stopped", "too long", "unwritable", "unreadable"])
+async def test_what_was_meant_to_end_stays_ended(case: str) -> None:
+    house = room()
+    device = "file:/scripted.wav" if case == "file" else "default"
+    async with house.open() as registry:
+        session = (await registry.start(StartRequest("room", device))).record
+        await asyncio.sleep(5.0)
+        if case == "stopped":
+            await registry.stop("room")
+        house.interruptions.fails = case == "unwritable"
+        await registry.stop_all(5.0)
+    house.interruptions.fails = case == "unreadable"
+    await asyncio.sleep(LONGEST_S + 60.0 if case == "too long" else 5.0)
+    async with back_again(house) as registry:
+        await asyncio.sleep(6.0)
+        assert registry.live_count() == 0
+        assert (await registry.view("room")).record.state is SessionState.STOPPED
+        assert session.id not in house_of(registry).spools.spools, "its audio is not needed any more"
+
+
+@virtual_time
+async def test_a_daemon_that_dies_as_it_ends_is_no_different() -> None:
+    house = room()
+    house.transcriber.answers = False
+    async with house.open() as registry:
+        session = (await registry.start(StartRequest("room", "default"))).record
+        await asyncio.sleep(8.05)
+        stopping = asyncio.create_task(registry.stop_all(5.0))  # noqa: TID251 - it outlives what it stops
+        await asyncio.sleep(0.5)
+        dead = House()
+        dead.store, dead.spools = copy.deepcopy(house.store), copy.deepcopy(house.spools)
+        dead.interruptions = copy.deepcopy(house.interruptions)
+        await stopping
+    assert (await dead.store.session(session.id)).state is SessionState.STOPPING
+    async with back_again(dead) as registry:
+        await asyncio.sleep(6.0)
+        assert (await registry.view("room")).record.state is SessionState.RUNNING
+
+
+@virtual_time
+@pytest.mark.parametrize("device", ["default", "usb-1"])
+async def test_a_session_that_starts_with_the_daemon_goes_on_unless_it_is_configured_anew(device: str) -> None:
+    house = room()
+    house.configured = {"room": SessionConfig("default", autostart=True)}
+    async with house.open() as registry:
+        registry.autostart()
+        await asyncio.sleep(5.0)
+        first = (await registry.view("room")).record
+        await registry.stop_all(5.0)
+    house.configured = {"room": SessionConfig(device, autostart=True)}
+    async with back_again(house) as registry:
+        registry.autostart()
+        await asyncio.sleep(6.0)
+        record = (await registry.view("room")).record
+        assert record.state is SessionState.RUNNING
+        assert record.settings.device == device
+        assert (record.id == first.id) is (device == "default")
+        assert (await registry.view(first.id)).record.state is (
+            SessionState.RUNNING if device == "default" else SessionState.STOPPED
+        )
+
+
+async def test_what_is_kept_is_found_again_and_damage_is_told(tmp_path: Path) -> None:
+    kept = Interruption(1.5, {SessionId("01A"): True, SessionId("01B"): False})
+    assert await KeptInterruption(tmp_path).last() is None
+    await KeptInterruption(tmp_path).keep(kept)
+    assert await KeptInterruption(tmp_path).last() == kept
+    for damaged in ("", "[]", '{"at_s": 1}', '{"at_s": "x", "paused": []}'):
+        (tmp_path / FILE).write_text(damaged)
+        with pytest.raises(StoreError, match=FILE):
+            await KeptInterruption(tmp_path).last()
+    await KeptInterruption(tmp_path).forget()
+    await KeptInterruption(tmp_path).forget()
+    assert not (tmp_path / FILE).exists()
