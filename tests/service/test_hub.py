@@ -8,7 +8,7 @@ import pytest
 
 from minuted_daemon.core.records import Seq, TurnLife
 from minuted_daemon.errors import Exhausted, NotFound, StoreError
-from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.hub import RETRACTED, Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.subscription import CursorAhead
 from minuted_daemon.service.views import CaughtUp, Delivery, Heartbeat, PartialTurn, StoredChange
@@ -139,6 +139,32 @@ async def test_partials_are_told_until_the_final_and_never_behind_it() -> None:
         hub.publish_partial(PartialTurn(partial(growing, room.name)))
         assert seqs([await anext(stream)]) == [2]
         assert await anext(stream) == Heartbeat(Seq(2))
+
+
+async def test_turns_that_are_gone_are_not_remembered_for_long() -> None:
+    store = MemoryStore()
+    hub = Hub(store)
+    room = session()
+    await Journal(store, hub).write([room], room.name)
+    growing = turn(room)
+    async with aclosing(hub.subscribe(None, None, True)) as stream, aclosing(hub.subscribe(None, None, True)) as slow:
+        await anext(stream)
+        await anext(slow)
+        hub.publish_partial(PartialTurn(partial(growing, room.name)))
+        assert isinstance(await anext(stream), PartialTurn)
+        for _ in range(2 * RETRACTED):
+            gone = replace(turn(room), life=TurnLife.RETRACTED)
+            hub.publish_partial(PartialTurn(replace(partial(gone, room.name), turn=gone)))
+            given = await anext(stream)
+            assert isinstance(given, PartialTurn)
+            assert given.turn.turn.life is TurnLife.RETRACTED
+        grown = hub.grown(hub.version - RETRACTED)
+        assert grown is not None
+        assert len(grown) == RETRACTED
+        assert hub.grown(0) is None, "some are forgotten"
+        assert next(iter(hub._partials)) == growing.id, "one that grows stays"
+        with pytest.raises(Exhausted):
+            await take(slow, 3)
 
 
 async def test_the_journal_joins_speakers_without_reading() -> None:

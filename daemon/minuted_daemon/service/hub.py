@@ -4,11 +4,11 @@ Subscribers pull (subscription.py): the hub keeps everything once and rings a be
 for one subscriber as for a hundred, and one that stops reading holds no memory.
 
 Rules for full: changes, see ring.py. A partial turn is kept in its latest state only; past the bound the oldest give
-way, and a subscriber that had not seen them is cut off.
+way, sooner those that are gone, and a subscriber that had not seen them is cut off.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -27,6 +27,8 @@ HEARTBEAT_S = 15.0
 OVERDUE_S = 1.0
 """How long a committed change may stay unpublished before the store is asked for it."""
 PARTIALS = 1024
+RETRACTED = 64
+"""Turns that were gone before they were final, of those: whoever listens has been told within moments."""
 CLOSED_TURNS = 512
 """Turns whose final was published last. A partial that comes behind its final comes within seconds of it."""
 TOUCHED_SESSIONS = 1024
@@ -60,6 +62,7 @@ class Hub:
         self._asking = asyncio.Lock()
         self._partials: OrderedDict[TurnId, tuple[int, PartialTurn]] = OrderedDict()  # by version
         self._partials_lost = 0  # the highest version that gave way
+        self._retracted: deque[TurnId] = deque()
         self._closed_turns: OrderedDict[TurnId, None] = OrderedDict()
         self._touched: OrderedDict[SessionId, int] = OrderedDict()  # to version
         self._deletions: OrderedDict[SessionId, SessionRecord] = OrderedDict()
@@ -86,7 +89,11 @@ class Hub:
         self._partials[turn_id] = (self.version, partial)
         self._partials.move_to_end(turn_id)
         if len(self._partials) > PARTIALS:
-            _, (self._partials_lost, _) = self._partials.popitem(last=False)
+            self._give_way(next(iter(self._partials)))
+        if partial.turn.turn.life is TurnLife.RETRACTED:
+            self._retracted.append(turn_id)
+            if len(self._retracted) > RETRACTED:
+                self._give_way(self._retracted.popleft())
         self._ring_bell()
 
     def forget(self, session_id: SessionId) -> None:
@@ -229,6 +236,10 @@ class Hub:
                 log.info("changes_overdue", count=highest - self.highest)
                 self.ring.skip(highest)
                 self.publish(())
+
+    def _give_way(self, turn_id: TurnId) -> None:
+        version, _ = self._partials.pop(turn_id, (0, None))
+        self._partials_lost = max(self._partials_lost, version)
 
     def _close_turn(self, item: StoredItem) -> None:
         if isinstance(item, StoredTurn):
