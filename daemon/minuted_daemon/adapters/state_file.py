@@ -1,24 +1,18 @@
 """A small file of JSON in the daemon's directory. It is replaced as a whole and never half written."""
 
 import asyncio
-import errno
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from minuted_daemon.adapters.disk import DISK_FAILED, reason_of, sync_directory
 from minuted_daemon.errors import StoreError
 
 T = TypeVar("T")
 
 DISK_LIMIT_S = 10.0
-_REASONS = {
-    errno.ENOSPC: "DISK_FULL",
-    errno.EDQUOT: "DISK_FULL",
-    errno.EROFS: "DISK_READ_ONLY",
-    errno.EIO: "DISK_FAILED",
-}
 
 
 class StateFile:
@@ -35,9 +29,9 @@ class StateFile:
             async with asyncio.timeout(DISK_LIMIT_S):
                 return await asyncio.to_thread(act)
         except TimeoutError as error:
-            raise self._failure("DISK_FAILED", f"did not answer within {DISK_LIMIT_S:.0f} s") from error
+            raise self._failure(DISK_FAILED, f"did not answer within {DISK_LIMIT_S:.0f} s") from error
         except OSError as error:
-            reason = _REASONS.get(error.errno or 0, "STORE_FAILED")
+            reason = reason_of(error) or "STORE_FAILED"
             raise self._failure(reason, f"cannot be read or written ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._failure("STORE_FAILED", f"is damaged: {self._if_damaged}") from error
@@ -58,19 +52,12 @@ class StateFile:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
-        self._sync_directory()
+        sync_directory(self._path.parent)
 
     def remove(self) -> None:
         """Have no file."""
         self._path.unlink(missing_ok=True)
-        self._sync_directory()
-
-    def _sync_directory(self) -> None:
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path.parent)
 
     def _failure(self, reason: str, what: str) -> StoreError:
         return StoreError(reason, f"{self._path} {what}", path=str(self._path))

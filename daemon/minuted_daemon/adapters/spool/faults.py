@@ -1,23 +1,14 @@
-"""What the operating system's errors mean for the spool. The only file here that reads them."""
+"""What the operating system's errors mean for the spool."""
 
 import errno
 
+from minuted_daemon.adapters.disk import DISK_FAILED, DISK_FULL, DISK_READ_ONLY, reason_of
 from minuted_daemon.errors import StoreError
 
-DISK_FULL = "DISK_FULL"
-DISK_READ_ONLY = "DISK_READ_ONLY"
-DISK_FAILED = "DISK_FAILED"
 SPOOL_FAILED = "SPOOL_FAILED"
 SPOOL_STALLED = "SPOOL_STALLED"
 SPOOL_CLOSED = "SPOOL_CLOSED"
 
-_REASONS = {
-    errno.ENOSPC: DISK_FULL,
-    errno.EDQUOT: DISK_FULL,
-    errno.EFBIG: DISK_FULL,
-    errno.EROFS: DISK_READ_ONLY,
-    errno.EIO: DISK_FAILED,
-}
 _SENTENCES = {
     DISK_FULL: "there is no space left for audio under {path}: free some",
     DISK_READ_ONLY: "audio cannot be written under {path}, which is read-only: mount it writable",
@@ -28,12 +19,12 @@ _SENTENCES = {
 
 def is_full(fault: OSError) -> bool:
     """Whether it is space that is missing."""
-    return _REASONS.get(fault.errno or 0) == DISK_FULL
+    return reason_of(fault) == DISK_FULL
 
 
 def as_store_error(fault: OSError, path: str) -> StoreError:
     """Give the StoreError for what the system said about a file or directory. Chain it."""
-    reason = _REASONS.get(fault.errno or 0, SPOOL_FAILED)
+    reason = reason_of(fault) or SPOOL_FAILED
     code = errno.errorcode.get(fault.errno or 0, type(fault).__name__)
     return StoreError(reason, _SENTENCES[reason].format(path=path, code=code), path=path, code=code)
 

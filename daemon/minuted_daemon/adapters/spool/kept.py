@@ -14,8 +14,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from minuted_daemon.adapters.disk import sync_directory
 from minuted_daemon.adapters.spool.flac import LEVEL, SUBTYPE
-from minuted_daemon.adapters.spool.segment import PART, Sync, destroy, put_in_place_of, sync_directory
+from minuted_daemon.adapters.spool.segment import PART, Sync, destroy, put_in_place_of
 from minuted_daemon.core.samples import WIDE_RATE_HZ, wide
 
 PIECE_S = 20

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from minuted_daemon.adapters.disk import sync_directory
 from minuted_daemon.adapters.spool.record import AudioRecord, Flaw, recorded, scan
 from minuted_daemon.adapters.spool.spans import Span, joined
 from minuted_daemon.core.samples import RATE_HZ, Sample, outside, wide
@@ -206,12 +207,3 @@ def write_all(file: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(file, view) :]
-
-
-def sync_directory(directory: Path) -> None:
-    """Have the disk keep the names in a directory."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

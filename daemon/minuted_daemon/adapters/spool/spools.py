@@ -17,8 +17,9 @@ from pathlib import Path
 
 import structlog
 
+from minuted_daemon.adapters.disk import DISK_FULL
 from minuted_daemon.adapters.spool.backlog import UP
-from minuted_daemon.adapters.spool.faults import DISK_FULL, as_store_error
+from minuted_daemon.adapters.spool.faults import as_store_error
 from minuted_daemon.adapters.spool.kept import SUFFIX, erasing, kept_path
 from minuted_daemon.adapters.spool.recovery import Recovered, recover
 from minuted_daemon.adapters.spool.segment import PART, Sync

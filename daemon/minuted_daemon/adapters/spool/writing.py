@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from minuted_daemon.adapters.disk import sync_directory
 from minuted_daemon.adapters.spool.faults import is_full
 from minuted_daemon.adapters.spool.notes import NotesFile
 from minuted_daemon.adapters.spool.record import recorded
@@ -24,7 +25,6 @@ from minuted_daemon.adapters.spool.segment import (
     described,
     erase_from,
     path_of,
-    sync_directory,
     write_all,
 )
 from minuted_daemon.core.samples import BLOCK, Sample

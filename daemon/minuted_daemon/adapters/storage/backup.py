@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from minuted_daemon.adapters.disk import DISK_FULL
 from minuted_daemon.adapters.storage.engines import BUSY_MS
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
 from minuted_daemon.errors import ConfigError, StoreError
@@ -124,9 +125,9 @@ def _connected(path: Path, how: str) -> Iterator[sqlite3.Connection]:
 
 def _failed(destination: Path, fault: Exception) -> StoreError:
     error = as_store_error(fault, destination)
-    if error.reason == "DISK_FULL":
+    if error.reason == DISK_FULL:
         text = f"there is no space left for the backup {destination}: free some, or name another place"
-        return StoreError("DISK_FULL", text, path=str(destination))
+        return StoreError(DISK_FULL, text, path=str(destination))
     code = error.facts["code"]
     number = getattr(errno, code, None)
     why = os.strerror(number) if number else code

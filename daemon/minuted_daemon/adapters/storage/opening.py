@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
+from minuted_daemon.adapters.disk import sync_directory
 from minuted_daemon.adapters.storage.engines import write_engine
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
 from minuted_daemon.adapters.storage.migrate import migrate
@@ -72,11 +73,7 @@ def _create(path: Path) -> None:
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     _bring_up(fresh)
     fresh.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(path.parent)
 
 
 def _bring_up(path: Path) -> str:
