@@ -82,7 +82,6 @@ def line(row: Row) -> list[str]:
     ]
 
 
-STARTS_AT_ONCE = 2
 HEADER = ("fault", "words", "lost", "repeated", "wrong", "recovered s", "latest s", "the session said", "result")
 
 

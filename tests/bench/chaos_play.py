@@ -76,10 +76,7 @@ def play(fault: Fault, meeting: Meeting, strike_s: float, logs: Path | None) -> 
 
 
 async def _play(fault: Fault, meeting: Meeting, strike_s: float, logs: Path | None) -> Row:
-    async with staged(
-        meeting,
-        fault.disk,
-    ) as stage:
+    async with staged(meeting, fault.disk) as stage:
         with _log_kept(stage, fault, logs) as missed:
             async with asyncio.TaskGroup() as group:
                 watching = [group.create_task(watch(stage)), group.create_task(look(stage))]

@@ -1,7 +1,6 @@
 """The daemon is told to end in a meeting and comes back: the meeting's minutes go on."""
 
 import asyncio
-import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,25 +20,18 @@ from tests.fakes_service.capture import audio
 from tests.fakes_service.diarizer import FakeDiarizer
 from tests.fakes_service.house import House
 from tests.fakes_service.virtual_time import virtual_time
-from tests.service.test_crash import people, room, told
+from tests.service.test_crash import after_the_death_of, people, room, told
 
 
 @asynccontextmanager
-async def back_again(house: House) -> AsyncIterator[Registry]:
+async def back_again(house: House) -> AsyncIterator[tuple[Registry, House]]:
     """The next daemon, on what is on the disks; somebody else speaks."""
-    back = House()
-    back.store, back.spools = copy.deepcopy(house.store), copy.deepcopy(house.spools)
-    back.interruptions, back.configured = copy.deepcopy(house.interruptions), house.configured
+    back = after_the_death_of(house)
     back.capture.script = audio((1.0, False), (2.0, True), (20.0, False))
     back.diarizer = FakeDiarizer([("A", 1.0, 3.0)])
     async with back.open() as registry:
         await registry.recover()
-        registry.house = back  # type: ignore[attr-defined]
-        yield registry
-
-
-def house_of(registry: Registry) -> House:
-    return registry.house  # type: ignore[attr-defined,no-any-return]
+        yield registry, back
 
 
 @virtual_time
@@ -54,13 +46,12 @@ async def test_a_session_goes_on_behind_a_gap_under_the_same_id_with_the_same_pe
     known = people(house)
     before = {turn.id for turn in house.store.turns_known}
     await asyncio.sleep(30.0)
-    async with back_again(house) as registry:
+    async with back_again(house) as (registry, back):
         await asyncio.sleep(6.0)
         view = await registry.view("room")
         assert (view.record.id, view.record.state, view.record.ended_s) == (session.id, SessionState.RUNNING, None)
         assert view.links is not None
         assert view.links.capture.health is Health.UP
-        back = house_of(registry)
         (gap,) = back.store.intervals_known
         assert gap.reason == "DAEMON_AWAY"
         assert samples(30.0) <= gap.end - gap.start <= samples(37.0)
@@ -78,10 +69,10 @@ async def test_a_paused_session_stays_paused() -> None:
         await asyncio.sleep(5.0)
         await registry.pause("room")
         await registry.stop_all(5.0)
-    async with back_again(house) as registry:
+    async with back_again(house) as (registry, back):
         await asyncio.sleep(6.0)
         assert (await registry.view("room")).record.state is SessionState.PAUSED
-        assert len(told(house_of(registry))) == len(told(house))
+        assert len(told(back)) == len(told(house))
         assert (await registry.resume("room")).record.state is SessionState.RUNNING
 
 
@@ -99,11 +90,11 @@ async def test_what_was_meant_to_end_stays_ended(case: str) -> None:
         await registry.stop_all(5.0)
     house.interruptions.fails = case == "unreadable"
     await asyncio.sleep(LONGEST_S + 60.0 if case == "too long" else 5.0)
-    async with back_again(house) as registry:
+    async with back_again(house) as (registry, back):
         await asyncio.sleep(6.0)
         assert registry.live_count() == 0
         assert (await registry.view("room")).record.state is SessionState.STOPPED
-        assert session.id not in house_of(registry).spools.spools, "its audio is not needed any more"
+        assert session.id not in back.spools.spools, "its audio is not needed any more"
 
 
 @virtual_time
@@ -115,12 +106,10 @@ async def test_a_daemon_that_dies_as_it_ends_is_no_different() -> None:
         await asyncio.sleep(8.05)
         stopping = asyncio.create_task(registry.stop_all(5.0))  # noqa: TID251 - it outlives what it stops
         await asyncio.sleep(0.5)
-        dead = House()
-        dead.store, dead.spools = copy.deepcopy(house.store), copy.deepcopy(house.spools)
-        dead.interruptions = copy.deepcopy(house.interruptions)
+        dead = after_the_death_of(house)
         await stopping
     assert (await dead.store.session(session.id)).state is SessionState.STOPPING
-    async with back_again(dead) as registry:
+    async with back_again(dead) as (registry, _):
         await asyncio.sleep(6.0)
         assert (await registry.view("room")).record.state is SessionState.RUNNING
 
@@ -136,7 +125,7 @@ async def test_a_session_that_starts_with_the_daemon_goes_on_unless_it_is_config
         first = (await registry.view("room")).record
         await registry.stop_all(5.0)
     house.configured = {"room": SessionConfig(device, autostart=True)}
-    async with back_again(house) as registry:
+    async with back_again(house) as (registry, _):
         registry.autostart()
         await asyncio.sleep(6.0)
         record = (await registry.view("room")).record
