@@ -19,13 +19,14 @@ from tests.bench import chaos_kills
 from tests.bench.chaos_house import HOUSE
 from tests.bench.chaos_judge import AFTER_S
 from tests.bench.chaos_play import Fault, Row, play
+from tests.bench.chaos_storm import STORMS
 from tests.bench.chaos_vendors import BOTH, OPENAI, PYANNOTE, breaks
 from tests.e2e.live_run import EXCERPTS
 from tests.fakes.meeting import Meeting, load_meeting
 
 AT_ONCE, STARTS_AT_ONCE = 8, 2
 WELL = Fault("no fault", "nobody", breaks("openai", "thaw"))
-FAULTS: Sequence[Fault] = (WELL, *OPENAI, *PYANNOTE, *BOTH, *HOUSE)
+FAULTS: Sequence[Fault] = (WELL, *OPENAI, *PYANNOTE, *BOTH, *HOUSE, *STORMS)
 LONG = (("IB4010", 2634.5), ("ES2011d", 921.5), ("TS3004b", 1794.5))
 LONG_FROM_S = 100.0
 EARLY_S, LATE_S = -2.0, 2.0
@@ -47,7 +48,7 @@ def strike_of(fault: Fault, seed: int) -> float:
 def played(name: str, seed: int, logs: Path | None) -> Row:
     """Play the fault of this name; the daemon's log of a row that falls short is kept in `logs`."""
     fault = next(fault for fault in FAULTS if fault.name == name)
-    return play(fault, meeting_of(fault, seed), strike_of(fault, seed), logs)
+    return play(fault, meeting_of(fault, seed), strike_of(fault, seed), seed, logs)
 
 
 def rows(faults: Sequence[Fault], seed: int, at_once: int, logs: Path | None) -> Iterable[Row]:

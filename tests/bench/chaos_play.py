@@ -67,16 +67,16 @@ class Row:
     missed: tuple[str, ...]
 
 
-def play(fault: Fault, meeting: Meeting, strike_s: float, logs: Path | None) -> Row:
+def play(fault: Fault, meeting: Meeting, strike_s: float, seed: int, logs: Path | None) -> Row:
     """Play a fault, `strike_s` into the session; takes the meeting's length and about 10 s."""
     try:
-        return asyncio.run(_play(fault, meeting, strike_s, logs))
+        return asyncio.run(_play(fault, meeting, strike_s, seed, logs))
     except (AssertionError, OSError, subprocess.SubprocessError, minuted.Error, BaseExceptionGroup) as error:
         return _broken(fault, "; ".join(_first_lines(error)))
 
 
-async def _play(fault: Fault, meeting: Meeting, strike_s: float, logs: Path | None) -> Row:
-    async with staged(meeting, fault.disk) as stage:
+async def _play(fault: Fault, meeting: Meeting, strike_s: float, seed: int, logs: Path | None) -> Row:
+    async with staged(meeting, fault.disk, seed) as stage:
         with _log_kept(stage, fault, logs) as missed:
             async with asyncio.TaskGroup() as group:
                 watching = [group.create_task(watch(stage)), group.create_task(look(stage))]

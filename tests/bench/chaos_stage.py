@@ -66,6 +66,7 @@ class Stage:
     pyannote: StandInProcess
     client: AsyncClient
     witness: Witness
+    seed: int = 0
     began_at: float = 0.0
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     """Told of everything the witness sees."""
@@ -102,7 +103,7 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(meeting: Meeting, disk: str = "") -> AsyncIterator[Stage]:
+async def staged(meeting: Meeting, disk: str = "", seed: int = 0) -> AsyncIterator[Stage]:
     """Set the stage, with the session not yet started. `disk` is the size of a state directory in memory."""
     with ExitStack() as stack:
         place = stack.enter_context(short_place())
@@ -116,7 +117,7 @@ async def staged(meeting: Meeting, disk: str = "") -> AsyncIterator[Stage]:
         vendors = {"openai": {"base_url": openai.base_url}, "pyannote": {"base_url": pyannote.base_url}}
         daemon = DaemonProcess(place, vendors, log_level="info")
         async with daemon, daemon.client() as client:
-            yield Stage(meeting, daemon, openai, pyannote, client, Witness())
+            yield Stage(meeting, daemon, openai, pyannote, client, Witness(), seed)
 
 
 async def start(stage: Stage) -> None:

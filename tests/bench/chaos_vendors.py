@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict
 from typing import Any
 
 from tests.bench.chaos_judge import Window
@@ -31,10 +31,11 @@ RETRY_S = 8.0
 LONG_S = 180.0
 FOR_GOOD = 0
 
-_DEFAULTS: Mapping[str, Any] = {
-    "openai": openai_items.Knobs(),
-    "pyannote": knobs_from(pyannote_stream.Knobs, PYANNOTE_KNOBS),
+USUAL: Mapping[str, Mapping[str, Any]] = {
+    "openai": asdict(openai_items.Knobs()),
+    "pyannote": asdict(knobs_from(pyannote_stream.Knobs, PYANNOTE_KNOBS)),
 }
+"""The knobs of each stand-in as they are when all is well."""
 
 
 # --- how they strike --------------------------------------------------------------------------------------------------
@@ -67,8 +68,7 @@ def lasts(
         if broken:
             await stage.order(vendor, break_={"do": "reset"})
         await asyncio.sleep(for_s)
-        usual = {field.name: getattr(_DEFAULTS[vendor], field.name) for field in fields(_DEFAULTS[vendor])}
-        await stage.order(vendor, clear_faults=True, knobs={name: usual[name] for name in knobs or {}})
+        await stage.order(vendor, clear_faults=True, knobs={name: USUAL[vendor][name] for name in knobs or {}})
         return Window(began_at, time.time(), noticed_s)
 
     return strike
