@@ -126,6 +126,7 @@ class DiarizerLink:
         try:
             async with one_fault() as group:
                 self._start(line, group)
+                del line  # this frame stays as long as all those that follow it
                 resting = group.create_task(self._lie_down())
                 while self._line is not None:
                     await self._reign(self._line, group)

@@ -51,6 +51,7 @@ async def keep_connected(
             return False
         log.warning("link_lost", retry_in_s=round(delay_s, 2), garbled=isinstance(failure, Garbled), **facts)
         report(Link(Health.DOWN, failure.reason, failure.message))
+        del failure  # its traceback holds the connection that broke
         await asyncio.sleep(delay_s)
 
 

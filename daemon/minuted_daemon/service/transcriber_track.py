@@ -105,6 +105,7 @@ class TranscriberTrack:
             async with one_fault() as group:
                 group.create_task(self._serve(line))
                 group.create_task(self._renew(line, group))
+                del line  # this frame stays as long as all those that follow it
                 if self._rest_s is not None:
                     group.create_task(self._rest(self._rest_s))
         except _Rested:

@@ -17,7 +17,7 @@ Pure: time enters as data.
 import re
 from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from minuted_daemon.adapters.openai.codec import Cleared, Committed, Completed, Delta, Refused, ServerEvent
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
@@ -38,14 +38,14 @@ class _Utterance:
     over: bool = False  # answered, or not wanted any more: nothing is given from here on
     glued: bool = False  # the audio of a refused commit is in its item as well
     text: str = ""
-    voices: set[str] = field(default_factory=set)
+    voices: tuple[str, ...] = ()
     echo: str = ""
 
     def end(self) -> None:
         """Give nothing from here on, and keep no more than it takes to know that."""
         self.over = True
         self.text = self.echo = ""
-        self.voices.clear()
+        self.voices = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -168,7 +168,7 @@ class Routing:
         if owner.over or owner.glued or not text:
             return ()
         if not owner.voices or item in owner.voices:
-            owner.voices.add(item)
+            owner.voices = owner.voices or (item,)
             fresh = text
         else:
             # The item bound at the commit is not the one deltas came under before. It may go on from there, or say
@@ -177,7 +177,7 @@ class Routing:
             if owner.text.startswith(owner.echo):
                 return ()
             fresh = owner.echo.removeprefix(owner.text)
-            owner.voices.add(item)
+            owner.voices += (item,)
         owner.text += fresh
         return (TextGrew(owner.id, fresh),)
 
