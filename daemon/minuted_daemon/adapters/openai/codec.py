@@ -38,9 +38,10 @@ class SessionUpdated:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The buffer has become this item."""
+    """The buffer has become this item, behind `previous`: None for the first, or where the vendor does not say."""
 
     item: str
+    previous: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,11 @@ def _refused(body: dict[str, Any]) -> Refused:
     )
 
 
+def _committed(body: dict[str, Any]) -> Committed:
+    previous = body.get("previous_item_id")
+    return Committed(_item(body), previous if isinstance(previous, str) else None)
+
+
 def _delta(body: dict[str, Any]) -> Delta | None:
     delta = body.get("delta")
     return Delta(_item(body), _text(delta)) if delta else None
@@ -187,7 +193,7 @@ def _delta(body: dict[str, Any]) -> Delta | None:
 _READERS: dict[str, Callable[[dict[str, Any]], ServerEvent | None]] = {
     "session.created": lambda body: SessionCreated(_expiry(body)),
     "session.updated": _updated,
-    "input_audio_buffer.committed": lambda body: Committed(_item(body)),
+    "input_audio_buffer.committed": _committed,
     "input_audio_buffer.cleared": lambda _: Cleared(),
     _TRANSCRIPTION + "delta": _delta,
     _TRANSCRIPTION + "completed": lambda body: Completed(_item(body), _text(body["transcript"])),

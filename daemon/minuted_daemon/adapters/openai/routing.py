@@ -2,8 +2,9 @@
 
 It works through what it is sent in order, so the answers to commits and clears come in the order of the commits and
 clears; only texts come in any order. `_asked` holds the commits and clears not answered yet. Hence the rules:
-- `committed` gives its item to the oldest commit. An error answers the commit its event_id names; a commit error that
-  names none answers the oldest.
+- `committed` gives its item to the oldest commit. If it stands behind an item that no `committed` named, one was lost:
+  which of several commits it answers cannot be told any more, and the connection is astray.
+- An error answers the commit its event_id names; a commit error that names none answers the oldest.
 - A delta of an item never seen belongs to the open utterance if nothing is being asked; behind a clear it is dropped,
   and its item with it; behind a commit it may belong to either side, and is held until one side claims the item: by
   `committed`, or by going on when nothing is asked any more.
@@ -64,7 +65,8 @@ class _Asked:
 class Routing:
     """One connection's items and utterances. Tell it what is sent before sending it; feed it what arrives.
 
-    counts: what could not be placed, by why.
+    counts: what could not be placed, by why. astray: the answer to a commit was lost, and with it the order: nothing
+    that is unanswered can be placed any more.
     """
 
     def __init__(self, answer_within_s: float) -> None:
@@ -75,6 +77,8 @@ class Routing:
         self._early: OrderedDict[str, Completed | Refused] = OrderedDict()
         self._held: OrderedDict[str, str] = OrderedDict()
         self._unclean = False
+        self._last: str | None = None  # the item committed last
+        self.astray = False
         self.counts: Counter[str] = Counter()
 
     def appending(self, utterance: UtteranceId) -> None:
@@ -127,7 +131,7 @@ class Routing:
             case Delta():
                 return self._delta(event)
             case Committed():
-                return self._committed(event.item)
+                return self._committed(event)
             case Cleared():
                 self._cleared()
             case Completed():
@@ -181,18 +185,25 @@ class Routing:
         owner.text += fresh
         return (TextGrew(owner.id, fresh),)
 
-    def _committed(self, item: str) -> Sequence[TranscriberEvent]:
+    def _committed(self, committed: Committed) -> Sequence[TranscriberEvent]:
+        item = committed.item
         owner = self._owners.get(item)
         if owner is not None and owner.item == item:
             self.counts["committed_again"] += 1
             return ()
-        asked = next((asked for asked in self._asked if not asked.clears), None)
-        if asked is None:
+        commits = [asked for asked in self._asked if not asked.clears]
+        last, self._last = self._last, item
+        # The answer to the only commit there is cannot be another's.
+        if self.astray or (len(commits) > 1 and committed.previous not in (None, last)):
+            self.astray = True
+            return ()
+        if not commits:
             # Not ours to place: its text must not go to the next utterance.
             self.counts["committed_unasked"] += 1
             self._own(item, _nobody(item))
             return ()
         held = self._held.pop(item, "")
+        asked = commits[0]
         self._forget(asked)
         asked.utterance.item = item
         self._own(item, asked.utterance)

@@ -160,9 +160,7 @@ class OpenAIStream:
             except TimeoutError:
                 # Only here has everything that came been read, so that a slow reader is not taken for a slow vendor.
                 if self._routing.overdue(asyncio.get_running_loop().time()):
-                    raise self._broken(
-                        Unavailable("COMMIT_LOST", "OpenAI does not answer the end of an utterance.")
-                    ) from None
+                    raise self._broken(_lost()) from None
                 continue
             except VendorError:
                 if self._closed:
@@ -175,6 +173,8 @@ class OpenAIStream:
                 _log.debug("vendor_refused_event", vendor="openai", reason=reason(event))
             for told in self._routing.feed(event):
                 yield told
+            if self._routing.astray:
+                raise self._broken(_lost())
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -252,3 +252,7 @@ class OpenAIStream:
             self._fault = fault
             self._socket.transport.abort()
         return self._fault
+
+
+def _lost() -> Unavailable:
+    return Unavailable("COMMIT_LOST", "OpenAI does not answer the end of an utterance.")
