@@ -21,6 +21,8 @@ QUIET_S = 3.0
 """Nothing more is expected once nothing has changed for so long."""
 MENDED_S = 45.0
 """So long after the transcriber is mended the texts of an ended session are there."""
+READY_S = 2.0
+"""So soon after each start the daemon answers; judged where the fault is the process's, and few others are played."""
 HEARD_S = 1.0
 """What was heard less than this before SIGTERM may have been in no block yet."""
 
@@ -31,10 +33,10 @@ Strike = Callable[[Stage], Awaitable[Window]]
 class Fault:
     """One row. `strike` does it, `strike_s` into the session, and returns when it is over.
 
-    `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk" or "client". `refused`: for good, so
-    that what comes after cannot have speakers, and has text only once the cause is mended. `cut_short`: the session
-    ends with the daemon.
-    `disk` is the size of a state directory in memory. `slower_s`: from then on the vendor itself answers so much later.
+    `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk", "client" or "all". `refused`: for good,
+    so that what comes after cannot have speakers, and has text only once the cause is mended. `cut_short`: the session
+    ends with the daemon. `disk` is the size of a state directory in memory. `slower_s`: from then on the vendor itself
+    answers so much later.
     """
 
     name: str
@@ -167,12 +169,14 @@ async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
         (window.began_at - began_at - 1.0, float("inf") if fault.refused else window.over_at - began_at),
         heard_s - HEARD_S if fault.cut_short else stage.meeting.duration,
     )
-    who = witness.attributed_at if fault.on in ("pyannote", "both") else witness.final_at
+    who = witness.attributed_at if fault.on in ("pyannote", "both", "all") else witness.final_at
     back_s, late_s = recovered_s(window, turns, who), latest_s(window, turns, witness.final_at, heard_s)
     missed = list(stage.notes)
     if session.state != SessionState.SESSION_STATE_STOPPED:
         state = SessionState.Name(session.state).removeprefix("SESSION_STATE_")
         missed.append(f"session {state} {session.failure.reason}".strip())
+    if fault.on == "process" and stage.daemon.ready_s > READY_S:
+        missed.append(f"answered {stage.daemon.ready_s:.1f} s after a start")
     if counts.lost or counts.repeated or counts.foreign:
         missed.append("words lost or repeated")
     if counts.wrong > counts.wrong_allowed and not (fault.refused and fault.on == "pyannote"):

@@ -53,6 +53,6 @@ async def _lane(stage: Stage, vendor: str, faults: Sequence[Fault], rng: random.
 
 
 STORMS: Sequence[Fault] = tuple(
-    Fault(f"all at once for {STORM_S:.0f} s: schedule {number}", "process", storm(number), length_s=LONG_S, disk="64m")
+    Fault(f"all at once for {STORM_S:.0f} s: schedule {number}", "all", storm(number), length_s=LONG_S, disk="64m")
     for number in (1, 2)
 )
