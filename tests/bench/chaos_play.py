@@ -33,7 +33,7 @@ Strike = Callable[[Stage], Awaitable[Window]]
 class Fault:
     """One row. `strike` does it, `strike_s` into the session, and returns when it is over.
 
-    `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk", "client" or "all". `refused`: for good,
+    `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk", "client", "all". `refused`: for good,
     so that what comes after cannot have speakers, and has text only once the cause is mended. `cut_short`: the session
     ends with the daemon. `disk` is the size of a state directory in memory. `slower_s`: from then on the vendor itself
     answers so much later.
