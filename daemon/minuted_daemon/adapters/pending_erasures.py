@@ -11,10 +11,12 @@ from typing import Any
 
 from minuted_daemon.adapters.state_file import StateFile
 from minuted_daemon.core.records import IntervalId, IntervalKind, IntervalRecord, SessionId
-from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.samples import ENDLESS, Sample
 from minuted_daemon.ports import REDACTED, ErasureRequest
 
 FILE = "erasures.json"
+YEAR_10000_S = 253_402_300_800
+"""Seconds since 1970 at which a time can no longer be told to a client."""
 
 
 class PendingErasures:
@@ -63,12 +65,24 @@ def _entry(request: ErasureRequest) -> dict[str, Any]:
 
 
 def _request(entry: dict[str, Any]) -> ErasureRequest:
-    session_id = SessionId(entry["session_id"])
-    make = partial(ErasureRequest, session_id, entry["session_name"])
+    """Raises ValueError, KeyError and TypeError for what `_entry` cannot have made."""
+    session_id = SessionId(_text(entry["session_id"]))
+    if not session_id.isalnum():  # it becomes a file's name
+        raise ValueError("not an id")
+    make = partial(ErasureRequest, session_id, _text(entry["session_name"]))
     if "interval_id" not in entry:
         return make()
-    start, end = Sample(entry["start"]), Sample(entry["end"])
-    interval_id = IntervalId(entry["interval_id"])
-    return make(
-        IntervalRecord(interval_id, session_id, IntervalKind.MUTED, start, end, entry["start_wall_s"], reason=REDACTED)
-    )
+    interval_id = IntervalId(_text(entry["interval_id"]))
+    start, end, start_wall_s = entry["start"], entry["end"], entry["start_wall_s"]
+    if type(start) is not int or type(end) is not int or not 0 <= start < end <= ENDLESS:
+        raise ValueError("not a stretch")
+    if type(start_wall_s) not in (int, float) or not 0 <= start_wall_s < YEAR_10000_S:
+        raise ValueError("not a time")
+    stretch = Sample(start), Sample(end)
+    return make(IntervalRecord(interval_id, session_id, IntervalKind.MUTED, *stretch, start_wall_s, reason=REDACTED))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value

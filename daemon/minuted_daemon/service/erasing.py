@@ -5,7 +5,7 @@ still under way is stored. Then the audio goes, then what is left in the files.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -87,6 +87,14 @@ class Erasing:
             forget(interval.start, interval.end)
         return await self._finish(request)
 
+    async def asked(self, session_id: SessionId) -> Sequence[IntervalRecord]:
+        """Give the stretches of a session that are to go, and may not be gone yet; none where that cannot be told."""
+        try:
+            pending = await self._requests.pending()
+        except StoreError:  # `run` tells of it
+            return []
+        return [one.interval for one in pending if one.session_id == session_id and one.interval is not None]
+
     async def run(self) -> None:
         """Finish what an earlier life of the daemon left, and later what could not be finished at once; for ever."""
         while True:
@@ -94,18 +102,27 @@ class Erasing:
             self._unfinished.clear()
             try:
                 for request in await self._requests.pending():
-                    _log.info("erasure_goes_on", session_id=request.session_id)
                     await self._go_on(request)
                 await self._erase()
             except StoreError as error:
-                _log.warning("erasure_delayed", reason=error.reason, again_in_s=AGAIN_S)
+                self._delayed(error)
+            if self._unfinished.is_set():
                 await asyncio.sleep(AGAIN_S)
 
     async def _go_on(self, request: ErasureRequest) -> None:
+        """Never raises StoreError: what cannot be finished for one session must not hold up the others."""
+        _log.info("erasure_goes_on", session_id=request.session_id)
         try:
-            await self._finish(request)
-        except WrongState:  # the daemon ended before it could refuse
-            await self._requests.done(request)
+            try:
+                await self._finish(request)
+            except WrongState:  # the daemon ended before it could refuse
+                await self._requests.done(request)
+        except StoreError as error:
+            self._delayed(error, session_id=request.session_id)
+
+    def _delayed(self, error: StoreError, **facts: str) -> None:
+        self._unfinished.set()
+        _log.warning("erasure_delayed", reason=error.reason, again_in_s=AGAIN_S, **facts)
 
     async def _finish(self, request: ErasureRequest) -> Redaction:
         try:

@@ -33,13 +33,15 @@ def unpacked(data: bytes, count: int) -> NDArray[np.int16]:
     Raises ValueError if this is not a FLAC stream of that many.
     """
     try:
-        pcm, rate_hz = soundfile.read(io.BytesIO(data), dtype="int16")
+        with soundfile.SoundFile(io.BytesIO(data)) as stream:
+            told = (stream.samplerate, stream.channels, stream.frames)
+            # Without a seek, which a stream that does not begin at its first frame would not take.
+            pcm: NDArray[np.int16] = stream.read(count if told == (WIDE_RATE_HZ, 1, count) else 0, dtype="int16")
     except soundfile.SoundFileError as error:
         raise ValueError("not a readable FLAC stream") from error
-    if rate_hz != WIDE_RATE_HZ or pcm.shape != (count,):
+    if pcm.shape != (count,):
         raise ValueError("a FLAC stream of another rate or length")
-    found: NDArray[np.int16] = pcm
-    return found
+    return pcm
 
 
 def window(start: int, end: int) -> tuple[int, int]:

@@ -5,10 +5,12 @@ and on the disk. Blocks on the disk; belongs to a thread.
 """
 
 import contextlib
+import errno
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -16,11 +18,18 @@ from numpy.typing import NDArray
 
 from minuted_daemon.adapters.disk import sync_directory
 from minuted_daemon.adapters.spool.flac import LEVEL, SUBTYPE
-from minuted_daemon.adapters.spool.segment import PART, Sync, destroy, put_in_place_of
+from minuted_daemon.adapters.spool.flac_frames import described, stretches
+from minuted_daemon.adapters.spool.segment import PART, ZEROS, Sync, destroy, put_in_place_of
 from minuted_daemon.core.samples import WIDE_RATE_HZ, wide
 
 PIECE_S = 20
 SUFFIX = ".flac"
+CHUNK = 1 << 19
+"""Bytes read at a time: about twenty seconds of speech."""
+UNREADABLE = 1 << 16
+"""Bytes passed over where the disk gives none back."""
+AT_ONCE = 8_000_000
+"""Bytes, about, that the disk is asked to take at a time: who else waits for it has its turn in between."""
 
 
 def kept_path(directory: Path, session_id: str) -> Path:
@@ -38,6 +47,7 @@ class KeptFile:
         self._part = path.with_suffix(PART)
         self._sync = sync
         self._frames = 0
+        self._synced = 0
         self._out = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             with _as_os_error(self._out):
@@ -63,17 +73,35 @@ class KeptFile:
 
     def finish(self) -> None:
         """Give the file its name. An older one of that name is overwritten, byte for byte, and gone."""
-        with _as_os_error(self._out):
-            self._file.close()
-        self._sync(self._out)
-        os.close(self._out)
-        self._out = -1
-        self._check()
+        self._complete()
         if self._path.exists():
             put_in_place_of(self._path, self._part, self._sync)
         else:
             self._part.replace(self._path)
             sync_directory(self._path.parent)
+
+    def sync(self) -> None:
+        """Have the disk take what was added, once it is much: then little is left for the end."""
+        size = os.fstat(self._out).st_size
+        if size - self._synced >= AT_ONCE:
+            self._sync(self._out)
+            self._synced = size
+
+    def replace(self) -> Iterator[None]:
+        """Take the older file's name as `finish` does, a step at a time.
+
+        If the older one was removed meanwhile, there is to be none. Left early, it is overwritten all the same.
+        """
+        self._complete()
+        yield
+        try:
+            old = self._path.open("r+b", buffering=0)
+        except FileNotFoundError:
+            return
+        with old:
+            self._part.replace(self._path)
+            sync_directory(self._path.parent)
+            yield from _overwriting(old.fileno(), self._sync)
 
     def abandon(self) -> None:
         """Remove what was made so far. May be called again, and behind `finish`."""
@@ -85,6 +113,15 @@ class KeptFile:
         with contextlib.suppress(OSError):
             self._part.unlink()
 
+    def _complete(self) -> None:
+        """Have all of it on the disk."""
+        with _as_os_error(self._out):
+            self._file.close()
+        self._sync(self._out)
+        os.close(self._out)
+        self._out = -1
+        self._check()
+
     def _check(self) -> None:
         """The encoder does not tell what it could not write when it is closed."""
         with _as_os_error(None), soundfile.SoundFile(self._part) as written:
@@ -95,49 +132,89 @@ class KeptFile:
                 raise OSError("its last frame cannot be read")
 
 
+def remove(path: Path) -> None:
+    """Remove a kept file, and what was made of one that was to take its place. Raises OSError."""
+    for each in (path, path.with_suffix(PART)):
+        each.unlink(missing_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        sync_directory(path.parent)
+
+
 def erasing(path: Path, start: int, end: int, sync: Sync) -> Generator[None, None, None]:
     """Make a kept file anew with [start, end) silent, a step at a time; exhaust it. Raises OSError from any step.
 
-    The old bytes are overwritten. What cannot be read of the file becomes silence too; if that is all of it, the file
-    is overwritten and removed: it may hold the stretch. Left early (`close()`), nothing has changed.
+    A step takes a part of a second, whatever the file is like, unless it waits for the disk. The old bytes are
+    overwritten. What cannot be read of the file becomes silence too; if that is all of it, the file is overwritten and
+    removed: it may hold the stretch. A file that is removed meanwhile stays so. Left early (`close()`), nothing has
+    changed, or all is done.
     """
     try:
-        raw = path.open("rb")
+        raw = path.open("rb", buffering=0)
     except FileNotFoundError:
         return
     with raw:
-        try:
-            with _source(raw) as source:
-                frames = source.frames
-        except soundfile.SoundFileError:
+        read = chunks(partial(os.pread, raw.fileno()))
+        first = next(read, b"")
+        stream = described(first, os.fstat(raw.fileno()).st_size)
+        if stream is None:
             destroy(path, sync)
             return
         fresh = KeptFile(path, sync)
         low, high = wide(start), wide(end)
         try:
-            for at in range(0, frames, PIECE_S * WIDE_RATE_HZ):
-                pcm = _piece(raw, at, min(PIECE_S * WIDE_RATE_HZ, frames - at))
+            for at, pcm in _filled(stretches(stream, chain([first], read)), stream.length):
                 pcm[max(0, low - at) : max(0, high - at)] = 0
                 fresh.add(pcm)
+                fresh.sync()
                 yield
-            fresh.finish()
+            yield from fresh.replace()
         finally:
             fresh.abandon()
 
 
-def _source(raw: BinaryIO) -> soundfile.SoundFile:
-    raw.seek(0)
-    return soundfile.SoundFile(raw.fileno(), closefd=False)
+def chunks(read: Callable[[int, int], bytes]) -> Iterator[bytes]:
+    """Give a file's bytes; `read` gives so many from an offset on. Bytes that the disk has lost are zeros."""
+    at = 0
+    while True:
+        try:
+            chunk = read(CHUNK, at)
+        except OSError as fault:
+            if fault.errno != errno.EIO:
+                raise
+            chunk = bytes(UNREADABLE)
+        if not chunk:
+            return
+        at += len(chunk)
+        yield chunk
 
 
-def _piece(raw: BinaryIO, at: int, count: int) -> NDArray[np.int16]:
-    """Give what can be read. The decoder is a new one each time: once it has met damage, it finds nothing more."""
-    piece = np.zeros(count, np.int16)
-    with contextlib.suppress(soundfile.SoundFileError), _source(raw) as source:
-        source.seek(at)
-        read = source.read(count, dtype="int16")
-        piece[: len(read)] = read
-    return piece
+def _filled(found: Iterable[tuple[int, NDArray[np.int16]]], length: int) -> Iterator[tuple[int, NDArray[np.int16]]]:
+    """Give all samples up to `length`, with silence where nothing was found, a piece at a time."""
+    at = 0
+    for place, pcm in chain(found, [(length, np.zeros(0, np.int16))]):
+        for low in range(at, place, PIECE_S * WIDE_RATE_HZ):
+            yield low, np.zeros(min(PIECE_S * WIDE_RATE_HZ, place - low), np.int16)
+        yield place, pcm
+        at = place + len(pcm)
+
+
+def _overwriting(file: int, sync: Sync) -> Iterator[None]:
+    """Overwrite a file a step at a time; left early, what is left of it goes in one step."""
+    size, done = os.fstat(file).st_size, 0
+    try:
+        while done < size:
+            _overwrite(file, done, min(done + AT_ONCE, size), sync)
+            done += AT_ONCE
+            yield
+    except GeneratorExit:
+        _overwrite(file, done, size, sync)
+        raise
+
+
+def _overwrite(file: int, low: int, high: int, sync: Sync) -> None:
+    while low < high:
+        low += os.pwrite(file, ZEROS[: high - low], low)
+    sync(file)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,8 @@ import structlog
 from minuted_daemon.adapters.disk import DISK_FULL
 from minuted_daemon.adapters.spool.backlog import UP
 from minuted_daemon.adapters.spool.faults import as_store_error
-from minuted_daemon.adapters.spool.kept import SUFFIX, erasing, kept_path
+from minuted_daemon.adapters.spool.keeping import Keeping
+from minuted_daemon.adapters.spool.kept import kept_path
 from minuted_daemon.adapters.spool.recovery import Recovered, recover
 from minuted_daemon.adapters.spool.segment import PART, Sync
 from minuted_daemon.adapters.spool.session_spool import DISK_LIMIT_S, Place, SessionSpool
@@ -69,6 +70,7 @@ class Spools:
         self._sync = sync
         self._writing = DiskThread("spool-writing")
         self._reading = DiskThread("spool-reading")
+        self._keeping = Keeping(self._kept, self._reading, sync)
         self._spools: dict[SessionId, SessionSpool] = {}
 
     # --- sessions -----------------------------------------------------------------------------------------------------
@@ -94,7 +96,8 @@ class Spools:
         spool = self._spools.get(session_id)
         if spool is None:
             return
-        lacks = await spool.finish()
+        async with self._keeping.alone(session_id):
+            lacks = await spool.finish()
         self._spools.pop(session_id, None)
         if lacks is not None:
             _log.info("audio_kept", session_id=session_id, heard_s=_s(spool.end), lacks_s=_s(length(lacks)))
@@ -107,15 +110,7 @@ class Spools:
         spool = self._spools.get(session_id)
         if spool is not None:
             await spool.erase(start, end)
-        path = kept_path(self._kept, session_id)
-        steps = erasing(path, start - start % 2, end + end % 2, self._sync)
-        try:
-            while not await self._reading.call(partial(_is_done, steps), DISK_LIMIT_S):
-                pass
-        except OSError as error:
-            raise as_store_error(error, str(self._kept)) from error
-        finally:
-            self._reading.submit(steps.close)
+        await self._keeping.erase(session_id, start, end)
 
     async def delete(self, session_id: SessionId) -> None:
         """Remove all audio of the session: the spool and what was kept. Raises StoreError."""
@@ -123,10 +118,7 @@ class Spools:
         if spool is not None:
             await spool.discard()
             self._spools.pop(session_id, None)
-        try:
-            await self._writing.call(partial(kept_path(self._kept, session_id).unlink, missing_ok=True), DISK_LIMIT_S)
-        except OSError as error:
-            raise as_store_error(error, str(self._kept)) from error
+        await self._keeping.remove(session_id)
 
     # --- all of them --------------------------------------------------------------------------------------------------
 
@@ -142,8 +134,9 @@ class Spools:
         """
         if await self._lacks() <= 0:
             return
-        self._make_room()
-        # Removing goes through the writing thread, in order: what is asked behind it sees the room it made.
+        if (removal := self._make_room()) is not None:
+            await asyncio.wait([removal], timeout=DISK_LIMIT_S)
+        # Segments are removed in the writing thread, in order: what is asked behind it sees the room that made.
         if (lacks := await self._lacks()) > 0:
             where = str(self._root.parent)
             message = f"there is no room for a session's audio under {where}: free {lacks + ROOM:,} bytes or more"
@@ -283,15 +276,14 @@ class Spools:
         )
         return True
 
-    def _make_room(self) -> None:
+    def _make_room(self) -> "asyncio.Future[int] | None":
+        """Never waits. Gives a future where kept files are being removed."""
         gained = 0
         while gained < ROOM and (oldest := self._oldest(kept_only=True)) is not None:
             if not self._shed(*oldest, DISK_FULL):
                 break
             gained += oldest[1].segment.size
-        if gained < ROOM:
-            removal = self._writing.submit(partial(_remove_oldest_kept, self._kept, ROOM - gained))
-            removal.add_done_callback(_room_made)
+        return self._keeping.make_room(ROOM - gained) if gained < ROOM else None
 
 
 async def open_spools(
@@ -314,31 +306,9 @@ async def open_spools(
     return spools
 
 
-def _is_done(steps: Iterator[None]) -> bool:
-    return next(steps, steps) is steps
-
-
 def _free_bytes(directory: Path) -> int:
     told = os.statvfs(directory)
     return told.f_bavail * told.f_frsize
-
-
-def _remove_oldest_kept(directory: Path, wanted: int) -> int:
-    """Remove kept files, oldest first, until so many bytes are gained; give how many files went."""
-    files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in directory.glob(f"*{SUFFIX}"))
-    removed = 0
-    for _, size, path in files:
-        if wanted <= 0:
-            break
-        path.unlink()
-        wanted -= size
-        removed += 1
-    return removed
-
-
-def _room_made(removal: "asyncio.Future[int]") -> None:
-    if removal.exception() is None and removal.result():
-        _log.warning("kept_audio_shed", reason=DISK_FULL, files=removal.result())
 
 
 def _s(count: int) -> float:
