@@ -70,6 +70,22 @@ def test_expected_failures_are_lines_without_a_traceback(
     assert capsys.readouterr().err.splitlines() == lines
 
 
+def test_told_to_end_while_it_loads_it_ends_in_order(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(f'[daemon]\nlisten = ["unix:{tmp_path}/s"]\nstate_dir = "{tmp_path}/state"\n')
+    program = (
+        "import os, signal, sys\n"
+        "from minuted_daemon import cli, config\n"
+        "loaded = config.load_config\n"
+        "def load_config(*given):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return loaded(*given)\n"
+        "config.load_config = load_config\n"
+        f"sys.exit(cli.main(['run', '--config', '{tmp_path}/m.toml']))"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=18)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False), ended.stderr
+
+
 @pytest.mark.parametrize("bug", [ZeroDivisionError(), ExceptionGroup("x", [ConfigError("A", "one"), KeyError("k")])])
 def test_a_bug_keeps_its_traceback(bug: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     app_that(bug, monkeypatch)
@@ -199,19 +215,14 @@ def test_backup_copies_the_configured_database(
     elsewhere = tmp_path / "elsewhere.db"
     for number, database in enumerate((tmp_path / "state" / "minuted.db", elsewhere)):
         asyncio.run(create(database))
+        with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("UPDATE store SET highest_seq = ?", (number,))
         copy = tmp_path / f"copy-{number}.db"
         assert main(["backup", str(copy)]) == 0
         told = capsys.readouterr()
-        assert told.out.startswith(f"{copy}: 0 sessions, 0 turns, all changes up to 0 (")
+        assert told.out.startswith(f"{copy}: 0 sessions, 0 turns, all changes up to {number} (")
         assert told.err == ""
-        assert store_id(copy) == store_id(database)
         monkeypatch.setenv("MINUTED_STORAGE__URL", f"sqlite:///{elsewhere}")
-
-
-def store_id(database: Path) -> str:
-    with contextlib.closing(sqlite3.connect(database)) as connection:
-        (found,) = connection.execute("SELECT store_id FROM store").fetchone()
-    return str(found)
 
 
 def test_a_backup_that_cannot_be_made_is_told_in_one_line(

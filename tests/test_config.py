@@ -202,9 +202,12 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("DAEMON__LISTEN", "[1]"),
         ("DAEMON__STATE_DIR", ""),
         ("DAEMON__STATE_DIR", "~/minutes"),
+        ("DAEMON__STATE_DIR", f"/srv/{'ä' * 128}"),
+        ("DAEMON__STATE_DIR", "/srv" * 1_024),
         ("STORAGE__URL", "postgresql://db/minutes"),
         ("STORAGE__URL", "sqlite://"),
         ("STORAGE__URL", "sqlite:///:memory:"),
+        ("STORAGE__URL", f"sqlite:////srv/{'x' * 256}"),
         ("PYANNOTE__BASE_URL", "http://api.pyannote.ai"),
         ("PYANNOTE__BASE_URL", "ftp://localhost"),
         ("PYANNOTE__BASE_URL", "https://"),
@@ -212,6 +215,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("PYANNOTE__BASE_URL", "https://user:secret@host"),
         ("PYANNOTE__BASE_URL", "https://host/?token=secret"),
         ("PYANNOTE__MAX_STREAM_S", "0"),
+        ("PYANNOTE__MAX_STREAM_S", "1" + "0" * 400),
         ("OPENAI__BASE_URL", "http://localhost.example.com/v1"),
         ("OPENAI__MODEL", ""),
         ("OPENAI__DELAY", "none"),
@@ -240,6 +244,14 @@ def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
     assert "secret" not in problem
     key = "sessions" if "A____" in name or "1ST" in name else f"MINUTED_{name}"
     assert key in problem
+
+
+@pytest.mark.parametrize("digits", ["1" + "0" * 400, "-1" + "0" * 400, "0x1" + "0" * 5_000, "1" + "0" * 5_000])
+def test_a_huge_whole_number_is_one_mistake(tmp_path: Path, digits: str) -> None:
+    problem = the_problem(written(tmp_path, f"[pyannote]\nmax_stream_s = {digits}\n"))
+    assert "from 1 to 86400 seconds" in problem or "thousands of digits" in problem
+    assert len(problem) < 150 + len(str(tmp_path))
+    assert "listen" in the_problem(None, {"MINUTED_DAEMON__LISTEN": f"[{digits}]"}).lower()
 
 
 def test_cut_gap_must_be_shorter_than_a_turn() -> None:

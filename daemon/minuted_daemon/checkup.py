@@ -38,11 +38,16 @@ def _problems(config: Config) -> list[str]:
     if why := _not_writable(state_dir):
         problems.append(f"daemon.state_dir: {why}; run minuted as its owner, or choose another directory")
     store = store_file(config)
+    made = (state_dir, *(parent for parent in state_dir.parents if not parent.exists()))
     if store.is_dir():
         problems.append(f"storage.url: {store} is a directory; name a file")
+    elif store.exists() and not store.is_file():
+        problems.append(f"storage.url: {store} is no regular file; move it away, or name another file")
     elif store.exists() and not os.access(store, os.R_OK | os.W_OK):
         problems.append(f"storage.url: {store} cannot be read and written; run minuted as its owner")
-    elif store.parent != state_dir and (why := _not_writable(store.parent)):
+    elif store.parent not in made and not store.parent.exists():
+        problems.append(f"storage.url: there is no directory {store.parent}; make it, or choose another one")
+    elif store.parent not in made and (why := _not_writable(store.parent)):
         problems.append(f"storage.url: {why}; run minuted as its owner, or choose another directory")
     return problems
 

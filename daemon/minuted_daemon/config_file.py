@@ -61,6 +61,9 @@ def _read_file(source: Source) -> None:
     except tomllib.TOMLDecodeError as error:
         source.problems.append(_syntax_problem(file, content, str(error)))
         return
+    except ValueError:
+        source.problems.append(f"{file}: holds a number of thousands of digits, which nothing here takes; correct it")
+        return
     finally:
         source.file = file if source.file or file.exists() else None
     for section, table in tables.items():

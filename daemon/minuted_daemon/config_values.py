@@ -4,6 +4,7 @@ A setting raises ValueError with what the value must be; it never repeats a valu
 """
 
 import math
+import os
 import re
 import tomllib
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ DELAYS = ("minimal", "low", "medium", "high", "xhigh")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _SOCKET_PATH_BYTES = 107  # what sockaddr_un holds
+_NAME_BYTES, _PATH_BYTES = 255, 4_095  # what the system takes
+_MOST_BITS = 1_000  # of a whole number that is written out; Python writes out no number of thousands of digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ def shown(value: object) -> str:
         return f'"{value}"' if len(value) <= 24 and value.isprintable() else f"a text of {len(value)} characters"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return "one of hundreds of digits"
     if isinstance(value, int | float):
         return str(value)[:40]
     if isinstance(value, list):
@@ -56,7 +61,9 @@ def number(low: float, high: float, unit: str) -> Setting:
     """A number in [low, high]."""
 
     def check(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        # A whole number may be too great to be made a float, but not to be compared with one.
+        odd = isinstance(value, float) and not math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or odd:
             raise ValueError(f"must be a number of {unit} from {low:g} to {high:g}, not {shown(value)}")
         if not low <= value <= high:
             raise ValueError(f"must be from {low:g} to {high:g} {unit}, not {shown(value)}")
@@ -136,7 +143,7 @@ def _list_from_text(value: str) -> object:
     if value.lstrip().startswith("["):
         try:
             return tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
+        except ValueError:
             return value
     return [item.strip() for item in value.split(",")] if value.strip() else []
 
@@ -182,7 +189,10 @@ def path(value: str) -> Path:
     """Take a path; a relative one counts from the working directory."""
     if not value or "\0" in value or value.startswith("~"):
         raise ValueError("must be a path such as /var/lib/minuted")
-    return Path(value).absolute()
+    taken = Path(value).absolute()
+    if len(bytes(taken)) > _PATH_BYTES or any(len(os.fsencode(name)) > _NAME_BYTES for name in taken.parts):
+        raise ValueError(f"must be a path of at most {_PATH_BYTES} bytes, and each name in it of {_NAME_BYTES}")
+    return taken
 
 
 def device(value: str) -> str:
@@ -218,6 +228,8 @@ def storage_url(value: str) -> str:
         raise ValueError("must be sqlite:/// and a path (sqlite:////var/lib/minuted/minuted.db); only SQLite is there")
     if value == "sqlite:///:memory:":
         raise ValueError("must name a file: minutes kept in memory would be lost")
+    if value:
+        path(value.removeprefix("sqlite:///"))
     return value
 
 

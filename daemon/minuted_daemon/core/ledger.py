@@ -16,7 +16,7 @@ from minuted_daemon.core.records import IntervalKind
 from minuted_daemon.core.samples import Sample
 
 NO_TEXT = "NO_TEXT"
-"""The reason of what was lost because a turn stayed without a text."""
+"""The reason of what was lost because a turn stayed without a text; of a text, that only its first part came."""
 
 
 class Ground(IntEnum):
@@ -59,13 +59,13 @@ class Coverage:
 
 
 def turn_claim(start: Sample, end: Sample, source: TextSource, transcribed: bool, why: str = NO_TEXT) -> Claim:
-    """Give the claim of a FINAL turn; `why` it has no text, should it have none.
+    """Give the claim of a FINAL turn; `why` it has no text, or not all of it, should that be so.
 
     Without a transcriber who spoke is all that was to be told, so it counts as text.
     """
-    if source is not TextSource.NONE or not transcribed:
+    if source is TextSource.COMPLETED or not transcribed:
         return Claim(start, end, Ground.TEXT)
-    return Claim(start, end, Ground.WORDLESS, why)
+    return Claim(start, end, Ground.WORDLESS if source is TextSource.NONE else Ground.TEXT, why)
 
 
 def interval_claim(start: Sample, end: Sample, kind: IntervalKind, reason: str) -> Claim:

@@ -9,6 +9,7 @@ import grpc
 import grpc.aio
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
@@ -95,15 +96,38 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         method = handler_call_details.method
         if handler is None or not method.startswith(OURS):
             return handler
-        serializers = (handler.request_deserializer, handler.response_serializer)
+        reader = _reader(cast(Callable[[bytes], Any], handler.request_deserializer))
+        serializers = (reader, handler.response_serializer)
         if handler.unary_stream:
             return grpc.unary_stream_rpc_method_handler(_stream(method, handler.unary_stream), *serializers)
         return grpc.unary_unary_rpc_method_handler(_unary(method, cast(Any, handler.unary_unary)), *serializers)
 
 
+class _Unreadable:
+    """Stands for a request whose bytes are no message of its kind."""
+
+
+def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Have bytes that cannot be read refused as a request, where grpcio would take the daemon to be broken."""
+
+    def reading(raw: bytes) -> Any:
+        try:
+            return read(raw)
+        except DecodeError:
+            return _Unreadable()
+
+    return reading
+
+
+def _check(request: Any) -> None:
+    if isinstance(request, _Unreadable):
+        raise Invalid("INVALID_REQUEST", "the request's bytes are no message that its method takes")
+
+
 def _unary(method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Any], Any]:
     async def answer(request: Any, context: Context) -> Any:
         try:
+            _check(request)
             if not inspect.iscoroutinefunction(behaviour):
                 raise _not_offered(method)
             return await behaviour(request, context)
@@ -118,6 +142,7 @@ def _unary(method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> 
 def _stream(method: str, behaviour: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
         try:
+            _check(request)
             if not inspect.isasyncgenfunction(behaviour):
                 raise _not_offered(method)
             async with aclosing(behaviour(request, context)) as responses:

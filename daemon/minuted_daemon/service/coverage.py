@@ -40,8 +40,8 @@ def open_claims(
 
 
 def lacks_text(claim: Claim) -> bool:
-    """Whether this is a turn without a text that nobody took out."""
-    return claim.ground is Ground.WORDLESS and claim.reason == NO_TEXT
+    """Whether this is a turn without its text, or with the first part only, of which nobody took anything out."""
+    return claim.ground in (Ground.TEXT, Ground.WORDLESS) and claim.reason == NO_TEXT
 
 
 async def with_coverage(
@@ -52,8 +52,8 @@ async def with_coverage(
 ) -> SessionView:
     """Give a session with its coverage; without, where the store does not tell it in time.
 
-    `claims`: those of a live session that the store cannot know, in any order. `is_owed` tells of a stored turn without
-    a text whether that may still come. Raises NotFound (SESSION_NOT_FOUND).
+    `claims`: those of a live session that the store cannot know, in any order. `is_owed` tells of a stored turn that
+    lacks its text whether that may still come. Raises NotFound (SESSION_NOT_FOUND).
     """
     try:
         async with asyncio.timeout(LIMIT_S):

@@ -49,11 +49,27 @@ async def test_a_backup_is_a_database_with_all_that_was_committed(
     assert os.listdir(destination.parent) == [destination.name]  # noqa: PTH208
 
     restored = await open_store(f"sqlite:///{destination}")
-    assert restored.store_id == store.store_id
     assert (await restored.turns(SESSION, 1000, None)).items == (await store.turns(SESSION, 1000, None)).items
     assert [record.seq for record in await restored.write([turn(5000)])] == [103]
     await restored.close()
     assert [record.seq for record in await store.write([turn(6000)])] == [103]
+
+
+async def test_each_restored_backup_is_another_store_for_as_long_as_it_lives(
+    store: SqlStore, path: Path, destination: Path
+) -> None:
+    """Its seqs go on from where the backup was made, as those of the lost database did."""
+    await fill(store)
+    await asyncio.to_thread(back_up, path, destination)
+    ids = [store.store_id]
+    for name in ("restored.db", "restored-again.db"):
+        shutil.copy(destination, path.with_name(name))
+        for _ in range(2):
+            restored = await open_store(f"sqlite:///{path.with_name(name)}")
+            ids.append(restored.store_id)
+            await restored.close()
+    assert ids[1:] == [ids[1], ids[1], ids[3], ids[3]]
+    assert len({*ids} - {""}) == 3
 
 
 async def test_a_backup_takes_the_place_of_a_damaged_database(store: SqlStore, path: Path, destination: Path) -> None:

@@ -52,7 +52,7 @@ async def test_turns_and_intervals_claim_what_they_cover(store: SqlStore) -> Non
         claim(110, 210, Ground.TEXT),
         claim(150, 160, Ground.UNHEARD, "DEVICE_GAP"),
         claim(200, 300, Ground.WORDLESS, NO_TEXT),
-        claim(250, 400, Ground.TEXT),
+        claim(250, 400, Ground.TEXT, NO_TEXT),
         claim(450, 460, Ground.LOST, "SPOOL_FULL"),
     ]
 
@@ -82,16 +82,19 @@ async def test_what_a_redaction_leaves_of_a_turn_says_so(store: SqlStore) -> Non
     gone = interval(1, start=900, end=2_000, kind=IntervalKind.MUTED, reason=REDACTED)
     while await store.redact(gone):
         pass
+    # It touches what was taken out, and nobody can say whether its words would come from there.
+    await store.write([turn(3, start=2_000, end=2_500, text_source=TextSource.PROVISIONAL)])
     found = await claims(store)
     assert found == [
         claim(0, 900, Ground.WORDLESS, REDACTED),
         claim(900, 2_000, Ground.MUTED, REDACTED),
+        claim(2_000, 2_500, Ground.TEXT, REDACTED),
         claim(3_000, 4_000, Ground.WORDLESS, NO_TEXT),
     ]
     ledger = Ledger(Sample(5_000))
     ledger.enter(found)
     told = ledger.close()
-    assert (told.muted, told.lost, told.silence) == (1_100, {NO_TEXT: 1_000, REDACTED: 900}, 2_000)
+    assert (told.muted, told.lost, told.text, told.silence) == (1_100, {NO_TEXT: 1_000, REDACTED: 900}, 500, 1_500)
 
 
 @pytest.mark.parametrize("ask", [{"session_id": "01NOBODY"}, {"token": "bm90IG9uZQ"}], ids=["no session", "bad token"])

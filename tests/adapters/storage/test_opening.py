@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from minuted_daemon.adapters.storage import engines, opening
+from minuted_daemon.adapters.storage import engines, examining
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.errors import ConfigError, MinutedError, StoreError
 from tests.adapters.storage.examples import SESSION, session, speaker, turn
@@ -110,7 +110,7 @@ async def test_something_else_is_no_database(path: Path, rubbish: bytes) -> None
 
 @pytest.mark.parametrize("thorough_mb", [16, 0])
 async def test_a_database_cut_off_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, thorough_mb: int) -> None:
-    monkeypatch.setattr(opening, "THOROUGH_MB", thorough_mb)
+    monkeypatch.setattr(examining, "THOROUGH_MB", thorough_mb)
     await filled(path)
     os.truncate(path, len(content(path)) // 2)
     assert (await refusal(path)).reason == "DATABASE_CORRUPT"
@@ -124,7 +124,7 @@ async def test_damage_anywhere_in_a_small_database_is_found_at_start(path: Path,
 
 
 async def test_damage_in_a_big_database_is_told_where_it_is_met(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "THOROUGH_MB", 0)
+    monkeypatch.setattr(examining, "THOROUGH_MB", 0)
     await filled(path)
     overwrite_page(path, "ix_turns_session_id_start_id")
     store = await open_store(f"sqlite:///{path}")

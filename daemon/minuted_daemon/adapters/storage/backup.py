@@ -32,7 +32,8 @@ class Backup:
 def back_up(database: Path, destination: Path) -> Backup:
     """Make a checked copy of the database at `destination`, which appears whole or not at all, for its owner alone.
 
-    Put in the place of a database, the copy is one. Leftovers of what was deleted are not copied.
+    Put in the place of a database, the copy is one, and another store: a seq that it gives out has been given out
+    before, for something else. Leftovers of what was deleted are not copied.
     Raises ConfigError (DATABASE_MISSING), and StoreError (BACKUP_EXISTS, BACKUP_FAILED, and those of the database).
     """
     if not database.is_file():
@@ -43,6 +44,7 @@ def back_up(database: Path, destination: Path) -> Backup:
     with _unfinished(destination) as copy:
         _copy(database, copy, destination)
         try:
+            _take_id(copy)
             made = _check(copy)
             _keep(copy, destination)
         except FAULTS as fault:
@@ -78,6 +80,12 @@ def _copy(database: Path, copy: Path, destination: Path) -> None:
                 raise _failed(destination, fault) from fault
     except FAULTS as fault:
         raise as_store_error(fault, database) from fault
+
+
+def _take_id(copy: Path) -> None:
+    """Have each restored copy be given a store_id of its own when it is first opened, however many there will be."""
+    with _connected(copy, "mode=rw") as connection:
+        connection.execute("UPDATE store SET store_id = ''")
 
 
 def _check(copy: Path) -> Backup:

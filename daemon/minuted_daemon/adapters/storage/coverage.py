@@ -57,7 +57,7 @@ def _claims() -> CompoundSelect[Any]:
     beside = or_(intervals.c.start == turns.c.end, intervals.c.end == turns.c.start)
     redacted = exists().where(intervals.c.session_id == turns.c.session_id, intervals.c.reason == REDACTED, beside)
     why = case(
-        (turns.c.text_source != TextSource.NONE.value, ""),
+        (turns.c.text_source == TextSource.COMPLETED.value, ""),
         (redacted, REDACTED),
         else_=NO_TEXT,
     )

@@ -29,16 +29,19 @@ def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
         "temp_store = MEMORY",
         "journal_size_limit = 67108864",
     )
-    return _engine(path, "rw", "BEGIN IMMEDIATE", pragmas)
+    return _engine(path, "mode=rw", "BEGIN IMMEDIATE", pragmas)
 
 
-def read_engine(path: Path) -> Engine:
-    """Give an engine that cannot write; each of its transactions sees one state of the database."""
-    return _engine(path, "ro", "BEGIN", ())
+def read_engine(path: Path, still: bool = False) -> Engine:
+    """Give an engine that cannot write; each of its transactions sees one state of the database.
+
+    `still`: nobody changes the file, and it has no log; then no other file is looked at or made beside it.
+    """
+    return _engine(path, "mode=ro&immutable=1" if still else "mode=ro", "BEGIN", ())
 
 
-def _engine(path: Path, mode: str, begin: str, pragmas: tuple[str, ...]) -> Engine:
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
+def _engine(path: Path, how: str, begin: str, pragmas: tuple[str, ...]) -> Engine:
+    uri = f"{path.absolute().as_uri()}?{how}"
 
     def connect() -> sqlite3.Connection:
         # Without an isolation level, sqlite3 begins nothing by itself: tables change within transactions, too.

@@ -10,8 +10,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from minuted_daemon.adapters.disk import DISK_FAILED, DISK_FULL, DISK_READ_ONLY, reason_of
 from minuted_daemon.errors import StoreError
 
-FAULTS = (SQLAlchemyError, sqlite3.Error, OSError, UnicodeEncodeError, OverflowError)
-"""What a statement can raise: besides the database's errors, values that Python cannot hand over to SQLite."""
+FAULTS = (SQLAlchemyError, sqlite3.Error, OSError, UnicodeEncodeError, UnicodeDecodeError, OverflowError)
+"""What a statement can raise: besides the database's errors, values that Python cannot hand over to SQLite, and what
+SQLite says of a damaged schema, with the rubbish in it."""
 
 _SENTENCES = {
     DISK_FULL: "there is no space left for the database {path}: free some; nothing was written",
@@ -39,6 +40,8 @@ def as_store_error(fault: Exception, path: Path) -> StoreError:
     """Give the StoreError for one of FAULTS. Chain it: its text names no value that was to be stored."""
     if isinstance(fault, OSError):
         return _error(reason_of(fault) or "STORE_FAILED", path, errno.errorcode.get(fault.errno or 0, "OSError"))
+    if isinstance(fault, UnicodeDecodeError):
+        return _error("DATABASE_CORRUPT", path, "SQLITE_CORRUPT")
     original = fault.orig if isinstance(fault, DBAPIError) else fault
     name = getattr(original, "sqlite_errorname", None) or type(original).__name__
     # An extended code holds its primary code in its lowest byte.

@@ -11,6 +11,9 @@ from minuted_daemon.errors import ConfigError
 if TYPE_CHECKING:
     from alembic.config import Config
 
+_OURS = {"store", "sessions", "turns"}
+"""Tables that every version has."""
+
 
 def scripts() -> Path:
     """Give the folder of the migrations: beside this package's own in an installation, at the top of a checkout."""
@@ -38,15 +41,28 @@ def migrate(connection: Connection, path: Path) -> None:
 
     Raises ConfigError (DATABASE_TOO_NEW, DATABASE_UNUSABLE).
     """
-    revision = _revision(connection, path)
-    if revision == HEAD:
+    if known_revision(connection, path) == HEAD:
         return
     from alembic import command
+
+    command.upgrade(alembic_config(connection), HEAD)
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if broken is not None:
+        raise RuntimeError(f"migration to {HEAD} left a row of {broken[0]} without its {broken[2]}")
+
+
+def known_revision(connection: Connection, path: Path) -> str | None:
+    """Give the migration the tables are at, None for an empty database. Reads only.
+
+    Raises ConfigError (DATABASE_TOO_NEW, DATABASE_UNUSABLE).
+    """
+    revision = _revision(connection, path)
+    if revision in (None, HEAD):
+        return revision
     from alembic.script import ScriptDirectory
 
-    config = alembic_config(connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if revision is not None and revision not in known:
+    scripts_there = ScriptDirectory.from_config(alembic_config(connection)).walk_revisions()
+    if revision not in {script.revision for script in scripts_there}:
         raise ConfigError(
             "DATABASE_TOO_NEW",
             f"the database {path} is of a newer minuted (its tables are at {revision}, here {HEAD} is the newest): "
@@ -54,22 +70,20 @@ def migrate(connection: Connection, path: Path) -> None:
             path=str(path),
             revision=revision,
         )
-    command.upgrade(config, HEAD)
-    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-    if broken is not None:
-        raise RuntimeError(f"migration to {HEAD} left a row of {broken[0]} without its {broken[2]}")
+    return revision
 
 
 def _revision(connection: Connection, path: Path) -> str | None:
-    """Give the migration the tables are at, None for an empty database."""
     tables = set(connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'table'").scalars())
+    version = None
     if "alembic_version" in tables:
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        return None if version is None else str(version)
-    if tables:
-        raise ConfigError(
-            "DATABASE_UNUSABLE",
-            f"the database {path} belongs to another program: name another file in [storage] url",
-            path=str(path),
-        )
-    return None
+    if version is None and tables <= {"alembic_version"}:
+        return None
+    if not tables >= _OURS:
+        text = f"the database {path} belongs to another program: name another file in [storage] url"
+        raise ConfigError("DATABASE_UNUSABLE", text, path=str(path))
+    if version is None:
+        text = f"the database {path} does not tell which version of minuted made it: restore a backup"
+        raise ConfigError("DATABASE_UNUSABLE", text, path=str(path))
+    return str(version)

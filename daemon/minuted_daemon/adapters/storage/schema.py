@@ -53,7 +53,8 @@ def _session_id() -> Column[str]:
     return Column("session_id", Text, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False)
 
 
-# Outside the sessions, so that a deleted session takes no number back with it.
+# Outside the sessions, so that a deleted session takes no number back with it. A backup's store_id is empty: it is
+# given one when it is first opened.
 store = Table(
     "store",
     metadata,

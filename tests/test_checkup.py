@@ -1,0 +1,37 @@
+"""What `minuted check` finds on this machine that would keep `minuted run` from starting."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from minuted_daemon.checkup import inspect
+from minuted_daemon.config import Config, DaemonConfig, StorageConfig
+
+
+def problems(state_dir: Path, store: Path | None = None) -> tuple[str, ...]:
+    """Give what is found; nothing may be made or changed by looking."""
+    url = "" if store is None else f"sqlite:///{store}"
+    return inspect(Config(daemon=DaemonConfig(state_dir=state_dir), storage=StorageConfig(url))).problems
+
+
+def test_a_database_needs_its_directory(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path / "state", tmp_path / "absent" / "minuted.db")
+    assert f"there is no directory {tmp_path}/absent" in problem
+    assert problem.startswith("storage.url: ")
+    (tmp_path / "absent").mkdir()
+    assert problems(tmp_path / "state", tmp_path / "absent" / "minuted.db") == ()
+
+
+@pytest.mark.parametrize("place", [".", "..", "../.."])
+def test_what_run_makes_for_the_state_need_not_be_there(tmp_path: Path, place: str) -> None:
+    state_dir = tmp_path / "srv" / "minuted" / "state"
+    assert problems(state_dir, Path(os.path.normpath(state_dir / place)) / "minuted.db") == ()
+    assert problems(state_dir) == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pipe_is_no_database(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "minuted.db")
+    (problem,) = problems(tmp_path)
+    assert "no regular file" in problem
