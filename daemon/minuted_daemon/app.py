@@ -92,6 +92,8 @@ async def run(config: Config) -> None:
             freeze_s=config.merge.freeze_s,
         )
         around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
+        if told_to_stop.is_set():
+            return  # before any session goes on, or is noted as interrupted once more
         erasing = Erasing(store, journal, hub, PendingErasures(config.daemon.state_dir), spools)
         interruptions = KeptInterruption(config.daemon.state_dir)
         registry = Registry(group, workshop, around, config.sessions, erasing, interruptions)
@@ -244,11 +246,12 @@ def _claimed(state_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _told_to_stop() -> Iterator[asyncio.Event]:
-    """Give an event that SIGTERM and SIGINT set. Until now they end the process at once: there was nothing to save."""
+    """Give an event that SIGTERM and SIGINT set; SIGTERM also if it came before and was held back."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         yield told
     finally:

@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -111,19 +113,30 @@ def _parse(arguments: Sequence[str]) -> tuple[str, Path | None, Path | None]:
 
 
 def _run(config_file: Path | None) -> int:
-    # Here and below, because --help and a wrong command line need none of it.
-    from minuted_daemon.config import load_config
-    from minuted_daemon.log import configure_logging
+    with _sigterm_held_back():
+        # Here and below, because --help and a wrong command line need none of it.
+        from minuted_daemon.config import load_config
+        from minuted_daemon.log import configure_logging
 
-    try:
-        config = load_config(config_file, os.environ)
-        configure_logging(os.environ)
-        from minuted_daemon.app import run
+        try:
+            config = load_config(config_file, os.environ)
+            configure_logging(os.environ)
+            from minuted_daemon.app import run
 
-        asyncio.run(run(config))
-    except (MinutedError, BaseExceptionGroup) as error:
-        return _failed(error)
+            asyncio.run(run(config))
+        except (MinutedError, BaseExceptionGroup) as error:
+            return _failed(error)
     return 0
+
+
+@contextmanager
+def _sigterm_held_back() -> Iterator[None]:
+    """Have SIGTERM wait until `run` takes it, and ends in order: loading the daemon takes more than a second."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _failed(error: BaseException) -> int:

@@ -385,6 +385,10 @@ class Spool(Protocol):
         """Give the notes that are kept, in the order in which they came; takes at most 10 s. Raises StoreError."""
         ...
 
+    def holes(self, start: Sample, end: Sample) -> Sequence[tuple[int, int]]:
+        """Give the stretches of [start, end) that are not held, in order: skipped, erased, let go of or lost."""
+        ...
+
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
         """Give [start, end), two minutes at most, at 16 or 24 kHz; what is not held comes as digital silence.
 

@@ -69,6 +69,9 @@ class FakeSpool:
     async def notes(self) -> list[Note]:
         return list(self._notes)
 
+    def holes(self, start: Sample, end: Sample) -> list[tuple[int, int]]:
+        return outside(start, end, [(at, at + BLOCK) for at, _ in self._blocks])
+
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
         if self.read_fault is not None:
             raise self.read_fault

@@ -142,7 +142,8 @@ class FakeStore:
         found = [
             turn_claim(t.start, t.end, t.text_source, True) for t in self.turns_known if t.session_id == session_id
         ]
-        found += [interval_claim(i.start, i.end, i.kind, i.reason) for i in self.intervals_known]
+        intervals = [one for one in self.intervals_known if one.session_id == session_id]
+        found += [interval_claim(i.start, i.end, i.kind, i.reason) for i in intervals]
         found.sort(key=lambda claim: claim.start)
         begin = int(token or 0)
         more = begin + limit < len(found)

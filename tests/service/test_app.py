@@ -74,6 +74,22 @@ async def test_it_serves_and_ends_on_sigterm_with_its_sessions_stopped(place: Pa
         assert session.duration.ToMilliseconds() >= 0
 
 
+async def test_told_to_end_before_it_is_ready_it_begins_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = app.open_store
+
+    async def told_meanwhile(url: str) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return await opened(url)
+
+    monkeypatch.setattr(app, "open_store", told_meanwhile)
+    monkeypatch.setattr(app, "Registry", None)
+    async with asyncio.timeout(10):
+        await app.run(config(place))
+    monkeypatch.undo()
+    async with running(config(place)):
+        pass
+
+
 async def test_sessions_start_with_the_daemon(place: Path) -> None:
     one = SessionConfig(f"file:{RECORDING}", "pyannote", "none", autostart=True)
     async with running(config(place, standup=one)) as channel:

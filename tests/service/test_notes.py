@@ -14,12 +14,14 @@ from minuted_daemon.core.events import (
     SpeakerRelabelled,
     SpeakerStarted,
 )
+from minuted_daemon.core.records import IntervalId, IntervalKind
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.ports import Note
 from minuted_daemon.service.notes import (
     CommitNoted,
     EpochNoted,
     EventNoted,
+    IntervalNoted,
     NamesNoted,
     Noted,
     StateNoted,
@@ -48,9 +50,18 @@ notes = st.one_of(
     st.builds(EpochNoted, positions, changes),
     st.builds(EventNoted, positions, epochs, said, positions),
     st.builds(NamesNoted, positions, names),
-    st.builds(StateNoted, positions, positions, st.lists(standing, max_size=3), names),
+    st.builds(StateNoted, positions, positions, st.lists(standing, max_size=3), names, positions),
     st.builds(CommitNoted, positions, positions, positions, positions, positions),
+    st.builds(
+        IntervalNoted, positions, labels, st.sampled_from(IntervalKind), labels, positions, positions, st.booleans()
+    ),
 )
+
+
+def _interval(name: str, end: int, growing: bool) -> IntervalNoted:
+    return IntervalNoted(
+        Sample(end), IntervalId(name), IntervalKind.GAP, "DEVICE_LOST", Sample(1), Sample(end), growing
+    )
 
 
 @given(notes)
@@ -69,6 +80,10 @@ def test_another_version_is_nothing() -> None:
     assert decoded(encoded(NamesNoted(Sample(1), {})).replace(b"[1,", b"[2,")) is None
 
 
+def test_a_state_that_was_noted_before_settled_to_was_is_still_one() -> None:
+    assert decoded(b'[1,"w",9,7,[],[]]') == StateNoted(Sample(9), Sample(7), [], {})
+
+
 async def test_a_recollection_knows_the_last_name_of_each_label_and_the_last_epoch() -> None:
     one, two = (Epoch(1), "A"), (Epoch(2), "A")
     told: list[Noted] = [
@@ -77,6 +92,9 @@ async def test_a_recollection_knows_the_last_name_of_each_label_and_the_last_epo
         EpochNoted(Sample(2), EpochOpened(Epoch(3), Sample(2))),
         NamesNoted(Sample(3), {two: SpeakerNumber(1)}),
         CommitNoted(Sample(4), Sample(1), Sample(2), 0, 3),
+        _interval("a", 3, growing=True),
+        _interval("b", 5, growing=True),
+        _interval("a", 8, growing=False),
     ]
     lines = [encoded(noted) for noted in told]
     lines.insert(2, b"no note at all")
@@ -86,3 +104,4 @@ async def test_a_recollection_knows_the_last_name_of_each_label_and_the_last_epo
     assert known.epochs == 3
     assert known.needed_from == 7
     assert known.audio == {(1, 2): (0, 3)}
+    assert known.intervals == (_interval("a", 8, growing=False), _interval("b", 5, growing=True))

@@ -60,6 +60,8 @@ def _run(args: Namespace) -> int:
         with connect(args.address) as room:
             COMMANDS[args.command](room, args)
         sys.stdout.flush()
+    except UnicodeEncodeError as error:  # of an argument, or of the working directory that a file's path begins with
+        return _say(f'"{plain(ascii(error.object)[1:-1])}" is not text in UTF-8', USAGE)
     except Unreachable as error:
         return _say(plain(f"{error.message}{_cause(error.facts.get('detail', ''))}"), UNREACHABLE)
     except Error as error:

@@ -1,8 +1,8 @@
 """The client for asyncio. Holds no knowledge of the contract: calls.py does."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager, suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from minuted import calls
 from minuted.address import OPTIONS, choose, target
 from minuted.calls import Call, ListPage
-from minuted.errors import Error, from_call
+from minuted.errors import Error, closed, from_call
 from minuted.following import Following, Interrupted
 from minuted.messages import (
     Device,
@@ -39,12 +39,14 @@ def connect(address: str | None = None) -> "AsyncClient":
 class AsyncClient:
     """A connection to one daemon. `session` is an id, or a name, which means the newest session of that name.
 
-    Every method raises Error, or Unreachable. Iterators that are left early are best closed (`aclosing`).
+    Every method raises Error, or Unreachable. Iterators that are left early are best closed (`aclosing`). Any task may
+    close the client: whatever is under way, or asked for later, raises Error (CLIENT_CLOSED).
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self._channel = grpc.aio.insecure_channel(target(address), options=OPTIONS)
+        self._closed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,6 +58,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """End every call and the connection."""
+        self._closed.set()
         await self._channel.close()
 
     # --- sessions ---
@@ -158,7 +161,9 @@ class AsyncClient:
             interrupted = following.broke(error)
             if interrupted:
                 yield interrupted
-            await asyncio.sleep(following.pause_s())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(following.pause_s()):
+                    await self._closed.wait()
 
     # --- speakers, devices, daemon ---
 
@@ -194,10 +199,8 @@ class AsyncClient:
             request_serializer=type(call.request).SerializeToString,
             response_deserializer=call.response.FromString,
         )
-        try:
+        with self._failures():
             return call.result(await ask(call.request, timeout=call.deadline_s))
-        except grpc.aio.AioRpcError as error:
-            raise from_call(error, self.address) from error
 
     async def _stream(self, call: Call[R, T]) -> AsyncGenerator[T, None]:
         ask = self._channel.unary_stream(
@@ -205,14 +208,36 @@ class AsyncClient:
             request_serializer=type(call.request).SerializeToString,
             response_deserializer=call.response.FromString,
         )
-        running = ask(call.request, timeout=call.deadline_s)
+        with self._failures():
+            running = ask(call.request, timeout=call.deadline_s)
+        responses = aiter(running)
         try:
-            async for response in running:
+            while True:
+                # What is raised into this generator is the caller's own.
+                with self._failures():
+                    response = await anext(responses, None)
+                if response is None:
+                    return
                 yield call.result(response)
-        except grpc.aio.AioRpcError as error:
-            raise from_call(error, self.address) from error
         finally:
             running.cancel()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Raise an Error for what gRPC raises. It cancels, in a way, whoever waits when the channel is closed."""
+        try:
+            yield
+        except grpc.aio.AioRpcError as error:
+            raise closed(self.address) if self._closed.is_set() else from_call(error, self.address) from error
+        except grpc.aio.UsageError as error:
+            if not self._closed.is_set():
+                raise
+            raise closed(self.address) from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if not self._closed.is_set() or (task is not None and task.cancelling()):
+                raise
+            raise closed(self.address) from error
 
     async def _pages(self, page: Callable[[str], Call[R, ListPage[T]]]) -> AsyncIterator[T]:
         token = ""

@@ -1,7 +1,8 @@
 """The client for threads. Holds no knowledge of the contract: calls.py does."""
 
-import time
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -11,7 +12,7 @@ from google.protobuf.message import Message
 from minuted import calls
 from minuted.address import OPTIONS, choose, target
 from minuted.calls import Call, ListPage
-from minuted.errors import Error, from_call
+from minuted.errors import Error, closed, from_call
 from minuted.following import Following, Interrupted
 from minuted.messages import (
     Device,
@@ -37,12 +38,14 @@ def connect(address: str | None = None) -> "Client":
 class Client:
     """A connection to one daemon. `session` is an id, or a name, which means the newest session of that name.
 
-    Every method raises Error, or Unreachable. Iterators that are left early are best closed (`closing`).
+    Every method raises Error, or Unreachable. Iterators that are left early are best closed (`closing`). Any thread may
+    close the client: whatever is under way, or asked for later, raises Error (CLIENT_CLOSED).
     """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self._channel = grpc.insecure_channel(target(address), options=OPTIONS)
+        self._closed = threading.Event()
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +57,7 @@ class Client:
 
     def close(self) -> None:
         """End every call and the connection."""
+        self._closed.set()
         self._channel.close()
 
     # --- sessions ---
@@ -155,7 +159,7 @@ class Client:
             interrupted = following.broke(error)
             if interrupted:
                 yield interrupted
-            time.sleep(following.pause_s())
+            self._closed.wait(following.pause_s())
 
     # --- speakers, devices, daemon ---
 
@@ -191,10 +195,8 @@ class Client:
             request_serializer=type(call.request).SerializeToString,
             response_deserializer=call.response.FromString,
         )
-        try:
+        with self._failures():
             return call.result(ask(call.request, timeout=call.deadline_s))
-        except grpc.RpcError as error:
-            raise from_call(error, self.address) from error
 
     def _stream(self, call: Call[R, T]) -> Generator[T, None, None]:
         ask = self._channel.unary_stream(
@@ -202,14 +204,30 @@ class Client:
             request_serializer=type(call.request).SerializeToString,
             response_deserializer=call.response.FromString,
         )
-        running = ask(call.request, timeout=call.deadline_s)
+        with self._failures():
+            running = ask(call.request, timeout=call.deadline_s)
         try:
-            for response in running:
+            while True:
+                # What is raised into this generator is the caller's own.
+                with self._failures():
+                    response = next(running, None)
+                if response is None:
+                    return
                 yield call.result(response)
-        except grpc.RpcError as error:
-            raise from_call(error, self.address) from error
         finally:
             running.cancel()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Raise an Error for what gRPC raises. Its ValueErrors are those of a closed channel."""
+        try:
+            yield
+        except (grpc.RpcError, ValueError) as error:
+            if self._closed.is_set():
+                raise closed(self.address) from error
+            if isinstance(error, ValueError):
+                raise
+            raise from_call(error, self.address) from error
 
     def _pages(self, page: Callable[[str], Call[R, ListPage[T]]]) -> Iterator[T]:
         token = ""

@@ -1,5 +1,7 @@
 """Which sessions the daemon's own end interrupted, as one small file beside the database: ports.Interruptions."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from minuted_daemon.adapters.state_file import StateFile
@@ -10,10 +12,15 @@ FILE = "interrupted.json"
 
 
 class KeptInterruption:
-    """A ports.Interruptions in a state directory."""
+    """A ports.Interruptions in a state directory.
+
+    A disk that hangs may carry out what was asked for long after it was given up. Only what was asked for last counts.
+    """
 
     def __init__(self, state_dir: Path) -> None:
-        self._file = StateFile(state_dir / FILE, "the sessions that it names stay ended; remove it")
+        self._file = StateFile(state_dir / FILE, "the sessions that it names stay ended")
+        self._asked = 0
+        self._one_at_a_time = threading.Lock()
 
     async def last(self) -> Interruption | None:
         """See ports.Interruptions."""
@@ -22,11 +29,22 @@ class KeptInterruption:
     async def keep(self, interruption: Interruption) -> None:
         """See ports.Interruptions."""
         content = {"at_s": interruption.at_s, "paused": dict(interruption.paused)}
-        await self._file.on_disk(lambda: self._file.write(content))
+        await self._change(lambda: self._file.write(content))
 
     async def forget(self) -> None:
         """See ports.Interruptions."""
-        await self._file.on_disk(self._file.remove)
+        await self._change(self._file.remove)
+
+    async def _change(self, act: Callable[[], None]) -> None:
+        self._asked += 1
+        mine = self._asked
+
+        def change() -> None:
+            with self._one_at_a_time:
+                if mine == self._asked:
+                    act()
+
+        await self._file.on_disk(change)
 
     def _read(self) -> Interruption | None:
         kept = self._file.read()

@@ -85,7 +85,7 @@ class Hearsay:
             return
         since = [Sample(at) for epoch in epochs for at in epoch.active.values()]
         needed_from = Sample(max(0, min(self._merging.undecided_from, heard - self._freeze)))
-        noted = StateNoted(heard, needed_from, epochs, self._merging.names)
+        noted = StateNoted(heard, needed_from, epochs, self._merging.names, self._merging.undecided_from)
         self._note(noted, min(since, default=heard), whole=True)
 
     def forget(self, end: Sample) -> None:

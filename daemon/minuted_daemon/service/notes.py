@@ -22,6 +22,7 @@ from minuted_daemon.core.events import (
     SpeakerRelabelled,
     SpeakerStarted,
 )
+from minuted_daemon.core.records import IntervalId, IntervalKind
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.ports import Note
 
@@ -60,13 +61,15 @@ class NamesNoted:
 class StateNoted:
     """How things stand: the connections that are open, oldest first, and whose each label is.
 
-    What was said before `needed_from` is stored.
+    What was said before `needed_from` is stored. Before `settled_to` nothing was awaited any more: what neither a turn
+    nor an interval claims there was silence.
     """
 
     heard: Sample
     needed_from: Sample
     epochs: Sequence[OpenEpoch]
     names: Names
+    settled_to: Sample = Sample(0)  # noqa: RUF009  a NewType
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,20 @@ class CommitNoted:
     last: int
 
 
-Noted = EpochNoted | EventNoted | NamesNoted | StateNoted | CommitNoted
+@dataclass(frozen=True, slots=True)
+class IntervalNoted:
+    """[start, end) was no speech to be attributed; `growing`: it may have gone on since."""
+
+    heard: Sample
+    id: IntervalId
+    kind: IntervalKind
+    reason: str
+    start: Sample
+    end: Sample
+    growing: bool
+
+
+Noted = EpochNoted | EventNoted | NamesNoted | StateNoted | CommitNoted | IntervalNoted
 
 
 def encoded(noted: Noted) -> bytes:
@@ -103,9 +119,11 @@ def encoded(noted: Noted) -> bytes:
             kind, rest = "n", (_rows(noted.names),)
         case StateNoted():
             epochs = [(epoch.number, epoch.base, epoch.since, dict(epoch.active)) for epoch in noted.epochs]
-            kind, rest = "w", (noted.needed_from, epochs, _rows(noted.names))
+            kind, rest = "w", (noted.needed_from, epochs, _rows(noted.names), noted.settled_to)
         case CommitNoted(_, start, end, first, last):
             kind, rest = "a", (start, end, first, last)
+        case IntervalNoted(_, interval_id, of, reason, start, end, growing):
+            kind, rest = "i", (interval_id, of.value, reason, start, end, growing)
     return json.dumps((VERSION, kind, noted.heard, *rest), separators=(",", ":")).encode()
 
 
@@ -127,10 +145,21 @@ def _names(rows: Sequence[tuple[int, str, int]]) -> Names:
 
 
 def _state(
-    heard: Sample, needed_from: int, epochs: Sequence[tuple[int, int, int | None, Mapping[str, int]]], rows: Any
+    heard: Sample,
+    needed_from: int,
+    epochs: Sequence[tuple[int, int, int | None, Mapping[str, int]]],
+    rows: Any,
+    settled_to: int = 0,
 ) -> StateNoted:
     opened = [OpenEpoch(Epoch(number), base, since, active) for number, base, since, active in epochs]
-    return StateNoted(heard, Sample(needed_from), opened, _names(rows))
+    return StateNoted(heard, Sample(needed_from), opened, _names(rows), Sample(settled_to))
+
+
+def _interval(
+    heard: Sample, interval_id: str, kind: str, reason: str, start: int, end: int, growing: bool
+) -> IntervalNoted:
+    of = IntervalKind(kind)
+    return IntervalNoted(heard, IntervalId(interval_id), of, reason, Sample(start), Sample(end), growing)
 
 
 _READERS: Mapping[str, Callable[..., Noted]] = {
@@ -143,6 +172,7 @@ _READERS: Mapping[str, Callable[..., Noted]] = {
     "n": lambda heard, rows: NamesNoted(heard, _names(rows)),
     "w": _state,
     "a": lambda heard, start, end, *audio: CommitNoted(heard, Sample(start), Sample(end), *audio),
+    "i": _interval,
 }
 
 
@@ -151,7 +181,7 @@ class Recollection:
     """All that was noted, in order, and what came of it.
 
     `names`: whose each label is. `epochs`: the highest number of one. `audio`: what is in a turn's commit, by its
-    stretch. `needed_from`: what was said before it is stored.
+    stretch. `needed_from`, `settled_to`: see StateNoted. `intervals`: as they were noted last.
     """
 
     noted: Sequence[Noted] = ()
@@ -159,6 +189,8 @@ class Recollection:
     epochs: Epoch = Epoch(0)  # noqa: RUF009  a NewType
     audio: Mapping[tuple[int, int], tuple[int, int]] = field(default_factory=dict)
     needed_from: Sample = Sample(0)  # noqa: RUF009  a NewType
+    settled_to: Sample = Sample(0)  # noqa: RUF009  a NewType
+    intervals: Sequence[IntervalNoted] = ()
 
 
 NOTHING = Recollection()
@@ -170,7 +202,8 @@ async def recollected(notes: Sequence[Note]) -> Recollection:
     names: dict[tuple[Epoch, str], SpeakerNumber] = {}
     epochs = {Epoch(0)}
     audio: dict[tuple[int, int], tuple[int, int]] = {}
-    needed_from = Sample(0)
+    intervals: dict[IntervalId, IntervalNoted] = {}
+    needed_from = settled_to = Sample(0)
     for index, note in enumerate(notes):
         if index % _AT_ONCE == _AT_ONCE - 1:
             await asyncio.sleep(0)
@@ -182,7 +215,7 @@ async def recollected(notes: Sequence[Note]) -> Recollection:
             names |= one.names
             epochs |= {epoch for epoch, _ in one.names}
         if isinstance(one, StateNoted):
-            needed_from = one.needed_from
+            needed_from, settled_to = one.needed_from, one.settled_to
             epochs |= {epoch.number for epoch in one.epochs}
         elif isinstance(one, EpochNoted):
             epochs.add(one.event.epoch)
@@ -190,4 +223,6 @@ async def recollected(notes: Sequence[Note]) -> Recollection:
             epochs.add(one.epoch)
         elif isinstance(one, CommitNoted):
             audio[one.start, one.end] = one.first, one.last
-    return Recollection(noted, names, max(epochs), audio, needed_from)
+        elif isinstance(one, IntervalNoted):
+            intervals[one.id] = one
+    return Recollection(noted, names, max(epochs), audio, needed_from, settled_to, tuple(intervals.values()))

@@ -1,7 +1,6 @@
 """All sessions: starts them, finds them, stops them, and answers for those of the past. Implements Sessions."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,6 @@ from minuted_daemon.core.records import (
     SessionSettings,
     SessionState,
 )
-from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, StoreError, WrongState
 from minuted_daemon.ports import REDACTED, CaptureStream, Interruptions, Page
 from minuted_daemon.service.assembly import Assembly, Workshop
@@ -31,10 +29,12 @@ from minuted_daemon.service.finishing import Finishing
 from minuted_daemon.service.interrupted import Interrupted
 from minuted_daemon.service.owing import Owing
 from minuted_daemon.service.parts import Surroundings
-from minuted_daemon.service.resuming import NoMore, OpenedLater, resumed
+from minuted_daemon.service.recovering import Recovering
+from minuted_daemon.service.resuming import OpenedLater
 from minuted_daemon.service.retry import RetryPolicy, may_pass
-from minuted_daemon.service.session import DRAIN_LIMIT_S, INTERNAL_FAULT, Session
+from minuted_daemon.service.session import DRAIN_LIMIT_S, Session
 from minuted_daemon.service.settings import is_file, settings_of
+from minuted_daemon.service.stored_end import check_stored, store_end
 from minuted_daemon.service.views import EngineInfo, Redaction, SessionView, StartRequest, Stretch
 from minuted_daemon.service.wall_clock import WallClock
 
@@ -45,6 +45,8 @@ OPEN_LIMIT_S = 4.7
 """How long opening a source may take; a start is answered within 5 s."""
 RESUME_LIMIT_S = 5.0
 """How long a request waits for the sessions that go on from before."""
+STILL_STOPPING = "SESSION_STOPPING"
+"""The reason of a start that is refused because the session of that name has not ended yet."""
 
 log = structlog.get_logger()
 
@@ -71,10 +73,12 @@ class Registry:
         self._finishing = Finishing(group, workshop.spools, around.store, self._owing, around.random)
         self._interrupted = Interrupted(interruptions, around.store, around.journal, around.now_s)
         self._sessions: dict[SessionId, Session] = {}
-        self._resuming: set[asyncio.Task[None]] = set()
+        self._recovering = Recovering(group, workshop, around, self._assembly, configured, self._begin, erasing.asked)
         self._tasks: dict[SessionId, asyncio.Task[None]] = {}
         self._starting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by name, while one is used
         self._autostarts: list[asyncio.Task[None]] = []
+        self._stopped: set[SessionId] = set()
+        """Live sessions that somebody has asked to stop; they may hear on until their device is released."""
         self._closing = False
 
     # --- Sessions -----------------------------------------------------------------------------------------------------
@@ -95,20 +99,55 @@ class Registry:
 
     async def stop(self, key: str) -> SessionView:
         """See Sessions."""
-        await self._resumed()
-        session = self._live(key)
+        await self._recovering.done(RESUME_LIMIT_S)
+        session = self._live(key) or await self._settled((await self.view(key)).record)
         if session is None:
-            return await self.view(key)
+            view = await self.view(key)
+            await self._in_a_task_of_its_own(self._interrupted.end(view.record.id))
+            return view
+        # At once: it is not to be noted by a daemon that is told to end now.
+        self._stopped.add(session.record.id)
         session.stop(DRAIN_LIMIT_S)
+        await self._in_a_task_of_its_own(self._interrupted.end(session.record.id))
         await session.wait_ended()
+        await check_stored(self._around.store, session.record.id)
         return session.view()
+
+    async def _settled(self, record: SessionRecord) -> Session | None:
+        """Give the session of a live record if it is just beginning; else its end was not stored, and is now."""
+        if record.state not in LIVE_STATES:
+            return None
+        async with self._starting.setdefault(record.name, asyncio.Lock()):
+            session = self._live(record.id)
+            if session is None:
+                await self._in_a_task_of_its_own(store_end(self._around, record.id))
+            return session
 
     async def pause(self, key: str) -> SessionView:
         """See Sessions."""
-        return await (await self._going_on(key)).pause()
+        try:
+            view = await (await self._going_on(key)).pause()
+        except WrongState:
+            if not self._closing:
+                raise
+            view = await self.view(key)
+            if not await self._goes_on_paused(view.record):
+                raise
+            # Nothing of it is heard by now, and nothing will be before it is resumed, by the next daemon.
+            return replace(view, record=replace(view.record, state=SessionState.PAUSED, ended_s=None))
+        if self._closing:  # it may have been noted as it was before
+            await self._goes_on_paused(view.record)
+        return view
+
+    async def _goes_on_paused(self, record: SessionRecord) -> bool:
+        """Have a session that the daemon's end interrupts go on paused; tell whether it goes on. Raises StoreError."""
+        noted = await self._in_a_task_of_its_own(self._interrupted.pause(record.id))
+        return noted and record.state is not SessionState.FAILED
 
     async def resume(self, key: str) -> SessionView:
-        """See Sessions."""
+        """See Sessions. Raises WrongState (DAEMON_STOPPING) once the daemon has begun to end."""
+        if self._closing and (self._live(key) is not None or (await self.view(key)).record.id in self._interrupted):
+            raise WrongState("DAEMON_STOPPING", "the daemon is stopping; resume the session when it is back")
         return await (await self._going_on(key)).resume()
 
     async def delete(self, key: str) -> None:
@@ -121,6 +160,7 @@ class Registry:
         await self._in_a_task_of_its_own(self._delete(record))
 
     async def _delete(self, record: SessionRecord) -> None:
+        await self._interrupted.end(record.id)
         await self._finishing.leave(record.id)
         try:
             await self._erasing.delete(record)
@@ -128,9 +168,12 @@ class Registry:
             self._finishing.begin(record.id)  # of a session that is gone this leaves nothing
 
     async def redact(self, key: str, stretch: Stretch) -> Redaction:
-        """See Sessions."""
-        session = self._live(key)
+        """See Sessions. Raises WrongState (SESSION_RESUMING): nobody can say yet how far the session has come."""
         view = await self.view(key)
+        session = self._live(view.record.id)
+        if session is None and view.record.state in LIVE_STATES:
+            message = f"the session {view.record.name} is about to go on; try again"
+            raise WrongState("SESSION_RESUMING", message, session=view.record.name, session_id=view.record.id)
         start, end = within(stretch, view.heard)
         if session is None:
             start_wall_s = WallClock(await self._around.store.wall_points(view.record.id)).wall_s(start)
@@ -145,6 +188,7 @@ class Registry:
 
     async def view(self, key: str) -> SessionView:
         """See Sessions."""
+        await self._recovering.done(RESUME_LIMIT_S)
         session = self._live(key)
         if session is not None:
             return session.view()
@@ -152,6 +196,7 @@ class Registry:
 
     async def view_with_coverage(self, key: str) -> SessionView:
         """See Sessions."""
+        await self._recovering.done(RESUME_LIMIT_S)
         session = self._live(key)
         if session is not None:
             return await with_coverage(self._around.store, session.view(), session.open_claims(), session.is_owed)
@@ -160,6 +205,7 @@ class Registry:
 
     async def list(self, limit: int, token: str | None) -> Page[SessionView]:
         """See Sessions."""
+        await self._recovering.done(RESUME_LIMIT_S)
         page = await self._around.store.sessions(limit, token)
         return Page([self._view_of(record) for record in page.items], page.next_token)
 
@@ -183,59 +229,12 @@ class Registry:
         `serving`: nothing is begun before it is set, so that the daemon answers first; requests wait for the sessions.
         Raises StoreError.
         """
-        await self._interrupted.go_on(self._is_as_configured)
+        await self._interrupted.go_on(self._recovering.is_as_configured)
         for record in await self._around.store.sessions_in_progress():
             lock = self._starting.setdefault(record.name, asyncio.Lock())
             await lock.acquire()  # nobody starts another one of that name meanwhile
-            task = self._group.create_task(self._resume(record, lock, serving))
-            self._resuming.add(task)
-            task.add_done_callback(self._resuming.discard)
+            self._recovering.go_on(record, lock, serving)
         await self._finishing.go_over(self._sessions)
-
-    async def _resume(self, record: SessionRecord, lock: asyncio.Lock, serving: asyncio.Event | None) -> None:
-        try:
-            if serving is not None:
-                await serving.wait()
-            engines = await self._assembly.engines_again(record.settings)
-            spool = self._assembly.spool(record)
-            behind = await resumed(record, self._around.store, spool)
-            capture = self._source_of(record, behind.heard)
-            self._begin(self._assembly.session(record, capture, engines, spool, behind))
-        except MinutedError as error:
-            log.error("session_not_resumed", session=record.name, session_id=record.id, reason=error.reason)
-            await self._leave(record, error.reason, error.message)
-        except Exception:
-            log.exception("resume_fault", session=record.name, session_id=record.id)
-            await self._leave(record, *INTERNAL_FAULT)
-        finally:
-            lock.release()
-
-    def _is_as_configured(self, record: SessionRecord) -> bool:
-        """A session that starts with the daemon starts as it is configured by now, which takes another one."""
-        configured = self._configured.get(record.name)
-        if configured is None or not configured.autostart:
-            return True
-        try:
-            workshop = self._workshop
-            now = settings_of(StartRequest(record.name), self._configured, workshop.diarizers, workshop.transcribers)
-        except MinutedError:  # it could not be started
-            return True
-        return now == record.settings
-
-    async def _leave(self, record: SessionRecord, reason: str, detail: str) -> None:
-        """A session that cannot go on has ended; what was stored of it is complete."""
-        ended_s = self._around.now_s()
-        ended = replace(record, state=SessionState.FAILED, ended_s=ended_s, reason=reason, detail=detail)
-        with contextlib.suppress(StoreError):  # the next start tries again
-            await self._around.journal.write([ended], record.name)
-
-    def _source_of(self, record: SessionRecord, heard: Sample) -> CaptureStream:
-        """A device may be away and is waited for; a file is read on behind what was heard of it."""
-        if record.state is SessionState.STOPPING:
-            return NoMore()
-        skipped = heard // BLOCK if is_file(record.settings.device) else 0
-        opening = partial(self._workshop.capture.open, record.settings.device, wait=True, skip_blocks=skipped)
-        return OpenedLater(opening, paused=record.state is SessionState.PAUSED)
 
     def autostart(self) -> None:
         """Start, in the background, the sessions that are configured so; a device that is not there yet is awaited."""
@@ -253,7 +252,8 @@ class Registry:
         for lock in list(self._starting.values()):
             async with lock:  # one that was being accepted is live now, and is stopped with the others
                 pass
-        await self._interrupted.keep([session.record for session in self._sessions.values()])
+        going_on = [session.record for session in self._sessions.values() if session.record.id not in self._stopped]
+        await self._interrupted.keep(going_on)
         left_s = max(0.0, deadline_s - asyncio.get_running_loop().time())
         for session in self._sessions.values():
             session.stop(left_s)
@@ -281,6 +281,9 @@ class Registry:
             raise WrongState("DAEMON_STOPPING", "the daemon is stopping; try again when it is back")
         live = self._live(name)
         if live is not None:
+            if live.record.id in self._stopped or live.record.state is SessionState.STOPPING:
+                message = f"the session {name} is still being stopped: start it once that one has ended"
+                raise WrongState(STILL_STOPPING, message, session=name, session_id=live.record.id)
             if live.record.settings == settings:
                 return live.view()
             message = f"a live session named {name} has other settings; stop it first, or use another name"
@@ -328,6 +331,7 @@ class Registry:
         finally:
             if session.record.state not in LIVE_STATES and session.record.id not in self._interrupted:
                 self._finishing.begin(session.record.id)
+            self._stopped.discard(session.record.id)
             del self._sessions[session.record.id]
             del self._tasks[session.record.id]
 
@@ -338,7 +342,7 @@ class Registry:
             try:
                 await self._started(StartRequest(name), self._open_once_there)
             except MinutedError as error:
-                again = may_pass(error)
+                again = may_pass(error) or error.reason == STILL_STOPPING
                 delay_s = policy.failed(asyncio.get_running_loop().time(), error) if again else None
                 if error.reason != told:
                     log.error("autostart_failed", session=name, reason=error.reason, detail=error.message, again=again)
@@ -367,13 +371,8 @@ class Registry:
                 return session
         return None
 
-    async def _resumed(self) -> None:
-        """Sessions that go on from before are there within seconds of the daemon's start."""
-        if self._resuming:
-            await asyncio.wait(self._resuming, timeout=RESUME_LIMIT_S)
-
     async def _going_on(self, key: str) -> Session:
-        await self._resumed()
+        await self._recovering.done(RESUME_LIMIT_S)
         session = self._live(key)
         if session is None:
             record = await self._around.store.session(key)

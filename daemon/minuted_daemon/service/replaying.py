@@ -57,6 +57,12 @@ class Replay:
         self._known: set[Epoch] = set()
         self._behind: dict[Epoch, int] = {}
 
+    def redact(self, start: Sample, end: Sample) -> None:
+        """Somebody wants [start, end) taken out while this is under way: now, and once all of it is looked at."""
+        if start < self._merging.heard:
+            self._forget(start, min(end, self._merging.heard))
+        self._redacted = deque(sorted([*self._redacted, (start, end)], key=lambda stretch: stretch[1]))
+
     async def run(self) -> None:
         """Come back when all is as it was, and what was heard of the diarizer is over. Raises nothing of the disk's."""
         self._hearsay.pause()
@@ -87,6 +93,8 @@ class Replay:
         for start in range(begin, end, BLOCKS_READ * BLOCK):
             until = min(start + BLOCKS_READ * BLOCK, end)
             pcm = (await self._spool.read(Sample(start), Sample(until), RATE_HZ)).pcm
+            for low, high in self._redacted:  # it may not be erased yet
+                pcm[max(low - start, 0) : max(high - start, 0)] = 0
             for at in range(start, until, BLOCK):
                 block = pcm[at - start : at - start + BLOCK]
                 observed = self._voice.observe(Sample(at), block)

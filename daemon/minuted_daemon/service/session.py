@@ -15,7 +15,6 @@ from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
     Health,
-    IntervalKind,
     Link,
     Record,
     SessionRecord,
@@ -23,23 +22,23 @@ from minuted_daemon.core.records import (
 )
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, seconds
 from minuted_daemon.errors import MinutedError, StoreError, WrongState
-from minuted_daemon.ports import MUTED, AudioBlock, CaptureHealth
+from minuted_daemon.ports import AudioBlock, CaptureHealth
 from minuted_daemon.service.coverage import lacks_text, open_claims
 from minuted_daemon.service.diarizer_link import DiarizerLink
 from minuted_daemon.service.hearsay import Hearsay
-from minuted_daemon.service.intervals import IntervalLedger
 from minuted_daemon.service.links import CONNECTING, OFF, UP, cancelled
 from minuted_daemon.service.losses import Losses
 from minuted_daemon.service.merging import Merging
 from minuted_daemon.service.minutes import FORGET_AFTER, Minutes
 from minuted_daemon.service.parts import Parts, Surroundings
-from minuted_daemon.service.pausing import PAUSED, TOLD_LIMIT_S, Pausing
+from minuted_daemon.service.pausing import TOLD_LIMIT_S, Pausing
 from minuted_daemon.service.replaying import Replay
-from minuted_daemon.service.resuming import AWAY, Resumed
+from minuted_daemon.service.resuming import Resumed
 from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.settings import facts_of, is_file
 from minuted_daemon.service.shown import Shown
 from minuted_daemon.service.transcriber_link import TranscriberLink
+from minuted_daemon.service.unspoken import Unspoken
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
 from minuted_daemon.service.voice_memory import VoiceMemory
 from minuted_daemon.service.wall_clock import WallClock
@@ -62,9 +61,7 @@ class Session:
         self, record: SessionRecord, parts: Parts, around: Surroundings, resumed: Resumed | None = None
     ) -> None:
         """`resumed`: what a session goes on from that was live when the daemon ended."""
-        self._resumed = resumed
-        self._parts = parts
-        self._around = around
+        self._resumed, self._parts, self._around = resumed, parts, around
         self._log = structlog.get_logger().bind(session=record.name, session_id=record.id)
         paused = record.state is SessionState.PAUSED
         self._shown = Shown(
@@ -84,9 +81,6 @@ class Session:
         self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s)
         if resumed is not None:
             self._minutes.recall(resumed.speakers)
-        self._gaps = IntervalLedger(record.id, IntervalKind.GAP, around.new_id, self._clock.wall_s)
-        self._muted = IntervalLedger(record.id, IntervalKind.MUTED, around.new_id, self._clock.wall_s, told_after=0)
-        self._lost = IntervalLedger(record.id, IntervalKind.LOST, around.new_id, self._clock.wall_s)
         self._writer = Writer(
             self._write,
             lambda points: around.store.write_wall_points(record.id, points),
@@ -97,6 +91,7 @@ class Session:
             self._log,
         )
         self._shown.put = self._writer.put
+        self._unspoken = Unspoken(record.id, around.new_id, self._clock.wall_s, self._writer.put, parts.spool)
         self._merging = Merging(
             parts.merger,
             self._minutes,
@@ -109,7 +104,7 @@ class Session:
         )
         self._merging.owed_from = None if resumed is None else resumed.owed_from
         self._hearsay = Hearsay(self._merging, parts.spool, parts.freeze_s)
-        self._voices = self._diarizing = self._transcribing = None
+        self._voices = self._diarizing = self._transcribing = self._replay = None
         if parts.diarizer is not None:
             if around.voice_printer is not None:
                 self._voices = VoiceMemory(around.voice_printer, parts.diarizer, self._hearsay, self._log)
@@ -132,6 +127,9 @@ class Session:
                 self._log,
             )
             self._merging.submit = self._transcribing.submit
+        if resumed is not None and parts.spool is not None:
+            around_it = self._merging, self._hearsay, self._voices
+            self._replay = Replay(resumed, parts.spool, parts.voice, *around_it, self._forget, self._log)
         self._pausing = Pausing(parts.capture, self._diarizing, is_file(record.settings.device), paused, self._log)
         self._stop_asked, self._ended = asyncio.Event(), asyncio.Event()
         self._deadline_s: float | None = None
@@ -150,8 +148,8 @@ class Session:
 
     def open_claims(self) -> list[Claim]:
         """Give what the store cannot know of what became of the audio up to `view().heard`."""
-        growing = (self._gaps.growing, self._muted.growing, self._lost.growing)
-        return open_claims(self._merging.pending(self._shown.heard), self._writer.unstored(), growing)
+        pending = self._merging.pending(self._shown.heard)
+        return open_claims(pending, self._writer.unstored(), self._unspoken.growing)
 
     def is_owed(self, claim: Claim) -> bool:
         """Tell of a stored turn without a text whether it is asked for again once the session has ended."""
@@ -175,8 +173,15 @@ class Session:
 
     def forget(self, start: Sample, end: Sample) -> None:
         """Forget what was said in [start, end): nothing of it is settled or told any more."""
+        if self._replay is not None:
+            self._replay.redact(start, end)
+        else:
+            self._forget(start, end)
+
+    def _forget(self, start: Sample, end: Sample) -> None:
         self._merging.redacted(Redacted(start, end))
         self._hearsay.forget(end)
+        self._unspoken.note_again()
         if self._voices is not None:
             self._voices.forget(start, end)
 
@@ -266,9 +271,10 @@ class Session:
 
     async def _resume(self) -> None:
         """Look again at what was heard before, also if the session is to end: nobody else will."""
-        if self._resumed is not None and (spool := self._parts.spool) is not None:
-            around = self._merging, self._hearsay, self._voices
-            await Replay(self._resumed, spool, self._parts.voice, *around, self.forget, self._log).run()
+        if self._resumed is not None and self._replay is not None:
+            await self._unspoken.recall(self._resumed, samples(self._parts.freeze_s))
+            await self._replay.run()
+            self._replay = None
 
     def _note_absence(self, wall_s: float) -> None:
         """The sample clock of a device ran on while the daemon was away: by wall time, in whole blocks."""
@@ -277,7 +283,7 @@ class Session:
         away = max(0, self._clock.sample_at(wall_s) - self._shown.heard) // BLOCK * BLOCK
         if away and not is_file(self._shown.record.settings.device):
             since, self._shown.heard = self._shown.heard, Sample(self._shown.heard + away)
-            self._writer.put(self._gaps.add(since, self._shown.heard, AWAY))
+            self._unspoken.away(since, self._shown.heard)
             if self._parts.spool is not None:
                 self._parts.spool.skip(self._shown.heard)
         self._log.info("session_resumed", away_s=round(seconds(away), 1))
@@ -313,11 +319,7 @@ class Session:
         if self._shown.state is SessionState.STARTING:
             self._shown.hears()
             self._shown.go_to(SessionState.RUNNING)
-        for hole in block.filled:
-            where = Sample(start + hole.start), Sample(start + hole.end)
-            muted = hole.reason == MUTED
-            self._writer.put(self._muted.add(*where, PAUSED) if muted else self._gaps.add(*where, hole.reason))
-        self._writer.put([*self._gaps.passed(end), *self._muted.passed(end)])
+        self._unspoken.heard(start, end, block.filled)
         self._keep(block)
         if self._diarizing is not None:
             self._diarizing.hear(start, block.pcm)
@@ -328,6 +330,7 @@ class Session:
         if end % (RATE_HZ * 60) == 0:
             self._minutes.forget(Sample(end - samples(self._parts.freeze_s) - FORGET_AFTER))
             self._hearsay.note_state()
+            self._unspoken.note_again()
 
     def _keep(self, block: AudioBlock) -> None:
         """Put a block into the spool; note what the spool had to shed before anybody had transcribed it."""
@@ -338,13 +341,9 @@ class Session:
         needed_from = self._merging.retain_from
         spool.release(Sample(max(0, min(needed_from, self._shown.heard - samples(self._parts.freeze_s)))))
         losses = spool.take_losses()
-        for loss in losses:
-            if loss.end > needed_from:
-                start = Sample(max(loss.start, needed_from))
-                self._writer.put(self._lost.add(start, loss.end, loss.reason))
         if losses:
             self._merging.shed(spool.begin)
-        self._writer.put(self._lost.passed(spool.begin))
+        self._unspoken.lost(losses, needed_from, spool.begin)
         self._shown.link(spool=spool.health)
 
     # --- the end ------------------------------------------------------------------------------------------------------
@@ -353,7 +352,7 @@ class Session:
         if self._deadline_s is None:
             self._deadline_s = asyncio.get_running_loop().time() + DRAIN_LIMIT_S
         self._pausing.forget_rest()
-        self._writer.put([*self._gaps.close(), *self._muted.close(), *self._lost.close()])
+        self._unspoken.close()
         if self._shown.state is not SessionState.STOPPING:  # it is, if the daemon died while it was
             self._shown.go_to(SessionState.STOPPING)
 

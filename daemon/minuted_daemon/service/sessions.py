@@ -18,21 +18,24 @@ class Sessions(Protocol):
         """Accept a session, or give the live one of that name if its settings are the same; at most 5 s.
 
         Raises AlreadyExists (SESSION_EXISTS), NotFound (DEVICE_NOT_FOUND), Invalid, WrongState (KEY_MISSING,
-        ENGINE_MISSING), DeviceError (DEVICE_FAILED), Exhausted.
+        ENGINE_MISSING; SESSION_STOPPING while one of that name is still ending), DeviceError (DEVICE_FAILED),
+        Exhausted.
         """
         ...
 
     async def stop(self, key: str) -> SessionView:
         """Stop a session and wait until it is STOPPED or FAILED, or the drain limit has passed.
 
-        A caller who is cancelled does not stop the stopping. Raises NotFound (SESSION_NOT_FOUND).
+        It never goes on, not even if the daemon ends or dies now and is started again. A caller who is cancelled does
+        not stop the stopping. Raises NotFound (SESSION_NOT_FOUND), StoreError (it ends, but may go on after a restart).
         """
         ...
 
     async def pause(self, key: str) -> SessionView:
         """Capture nothing from now on, and return once the source is released; a paused session stays as it is.
 
-        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_ENDED).
+        One that a daemon is just ending, and that is to go on when it is started again, goes on paused.
+        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_ENDED), StoreError (it may go on as it was).
         """
         ...
 

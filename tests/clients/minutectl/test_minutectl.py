@@ -349,6 +349,26 @@ def test_usage_names_every_mistake(arguments: list[str], named: list[str], capfd
     assert all(word in told.err for word in named), told.err
 
 
+def test_what_is_not_utf_8_is_one_clear_line(
+    daemon: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / "a\udcff"
+    odd.mkdir()
+    assert main(["start", "boardroom", "--device", f"file:{odd}/x.wav"]) == 2
+    monkeypatch.chdir(odd)
+    assert main(["start", "boardroom", "--device", "file:x.wav"]) == 2
+    monkeypatch.setenv("MINUTED_ADDRESS", f"unix:{odd}/s")
+    assert main(["info"]) == 2
+    told = capfd.readouterr()
+    assert told.out == ""
+    where = f"{tmp_path}/a\\udcff"
+    assert told.err.splitlines() == [
+        f'minutectl: "{what}" is not text in UTF-8'
+        for what in (f"file:{where}/x.wav", f"file:{where}/x.wav", f"{where}/s")
+    ]
+    assert not daemon.asked
+
+
 def test_a_name_may_begin_with_a_dash_behind_two(daemon: Daemon) -> None:
     assert main(["rename", "boardroom", "S1", "--json", "--", "--Ada"]) == 0
     assert daemon.asked[0].display_name == "--Ada"

@@ -98,7 +98,8 @@ class SessionServiceServicer:
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
         FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
-        DISK_FULL if there is no room for its audio).
+        DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
+        DAEMON_STOPPING).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,7 +108,9 @@ class SessionServiceServicer:
     def StopSession(self, request, context):
         """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-        Stopping a session that has ended gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+        It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+        gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+        be stored: the session ends, but may go on after a restart of the daemon.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +121,9 @@ class SessionServiceServicer:
 
         The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
         stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
-        is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+        is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
+        and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+        reason of the store, where that cannot be stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +134,7 @@ class SessionServiceServicer:
 
         The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
         server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
-        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,26 +44,31 @@ class SessionServiceStub:
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
     FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
-    DISK_FULL if there is no room for its audio).
+    DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
+    DAEMON_STOPPING).
     """
     StopSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.StopSessionRequest, _sessions_pb2.StopSessionResponse]
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-    Stopping a session that has ended gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+    It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+    gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+    be stored: the session ends, but may go on after a restart of the daemon.
     """
     PauseSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.PauseSessionRequest, _sessions_pb2.PauseSessionResponse]
     """Stops capturing without ending the session, and returns once the device is released.
 
     The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
     stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
-    is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
+    and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+    reason of the store, where that cannot be stored.
     """
     ResumeSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.ResumeSessionRequest, _sessions_pb2.ResumeSessionResponse]
     """Captures again after a pause.
 
     The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
     server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
-    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.GetSessionResponse]
     """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
@@ -103,26 +108,31 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
     FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
-    DISK_FULL if there is no room for its audio).
+    DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
+    DAEMON_STOPPING).
     """
     StopSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.StopSessionRequest, _sessions_pb2.StopSessionResponse]  # type: ignore[assignment]
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-    Stopping a session that has ended gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+    It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+    gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+    be stored: the session ends, but may go on after a restart of the daemon.
     """
     PauseSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.PauseSessionRequest, _sessions_pb2.PauseSessionResponse]  # type: ignore[assignment]
     """Stops capturing without ending the session, and returns once the device is released.
 
     The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
     stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
-    is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
+    and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+    reason of the store, where that cannot be stored.
     """
     ResumeSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.ResumeSessionRequest, _sessions_pb2.ResumeSessionResponse]  # type: ignore[assignment]
     """Captures again after a pause.
 
     The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
     server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
-    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.GetSessionResponse]  # type: ignore[assignment]
     """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
@@ -165,7 +175,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
         FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
-        DISK_FULL if there is no room for its audio).
+        DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
+        DAEMON_STOPPING).
         """
 
     @_abc_1.abstractmethod
@@ -176,7 +187,9 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sessions_pb2.StopSessionResponse, _abc.Awaitable[_sessions_pb2.StopSessionResponse]]:
         """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-        Stopping a session that has ended gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+        It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+        gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+        be stored: the session ends, but may go on after a restart of the daemon.
         """
 
     @_abc_1.abstractmethod
@@ -189,7 +202,9 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
         stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
-        is. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+        is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
+        and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+        reason of the store, where that cannot be stored.
         """
 
     @_abc_1.abstractmethod
@@ -202,7 +217,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
         server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
-        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
         """
 
     @_abc_1.abstractmethod

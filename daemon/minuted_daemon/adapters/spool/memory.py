@@ -6,7 +6,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters.spool.spans import Span, joined
+from minuted_daemon.adapters.spool.spans import Span, joined, within
 from minuted_daemon.adapters.spool.writing import Heard
 from minuted_daemon.core.samples import RATE_HZ, Sample, wide
 
@@ -66,6 +66,10 @@ class RecentAudio:
             out[a - origin : b - origin] = (block.pcm if narrow else block.wide)[a - zero : b - zero]
             found.append((low, high))
         return joined(found)
+
+    def held(self, start: int, end: int) -> tuple[Span, ...]:
+        """Give what is here of [start, end)."""
+        return within(start, end, joined((block.start, block.end) for block in self._blocks))
 
     def blank(self, start: int, end: int) -> None:
         """Overwrite [start, end) with silence, wherever these blocks are held."""

@@ -151,6 +151,12 @@ class SessionSpool:
         except OSError as error:
             raise as_store_error(error, str(self._place.directory.parent)) from error
 
+    def holes(self, start: Sample, end: Sample) -> Sequence[Span]:
+        """Give the stretches of [start, end) that are not held, as far as that is known without reading."""
+        on_disk = (span for segment in self._shelf.over(start, end) for span in segment.spans)
+        held = joined((*on_disk, *self._backlog.recent.held(start, end)))
+        return without([(start, end)], without(held, self._erased))
+
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
         """Give [start, end), two minutes at most, at 16 or 24 kHz. Recent audio comes at once, older from the disk.
 
