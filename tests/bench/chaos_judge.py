@@ -106,15 +106,13 @@ def latest_s(
     return max(late, default=None)
 
 
-def adds_up(session: Session) -> bool:
-    """Whether the coverage of an ended session is all of it, to the sample, with nothing pending."""
+def adds_up(session: Session, owed: bool = False) -> bool:
+    """Whether the coverage of an ended session is all of it, to the sample; pending only what texts are `owed` for."""
     coverage = session.coverage
     parts = [coverage.text, coverage.silence, coverage.muted, *(loss.duration for loss in coverage.lost)]
-    heard_ns = session.duration.ToNanoseconds()
-    return (
-        not coverage.pending.ToNanoseconds()
-        and abs(sum(part.ToNanoseconds() for part in parts) - heard_ns) < _ROUNDED_NS
-    )
+    pending_ns, heard_ns = coverage.pending.ToNanoseconds(), session.duration.ToNanoseconds()
+    told_ns = sum(part.ToNanoseconds() for part in parts) + pending_ns
+    return bool(pending_ns) <= owed and abs(told_ns - heard_ns) < _ROUNDED_NS
 
 
 def start_at(turn: Turn) -> float:

@@ -99,6 +99,7 @@ def test_coverage_must_add_up() -> None:
     session.coverage.pending.seconds = 1
     session.coverage.silence.seconds = 1
     assert not adds_up(session)
+    assert adds_up(session, owed=True)
 
 
 def test_turns_that_are_gone_or_renumbered_are_noted() -> None:
