@@ -67,15 +67,19 @@ async def goes_on(back: House, length_s: float = 4.0) -> Coverage:
         return await covered(back)
 
 
-@virtual_time
-async def test_a_pause_that_the_daemon_died_in_is_muted_to_its_end() -> None:
-    made = house()
+async def died_in_a_pause(made: House, length_s: float) -> House:
+    """A meeting of seven seconds, a pause of so many, and the daemon's death in it."""
     async with made.open() as registry:
         await registry.start(StartRequest("room", "default"))
         await asyncio.sleep(7.05)
         await registry.pause("room")
-        await asyncio.sleep(6.0)
-        back = after_the_death_of(made)
+        await asyncio.sleep(length_s)
+        return after_the_death_of(made)
+
+
+@virtual_time
+async def test_a_pause_that_the_daemon_died_in_is_muted_to_its_end() -> None:
+    back = await died_in_a_pause(house(), 6.0)
     (stored,) = intervals(back, "PAUSED")
     assert stored.end - stored.start == BLOCK, "that is why"
     told = await goes_on(back)
@@ -167,12 +171,7 @@ def shortened(notes: Sequence[Note]) -> list[Note]:
 async def test_a_long_pause_outlives_its_notes(drop: Callable[[Sequence[Note]], list[Note]]) -> None:
     made = house()
     made.freeze_s = 20.0
-    async with made.open() as registry:
-        await registry.start(StartRequest("room", "default"))
-        await asyncio.sleep(7.05)
-        await registry.pause("room")
-        await asyncio.sleep(170.0)
-        back = after_the_death_of(made)
+    back = await died_in_a_pause(made, 170.0)
     back.freeze_s = made.freeze_s
     spool_of(back)._notes = drop(spool_of(back)._notes)
     await goes_on(back)
@@ -201,13 +200,7 @@ async def test_what_grows_is_noted_again_where_the_notes_about_it_are_erased() -
 
 @virtual_time
 async def test_a_disk_that_gives_nothing_leaves_what_was_noted() -> None:
-    made = house()
-    async with made.open() as registry:
-        await registry.start(StartRequest("room", "default"))
-        await asyncio.sleep(7.05)
-        await registry.pause("room")
-        await asyncio.sleep(6.0)
-        back = after_the_death_of(made)
+    back = await died_in_a_pause(house(), 6.0)
     (before,) = intervals(back, "PAUSED")
     spool_of(back).read_fault = StoreError("SPOOL_STALLED", "the disk does not answer")
     await goes_on(back)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from minuted_daemon.adapters.disk import sync_directory
 from minuted_daemon.adapters.spool.flac import LEVEL, SUBTYPE
 from minuted_daemon.adapters.spool.flac_frames import described, stretches
-from minuted_daemon.adapters.spool.segment import PART, ZEROS, Sync, destroy, put_in_place_of
+from minuted_daemon.adapters.spool.segment import PART, Sync, destroy, overwrite, put_in_place_of
 from minuted_daemon.core.samples import WIDE_RATE_HZ, wide
 
 PIECE_S = 20
@@ -203,18 +203,14 @@ def _overwriting(file: int, sync: Sync) -> Iterator[None]:
     size, done = os.fstat(file).st_size, 0
     try:
         while done < size:
-            _overwrite(file, done, min(done + AT_ONCE, size), sync)
+            overwrite(file, done, min(done + AT_ONCE, size))
+            sync(file)
             done += AT_ONCE
             yield
     except GeneratorExit:
-        _overwrite(file, done, size, sync)
+        overwrite(file, done, size)
+        sync(file)
         raise
-
-
-def _overwrite(file: int, low: int, high: int, sync: Sync) -> None:
-    while low < high:
-        low += os.pwrite(file, ZEROS[: high - low], low)
-    sync(file)
 
 
 @contextlib.contextmanager

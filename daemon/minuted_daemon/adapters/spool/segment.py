@@ -172,7 +172,7 @@ def put_in_place_of(path: Path, fresh: Path, sync: Sync) -> None:
     try:
         fresh.replace(path)
         sync_directory(path.parent)
-        _overwrite(old, 0, os.fstat(old).st_size)
+        overwrite(old, 0, os.fstat(old).st_size)
         sync(old)
     finally:
         os.close(old)
@@ -190,16 +190,16 @@ def _blank(path: Path, spared: list[Span], sync: Sync) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         for low, high in outside(0, os.fstat(file).st_size, spared):
-            _overwrite(file, low, high)
+            overwrite(file, low, high)
         sync(file)
     finally:
         os.close(file)
 
 
-def _overwrite(file: int, low: int, high: int) -> None:
-    os.lseek(file, low, os.SEEK_SET)
+def overwrite(file: int, low: int, high: int) -> None:
+    """Put zeros over the bytes [low, high)."""
     while low < high:
-        low += os.write(file, ZEROS[: high - low])
+        low += os.pwrite(file, ZEROS[: high - low], low)
 
 
 def write_all(file: int, data: bytes) -> None:
