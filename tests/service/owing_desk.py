@@ -30,6 +30,7 @@ from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.finishing import Finishing
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.names import UlidSource
 from minuted_daemon.service.owing import Owing
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.views import SessionView
@@ -144,7 +145,7 @@ class Desk:
             standing.sent += 100
             return self.transcriber
 
-        self.owing = Owing(self.spools, self.store, self.journal, engaged, lambda: 0.5)
+        self.owing = Owing(self.spools, self.store, self.journal, engaged, lambda: 0.5, UlidSource())
         self.finishing = Finishing(self.group, self.spools, self.store, self.owing, lambda: 0.5)
 
     async def finished(self) -> None:

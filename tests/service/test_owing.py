@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minuted_daemon.adapters.spool.session_spool import SessionSpool
 from minuted_daemon.adapters.spool.spools import Bounds
 from minuted_daemon.core.events import TextSource
 from minuted_daemon.core.ledger import NO_TEXT
@@ -53,6 +55,19 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_debt, "ASK_AGAIN_S", SOON)
     monkeypatch.setattr(service_owing, "REFUSED_AGAIN_S", 0.05)
     monkeypatch.setattr(service_owing, "PAGE", 2)
+
+
+async def fill_a_segment(spool: SessionSpool) -> None:
+    """Hear until another segment begins: one is shed as a whole."""
+    while len(spool.held) < 2:
+        await hear(spool, 10.0)
+
+
+def outlive_the_first(desk: Desk, spool: SessionSpool) -> None:
+    """The first segment becomes too old, the second does not."""
+    desk.house.clock.pass_s(50.0)
+    spool.held[0].born_s -= 60.0
+    desk.spools.tend()
 
 
 async def changes(desk: Desk, after: Seq) -> list[Any]:
@@ -344,14 +359,11 @@ async def test_shed_audio_is_lost_and_the_rest_is_still_asked_for(tmp_path: Path
         await fill(desk, SAID, OWED)
         desk.house.clock.pass_s(70.0)
         spool = desk.spools.open(ONE)
-        while len(spool.held) < 2:  # a segment goes as a whole
-            await hear(spool, 10.0)
+        await fill_a_segment(spool)
         late = turn(5, spool.end / RATE_HZ - 2.0, spool.end / RATE_HZ - 1.5)
         await desk.store.write([replace(ROOM, heard=spool.end), late])
         assert (await desk.coverage()).pending == OWED.end - OWED.start + late.end - late.start
-        desk.house.clock.pass_s(50.0)
-        spool.held[0].born_s -= 60.0
-        desk.spools.tend()
+        outlive_the_first(desk, spool)
         told = await desk.coverage()
         assert (told.pending, told.lost) == (late.end - late.start, {NO_TEXT: OWED.end - OWED.start})
         await desk.finished()
@@ -361,6 +373,33 @@ async def test_shed_audio_is_lost_and_the_rest_is_still_asked_for(tmp_path: Path
             TextSource.NONE,
             TextSource.COMPLETED,
         ]
+        assert (await desk.coverage()).lost == {"SPOOL_AGED": OWED.end - OWED.start}
+
+
+async def test_why_a_text_will_not_come_is_told_while_others_are_waited_for(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, bounds=Bounds(10**12, 100.0)) as desk:
+        desk.transcriber.refusals = [DOWN] * 1000
+        await fill(desk, SAID, OWED, BEGUN)
+        spool = desk.spools.open(ONE)
+        await fill_a_segment(spool)
+        late = [turn(5 + n, spool.end / RATE_HZ - 2.0 + n, spool.end / RATE_HZ - 1.5 + n) for n in range(2)]
+        await desk.store.write([replace(ROOM, heard=spool.end), *late])
+        desk.finishing.begin(ONE)
+        before = await desk.store.highest_seq()
+        outlive_the_first(desk, spool)
+        async with asyncio.timeout(10.0), aclosing(desk.hub.subscribe(ONE, before, False)) as stream:
+            async for change in stream:
+                if isinstance(getattr(change, "item", None), IntervalRecord):
+                    break
+        await asyncio.sleep(0.2)  # some more attempts
+        told = [one for one in await changes(desk, before) if isinstance(one, IntervalRecord)]
+        assert [(one.kind, one.start, one.end, one.start_wall_s) for one in told] == [
+            (IntervalKind.LOST, of.start, of.end, of.start_wall_s) for of in (OWED, BEGUN)
+        ], "each once"
+        sums = await desk.coverage()
+        assert sums.lost == {"SPOOL_AGED": OWED.end - OWED.start}
+        assert sums.text == SAID.end - SAID.start + BEGUN.end - BEGUN.start, "the first part of a text is one"
+        assert sums.pending == sum(one.end - one.start for one in late)
 
 
 async def test_the_daemons_end_leaves_the_rest_to_the_next_start(tmp_path: Path) -> None:

@@ -17,8 +17,15 @@ import structlog
 
 from minuted_daemon.core.events import TextSource, UtteranceId
 from minuted_daemon.core.ledger import Claim
-from minuted_daemon.core.records import SessionId, SessionRecord, TurnLife
-from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.records import (
+    IntervalId,
+    IntervalKind,
+    IntervalRecord,
+    SessionId,
+    SessionRecord,
+    TurnLife,
+)
+from minuted_daemon.core.samples import Sample, seconds
 from minuted_daemon.errors import MinutedError, Rejected, VendorError, WrongState
 from minuted_daemon.ports import OwedTurn, Spool, Spools, Store, Transcriber
 from minuted_daemon.service.asking import Asking
@@ -56,6 +63,7 @@ class Owing:
         journal: Journal,
         transcriber: Callable[[SessionRecord, Standing], Awaitable[Transcriber]],
         random: Callable[[], float],
+        new_id: Callable[[], str],
     ) -> None:
         """`transcriber` gives a session's own, with its substitute behind it. `random` gives numbers in [0, 1)."""
         self._spools = spools
@@ -63,6 +71,7 @@ class Owing:
         self._journal = journal
         self._transcriber = transcriber
         self._random = random
+        self._new_id = new_id
         self._debts: dict[SessionId, Debt] = {}
         self._doors: dict[tuple[str, str], _Door] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -88,6 +97,8 @@ class Owing:
                 log.info("texts_owed", session=record.name, session_id=record.id)
                 told = True
             await self._serve_at(max(due_s, door.opens_s), record, debt, door)
+            await self._tell_losses(record)
+        await self._tell_losses(record)
         if told:
             log.info(
                 "texts_paid",
@@ -246,6 +257,33 @@ class Owing:
             debt.texts += 1
         else:
             await self._store.session(turn.session_id)  # if it was deleted, nothing more of it is asked for
+
+    async def _tell_losses(self, record: SessionRecord) -> None:
+        """Store why turns will stay without their text whose audio the spool had to give up."""
+        spool = self._spools.spools.get(record.id)
+        losses = () if spool is None else spool.take_losses()
+        token: str | None = None
+        while losses:
+            page = await self._store.owed_turns(record.id, PAGE, token)
+            lost = [
+                IntervalRecord(
+                    IntervalId(self._new_id()),
+                    record.id,
+                    IntervalKind.LOST,
+                    max(turn.start, loss.start),
+                    min(turn.end, loss.end),
+                    turn.start_wall_s + seconds(max(loss.start - turn.start, 0)),
+                    reason=loss.reason,
+                )
+                for turn in (owed.stored.turn for owed in page.items)
+                for loss in losses
+                if turn.start < loss.end and turn.end > loss.start
+            ]
+            if lost:
+                await self._journal.write(lost, record.name)
+            token = page.next_token
+            if token is None:
+                return
 
     async def _note_sent(self, record: SessionRecord, debt: Debt) -> None:
         """What was sent for a session counts for it, also when it has ended."""

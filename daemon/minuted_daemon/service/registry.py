@@ -69,7 +69,9 @@ class Registry:
         self._configured = configured
         self._erasing = erasing
         self._assembly = Assembly(workshop, around)
-        self._owing = Owing(workshop.spools, around.store, around.journal, self._assembly.transcriber, around.random)
+        self._owing = Owing(
+            workshop.spools, around.store, around.journal, self._assembly.transcriber, around.random, around.new_id
+        )
         self._finishing = Finishing(group, workshop.spools, around.store, self._owing, around.random)
         self._interrupted = Interrupted(interruptions, around.store, around.journal, around.now_s)
         self._sessions: dict[SessionId, Session] = {}
