@@ -19,7 +19,7 @@ from minuted_daemon.adapters.spool.writing import Heard
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import BLOCK, Sample, samples
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import Loss
+from minuted_daemon.ports import AudioBlock, Loss
 
 BATCH_BLOCKS = 4
 """A write is due after so many blocks: with the disk's own time, what a power cut takes stays well below 1 s."""
@@ -80,10 +80,9 @@ class Backlog:
         """Samples that are not on the disk yet."""
         return self.recent.count_since(self._written_to) * BLOCK
 
-    def put(self, block: Heard) -> None:
+    def put(self, block: AudioBlock) -> None:
         """Take the next block."""
-        self.recent.put(block)
-        self.end = block.end
+        self.end = self.recent.put(self.end, block.wall_s, block.pcm, block.wide).end
         self._trim()
         if self.waiting >= BATCH_BLOCKS * BLOCK:
             self._write_when_due()

@@ -1,14 +1,19 @@
-"""The newest audio of a session, in memory: what most reads want, and what the disk does not have yet. Pure."""
+"""The newest audio of a session, in memory: what most reads want, and what the disk does not have yet."""
 
+import mmap
 from bisect import bisect_left
 from collections import deque
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.spool.spans import Span, joined, within
 from minuted_daemon.adapters.spool.writing import Heard
-from minuted_daemon.core.samples import RATE_HZ, Sample, wide
+from minuted_daemon.core.samples import BLOCK, RATE_HZ, WIDE_BLOCK, Sample, wide
+
+SLAB_BLOCKS = 40
+"""Blocks that share a piece of memory (320 kB), which goes when the last of them is let go of."""
 
 
 class RecentAudio:
@@ -17,6 +22,7 @@ class RecentAudio:
     def __init__(self, begin: Sample) -> None:
         self._blocks: deque[Heard] = deque()
         self._begin = begin
+        self._room: Iterator[NDArray[np.int16]] = iter(())
 
     @property
     def begin(self) -> Sample:
@@ -26,9 +32,16 @@ class RecentAudio:
     def __len__(self) -> int:
         return len(self._blocks)
 
-    def put(self, block: Heard) -> None:
-        """Take the newest block."""
+    def put(self, start: Sample, wall_s: float, pcm: NDArray[np.int16], wide_pcm: NDArray[np.int16]) -> Heard:
+        """Keep a copy of the newest block, and give it."""
+        room = next(self._room, None)
+        if room is None:
+            self._room = iter(_slab())
+            room = next(self._room)
+        room[:BLOCK], room[BLOCK:] = pcm, wide_pcm
+        block = Heard(start, wall_s, room[:BLOCK], room[BLOCK:])
         self._blocks.append(block)
+        return block
 
     def drop_oldest(self) -> Heard:
         """Let go of the oldest block and give it."""
@@ -81,3 +94,15 @@ class RecentAudio:
 
     def _index(self, position: Sample) -> int:
         return bisect_left(self._blocks, position, key=lambda block: block.start)
+
+
+def _slab() -> NDArray[np.int16]:
+    """Give room for blocks, one a row, in a mapping of its own.
+
+    Blocks live for half a minute. On the heap they would lie between what lives for a moment and what stays, and it
+    would grow by the holes that they leave, for hours.
+    """
+    shape = SLAB_BLOCKS, BLOCK + WIDE_BLOCK
+    size = SLAB_BLOCKS * (BLOCK + WIDE_BLOCK) * np.dtype(np.int16).itemsize
+    mapping = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(mapping, np.int16).reshape(shape)

@@ -26,7 +26,7 @@ from minuted_daemon.adapters.spool.segment import Segment, Sync
 from minuted_daemon.adapters.spool.shelf import Held, Shelf
 from minuted_daemon.adapters.spool.spans import Span, joined, within, without
 from minuted_daemon.adapters.spool.thread import DiskThread
-from minuted_daemon.adapters.spool.writing import Heard, SessionFiles
+from minuted_daemon.adapters.spool.writing import SessionFiles
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import RATE_HZ, WIDE_RATE_HZ, Sample, samples, wide
 from minuted_daemon.ports import AudioBlock, Loss, Note, Retained
@@ -126,8 +126,7 @@ class SessionSpool:
     def append(self, block: AudioBlock) -> None:
         """Take the next block; none once `finish` or `discard` was called."""
         if not self._ending:
-            # Copies, because the block may be a view of a larger buffer that would live as long.
-            self._backlog.put(Heard(self.end, block.wall_s, block.pcm.copy(), block.wide.copy()))
+            self._backlog.put(block)
 
     def skip(self, to: Sample) -> None:
         """Go on at a later position: nothing was heard in between. What was heard before is written out.
