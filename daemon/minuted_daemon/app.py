@@ -5,6 +5,7 @@ What takes long to import (a vendor's SDK, the offline engine) is imported when 
 
 import asyncio
 import fcntl
+import gc
 import importlib
 import os
 import random
@@ -98,6 +99,7 @@ async def run(config: Config) -> None:
         interruptions = KeptInterruption(config.daemon.state_dir)
         registry = Registry(group, workshop, around, config.sessions, erasing, interruptions)
         serving = asyncio.Event()
+        _pass_over_what_stays()
         await registry.recover(serving)
         going_on_erasing = group.create_task(erasing.run())
         stack.callback(going_on_erasing.cancel)
@@ -122,6 +124,17 @@ async def _warm_up() -> None:
     """OpenAI's SDK takes a second to import, which the first session should not have to wait for."""
     await asyncio.sleep(WARM_UP_AFTER_S)
     await asyncio.to_thread(importlib.import_module, "openai.resources.realtime.realtime")
+    _pass_over_what_stays()
+
+
+def _pass_over_what_stays() -> None:
+    """Have the garbage collector leave alone what is there by now: modules, which stay.
+
+    With them a full collection holds the event loop up for 0.1 s and is put off for hours, while what only it finds
+    piles up; without them it takes some ms and comes often. It is put off by the size of the last one: hence one now.
+    """
+    gc.freeze()
+    gc.collect()
 
 
 # --- engines ----------------------------------------------------------------------------------------------------------
