@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import weakref
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -23,11 +24,20 @@ def down() -> Unavailable:
     return Unavailable("VENDOR_DOWN", "the vendor is down")
 
 
-def is_kept(streams: list[object]) -> bool:
+def is_kept(streams: list[object], broke: bool = False) -> bool:
     """Whether anybody but the fake engine holds the first of its streams, which it gives away here."""
     first = weakref.ref(streams.pop(0))
-    gc.collect()
+    if broke:  # a stream keeps its fault, and a fault where it was met: only the collector gets them apart
+        gc.collect()
     return first() is not None
+
+
+@pytest.fixture(autouse=True)
+def no_collector() -> Iterator[None]:
+    """It may come after many minutes only: what ends as it should goes without it."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @virtual_time
@@ -52,7 +62,7 @@ async def test_a_transcriber_s(breaks: bool) -> None:
             engine.streams[0].break_now(down())
         await asyncio.sleep(19.0)
         assert len(engine.streams) == 2
-        assert not is_kept(engine.streams)
+        assert not is_kept(engine.streams, breaks)
         task.cancel()
 
 
@@ -68,5 +78,5 @@ async def test_a_diarizer_s(breaks: bool) -> None:
             engine.streams[0].break_now(down())
         await held.speak_until(LIFETIME_S + 5.0)
         assert len(engine.streams) == 2
-        assert not is_kept(engine.streams)
+        assert not is_kept(engine.streams, breaks)
         task.cancel()

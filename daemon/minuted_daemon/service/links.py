@@ -57,13 +57,24 @@ async def keep_connected(
 
 @asynccontextmanager
 async def one_fault() -> AsyncIterator[asyncio.TaskGroup]:
-    """A TaskGroup that raises the one failure that matters instead of a group: a refusal if any, else the first."""
+    """A TaskGroup that raises the one failure that matters instead of a group: a refusal if any, else the first.
+
+    Once that is handled, it goes, and with it all that the frames of its traceback hold: connections, mostly.
+    """
+    fault: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             yield group
     except BaseExceptionGroup as faults:
-        leaves = list(_leaves(faults))
-        raise next((leaf for leaf in leaves if isinstance(leaf, Rejected)), leaves[0]) from None
+        leaves = _leaves(faults)
+        fault = next((leaf for leaf in leaves if isinstance(leaf, Rejected)), leaves[0])
+        del leaves
+        faults.__traceback__ = None  # it leads to a frame of the TaskGroup's, and that back to it
+    if fault is not None:
+        try:
+            raise fault from None  # not where the group is handled: that would be its context, and holds it
+        finally:
+            del fault  # or its own traceback would lead back to it through this frame
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
