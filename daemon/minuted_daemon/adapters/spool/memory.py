@@ -12,8 +12,8 @@ from minuted_daemon.adapters.spool.spans import Span, joined, within
 from minuted_daemon.adapters.spool.writing import Heard
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, WIDE_BLOCK, Sample, wide
 
-SLAB_BLOCKS = 40
-"""Blocks that share a piece of memory (320 kB), which goes when the last of them is let go of."""
+SLAB_BLOCKS = 10
+"""Blocks that share a piece of memory (80 kB), which goes when the last of them is let go of."""
 
 
 class RecentAudio:
