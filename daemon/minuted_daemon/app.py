@@ -5,7 +5,6 @@ What takes long to import (a vendor's SDK, the offline engine) is imported when 
 
 import asyncio
 import fcntl
-import gc
 import importlib
 import os
 import random
@@ -24,6 +23,7 @@ from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.adapters.interruptions import KeptInterruption
 from minuted_daemon.adapters.local.availability import local_engine_missing
 from minuted_daemon.adapters.pending_erasures import PendingErasures
+from minuted_daemon.adapters.process_memory import keep_heap_together, pass_over_what_stays
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.adapters.systemd import Notifier
@@ -63,6 +63,7 @@ async def run(config: Config) -> None:
     Raises ConfigError if the configuration cannot be used here (STATE_DIR_IN_USE, STATE_DIR_UNUSABLE, and those of the
     store and the server), and StoreError.
     """
+    keep_heap_together()
     notifier = Notifier()
     async with AsyncExitStack() as stack:
         stack.enter_context(_claimed(config.daemon.state_dir))
@@ -99,7 +100,7 @@ async def run(config: Config) -> None:
         interruptions = KeptInterruption(config.daemon.state_dir)
         registry = Registry(group, workshop, around, config.sessions, erasing, interruptions)
         serving = asyncio.Event()
-        _pass_over_what_stays()
+        pass_over_what_stays()
         await registry.recover(serving)
         going_on_erasing = group.create_task(erasing.run())
         stack.callback(going_on_erasing.cancel)
@@ -124,17 +125,7 @@ async def _warm_up() -> None:
     """OpenAI's SDK takes a second to import, which the first session should not have to wait for."""
     await asyncio.sleep(WARM_UP_AFTER_S)
     await asyncio.to_thread(importlib.import_module, "openai.resources.realtime.realtime")
-    _pass_over_what_stays()
-
-
-def _pass_over_what_stays() -> None:
-    """Have the garbage collector leave alone what is there by now: modules, which stay.
-
-    With them a full collection holds the event loop up for 0.1 s and is put off for hours, while what only it finds
-    piles up; without them it takes some ms and comes often. It is put off by the size of the last one: hence one now.
-    """
-    gc.freeze()
-    gc.collect()
+    pass_over_what_stays()
 
 
 # --- engines ----------------------------------------------------------------------------------------------------------
