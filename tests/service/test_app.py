@@ -1,10 +1,14 @@
 """The daemon as a whole, in this process: its directory, its start, its words to the service manager, its end."""
 
 import asyncio
+import gc
+import json
 import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -20,6 +24,30 @@ from minuted_daemon.adapters.systemd import Notifier
 from minuted_daemon.config import Config, DaemonConfig, PyannoteConfig, SessionConfig
 from minuted_daemon.errors import ConfigError
 
+WATCHED = """
+import asyncio, gc, json, os, sys
+from pathlib import Path
+from minuted_daemon import app
+from minuted_daemon.config import load_config
+
+async def main():
+    config = load_config(None, os.environ)
+    running = asyncio.create_task(app.run(config))
+    while not Path(sys.argv[1]).exists():
+        await asyncio.sleep(0.01)
+        if running.done():
+            running.result()
+    at_start = gc.get_freeze_count(), len(gc.get_objects())
+    while gc.get_freeze_count() < at_start[0] + 10_000:
+        await asyncio.sleep(0.01)
+    print(json.dumps([*at_start, gc.get_freeze_count(), len(gc.get_objects())]))
+    running.cancel()
+    await asyncio.wait({running})
+
+asyncio.run(main())
+"""
+"""In a process of its own: in this one the SDK may be there already."""
+
 RECORDING = Path(__file__).parent.parent / "audio" / "standup.wav"
 
 
@@ -28,6 +56,13 @@ def place() -> Iterator[Path]:
     """A directory whose path is short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="minuted-") as name:
         yield Path(name)
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """The daemon has the collector pass over what is there, which is also what other tests leave behind."""
+    yield
+    gc.unfreeze()
 
 
 def config(place: Path, **sessions: SessionConfig) -> Config:
@@ -168,3 +203,22 @@ def test_an_abstract_socket_is_reached(place: Path) -> None:
         manager.settimeout(5)
         Notifier({"NOTIFY_SOCKET": "@" + name}).ready()
         assert manager.recv(100).startswith(b"READY=1")
+
+
+def test_the_garbage_collector_passes_over_what_stays(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MINUTED_")} | {
+        "MINUTED_DAEMON__STATE_DIR": str(tmp_path / "state"),
+        "MINUTED_DAEMON__LISTEN": f"unix:{tmp_path}/minuted.sock",
+        "OPENAI_API_KEY": "none",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(tmp_path / "minuted.sock")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=True,
+    )
+    frozen, left, frozen_later, left_later = json.loads(done.stdout.splitlines()[-1])
+    assert frozen > 20 * left, "the daemon's own modules"
+    assert frozen_later > 20 * left_later, "the SDK's as well, which is imported behind the start"

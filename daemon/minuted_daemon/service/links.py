@@ -4,7 +4,7 @@ What goes over a connection is in diarizer_link.py and transcriber_link.py; how 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -66,15 +66,17 @@ async def one_fault() -> AsyncIterator[asyncio.TaskGroup]:
         async with asyncio.TaskGroup() as group:
             yield group
     except BaseExceptionGroup as faults:
-        leaves = _leaves(faults)
-        fault = next((leaf for leaf in leaves if isinstance(leaf, Rejected)), leaves[0])
-        del leaves
+        fault = _that_matters(_leaves(faults))
         faults.__traceback__ = None  # it leads to a frame of the TaskGroup's, and that back to it
     if fault is not None:
         try:
             raise fault from None  # not where the group is handled: that would be its context, and holds it
         finally:
             del fault  # or its own traceback would lead back to it through this frame
+
+
+def _that_matters(leaves: Sequence[BaseException]) -> BaseException:
+    return next((leaf for leaf in leaves if isinstance(leaf, Rejected)), leaves[0])
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
