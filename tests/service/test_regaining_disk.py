@@ -1,9 +1,12 @@
 """What was no speech is found again in a spool on a disk, to the sample."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
 
+from minuted_daemon.adapters.spool.session_spool import SessionSpool
 from minuted_daemon.core.records import IntervalRecord, Record, SessionRecord, SessionSettings, SessionState
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK, Sample, samples
 from minuted_daemon.ports import AudioBlock, Filled, Spool
@@ -32,13 +35,18 @@ async def recalled(spool: Spool, store: FakeStore) -> list[IntervalRecord]:
     return [one for one in put if isinstance(one, IntervalRecord)]
 
 
-async def test_a_gap_right_behind_a_sound_is_found_to_its_end_and_once(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    store = FakeStore()
+@asynccontextmanager
+async def a_first_life(house: House, store: FakeStore) -> AsyncIterator[tuple[SessionSpool, Unspoken]]:
+    """A daemon that has just begun the session, until it dies."""
     await store.write([RECORD])
     async with house.spools() as spools:
         spool = spools.open(ONE)
-        before = unspoken(spool, [])
+        yield spool, unspoken(spool, [])
+
+
+async def test_a_gap_right_behind_a_sound_is_found_to_its_end_and_once(tmp_path: Path) -> None:
+    house, store = House(tmp_path), FakeStore()
+    async with a_first_life(house, store) as (spool, before):
         await hear(spool, 6)
         for index in range(30):
             start = spool.end
@@ -62,12 +70,8 @@ async def test_a_gap_right_behind_a_sound_is_found_to_its_end_and_once(tmp_path:
 
 
 async def test_a_gap_ends_where_something_is_heard_again(tmp_path: Path) -> None:
-    house = House(tmp_path)
-    store = FakeStore()
-    await store.write([RECORD])
-    async with house.spools() as spools:
-        spool = spools.open(ONE)
-        before = unspoken(spool, [])
+    house, store = House(tmp_path), FakeStore()
+    async with a_first_life(house, store) as (spool, before):
         await hear(spool, 1)
         for _ in range(250):
             before.heard(spool.end, Sample(spool.end + BLOCK), [Filled(0, BLOCK, "DEVICE_LOST")])

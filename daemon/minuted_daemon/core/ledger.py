@@ -30,6 +30,8 @@ class Ground(IntEnum):
     PENDING = 5  # not decided: whatever else is known of it was decided
 
 
+TURNS = (Ground.TEXT, Ground.WORDLESS)
+"""What turns claim, with a text and without."""
 _LOST = (Ground.UNHEARD, Ground.LOST, Ground.WORDLESS)
 
 

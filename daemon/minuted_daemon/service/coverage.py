@@ -8,7 +8,7 @@ from operator import attrgetter
 
 import structlog
 
-from minuted_daemon.core.ledger import NO_TEXT, Claim, Coverage, Ground, Ledger, interval_claim
+from minuted_daemon.core.ledger import NO_TEXT, TURNS, Claim, Coverage, Ground, Ledger, interval_claim
 from minuted_daemon.core.records import LIVE_STATES, IntervalRecord, Record, TurnLife, TurnRecord
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
@@ -41,7 +41,7 @@ def open_claims(
 
 def lacks_text(claim: Claim) -> bool:
     """Whether this is a turn without its text, or with the first part only, of which nobody took anything out."""
-    return claim.ground in (Ground.TEXT, Ground.WORDLESS) and claim.reason == NO_TEXT
+    return claim.ground in TURNS and claim.reason == NO_TEXT
 
 
 async def with_coverage(

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import structlog
 
-from minuted_daemon.core.ledger import Claim, Ground, interval_claim
+from minuted_daemon.core.ledger import TURNS, Claim, interval_claim
 from minuted_daemon.core.records import IntervalRecord
 from minuted_daemon.core.samples import FRAME, RATE_HZ, WIDE_RATE_HZ, Sample, outside
 from minuted_daemon.errors import StoreError
@@ -18,7 +18,6 @@ from minuted_daemon.service.notes import IntervalNoted
 from minuted_daemon.service.resuming import Resumed
 
 READ_AT_ONCE = 10 * RATE_HZ
-_TURNS = (Ground.TEXT, Ground.WORDLESS)
 
 log = structlog.get_logger()
 
@@ -40,7 +39,7 @@ async def ended(resumed: Resumed, spool: Spool) -> list[IntervalNoted]:
         stored = (c.end for c in resumed.claims if (c.start, c.ground, c.reason) == (start, ground, reason))
         end = Sample(max([noted.end, *stored]))
         if noted.growing:
-            spoken = (claim.start for claim in resumed.claims if claim.ground in _TURNS and claim.start >= end)
+            spoken = (claim.start for claim in resumed.claims if claim.ground in TURNS and claim.start >= end)
             end = await _grown(end, min([resumed.held_to, *spoken]), spool)
         found.append(replace(noted, end=end))
     return found

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from minuted_daemon.core.ledger import Claim, Ground, interval_claim
+from minuted_daemon.core.ledger import TURNS, Claim, Ground, interval_claim
 from minuted_daemon.core.merger import Resumption
 from minuted_daemon.core.records import IntervalRecord, SessionRecord, SpeakerRecord, WallPoint
 from minuted_daemon.core.samples import BLOCK, Sample
@@ -19,7 +19,6 @@ AWAY = "DAEMON_AWAY"
 """The reason of the gap that the daemon's absence leaves."""
 
 _PAGE = 1_000
-_TURNS = (Ground.TEXT, Ground.WORDLESS)
 
 log = structlog.get_logger()
 
@@ -59,7 +58,7 @@ async def resumed(
         held_from, held_to = Sample(spool.begin // BLOCK * BLOCK), spool.end
         # What was erased at the spool's end, or never got into it, is not to be heard again: it is accounted for. But a
         # file still has what was said in a turn, and nothing is made of that twice.
-        again = _TURNS if is_file(record.settings.device) else ()
+        again = TURNS if is_file(record.settings.device) else ()
         heard = _whole(max([held_to, *(claim.end for claim in claims if claim.ground not in again)]))
         # Audio that is there to be kept, or to be asked for later, need not be looked at again.
         begin = min(max(held_from, Sample(recollection.needed_from // BLOCK * BLOCK)), heard)
@@ -70,7 +69,7 @@ async def resumed(
     if spool is not None and spool.end < heard:
         spool.skip(heard)
     claims_left = [claim for claim in claims if claim.end > begin]
-    past = [(claim.start, claim.end) for claim in claims_left if claim.ground in _TURNS]
+    past = [(claim.start, claim.end) for claim in claims_left if claim.ground in TURNS]
     audio = [recollection.audio[turn] for turn in past if turn in recollection.audio]
     redacted = [(c.start, c.end) for c in claims_left if c.ground is Ground.MUTED and c.reason == REDACTED]
     numbers = [int(speaker.label[1:]) for speaker in stored.speakers]
