@@ -281,6 +281,30 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "latin.toml:1:4: is not UTF-8" in the_problem(file)
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "minuted.toml"
+    file.write_bytes(b"\xef\xbb\xbf[merge]\r\njoin_gap_s = 0.5\r\n")
+    assert load_config(file, {}).merge.join_gap_s == 0.5
+    file.write_bytes(b"\xef\xbb\xbfx\n")
+    assert "minuted.toml:1:2:" in the_problem(file)
+    file.write_bytes(b"\xef\xbb\xbf# K\xfcche\n")
+    assert "minuted.toml:1:4: is not UTF-8" in the_problem(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_text_of_wide_characters_is_refused_with_its_name(tmp_path: Path, encoding: str, mark: str) -> None:
+    file = tmp_path / "minuted.toml"
+    file.write_bytes(f"{mark}[merge]\njoin_gap_s = 0.5\n".encode(encoding))
+    assert f"{file}: is {encoding[:6].upper()}" in the_problem(file)
+    file.write_text("")
+    key = key_file(tmp_path, "openai_api_key", "")
+    key.write_bytes(f"{mark}{SECRET}\n".encode(encoding))
+    problem = the_problem(file)
+    assert f"{key}: is {encoding[:6].upper()}" in problem
+    assert SECRET not in problem
+
+
 def key_file(directory: Path, name: str, text: str, mode: int = 0o600) -> Path:
     directory.mkdir(exist_ok=True)
     file = directory / name
@@ -302,6 +326,18 @@ def test_keys_come_from_credentials_then_files_then_variables(tmp_path: Path) ->
     key_file(tmp_path / "credentials", "openai_api_key", "from-credential", 0o444)
     assert load_config(file, environ).openai.api_key == "from-credential"
     assert load_config(file, environ).pyannote.api_key is None
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
+    file = written(tmp_path, f"[daemon]\nstate_dir = '{tmp_path}/state'\n")
+    environ = {"OPENAI_API_KEY": "\ufefffrom-variable", "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert load_config(file, environ).openai.api_key == "from-variable"
+    key_file(tmp_path, "openai_api_key", "\ufefffrom-file\r\n")
+    assert load_config(file, environ).openai.api_key == "from-file"
+    key_file(tmp_path / "credentials", "openai_api_key", "\ufefffrom-credential\n", 0o400)
+    assert load_config(file, environ).openai.api_key == "from-credential"
+    key_file(tmp_path / "credentials", "openai_api_key", "\ufeff\n", 0o400)
+    assert load_config(file, environ).openai.api_key == "from-file"
 
 
 def test_an_empty_key_is_none(tmp_path: Path) -> None:
