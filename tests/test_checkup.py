@@ -35,3 +35,10 @@ def test_a_pipe_is_no_database(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "minuted.db")
     (problem,) = problems(tmp_path)
     assert "no regular file" in problem
+
+
+def test_a_directory_is_no_socket(tmp_path: Path) -> None:
+    config = Config(daemon=DaemonConfig(listen=(f"unix:{tmp_path}",), state_dir=tmp_path / "state"))
+    (problem,) = inspect(config).problems
+    assert problem.startswith(f"daemon.listen: {tmp_path} is a directory")
+    assert f"unix:{tmp_path}/minuted.sock" in problem

@@ -228,6 +228,8 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("SPOOL__MAX_GB", "0"),
         ("SESSIONS__A__DEVICE", ""),
         ("SESSIONS__A__DEVICE", "file:"),
+        ("SESSIONS__A__DEVICE", "/srv/meeting.wav"),
+        ("SESSIONS__A__DEVICE", "./meeting.wav"),
         ("SESSIONS__A__DEVICE", "a\x1b[2J"),
         ("SESSIONS__A__AUTOSTART", "perhaps"),
         ("SESSIONS__A_____DEVICE", "default"),

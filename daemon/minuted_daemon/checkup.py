@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minuted_daemon.adapters.local.availability import LANGUAGES, local_engine_missing
+from minuted_daemon.addresses import UnixAddress, parse_listen
 from minuted_daemon.config import Config, SessionConfig
+from minuted_daemon.config_file import DEFAULT_FILE
 
 _MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper", "gpt-transcribe")
+_OUT_OF_THE_UNITS_REACH = tuple(f"file:{place}/" for place in ("/home", "/root", "/tmp", "/var/tmp"))  # noqa: S108
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
 
 
@@ -37,6 +40,11 @@ def _problems(config: Config) -> list[str]:
     state_dir = config.daemon.state_dir
     if why := _not_writable(state_dir):
         problems.append(f"daemon.state_dir: {why}; run minuted as its owner, or choose another directory")
+    problems += [
+        f"daemon.listen: {place.path} is a directory; name a socket in it, such as unix:{place.path}/minuted.sock"
+        for place in map(parse_listen, config.daemon.listen)
+        if isinstance(place, UnixAddress) and place.path.is_dir()
+    ]
     store = store_file(config)
     made = (state_dir, *(parent for parent in state_dir.parents if not parent.exists()))
     if store.is_dir():
@@ -86,6 +94,11 @@ def _remarks(config: Config) -> list[str]:
             remarks.append(f"sessions.{name}.transcriber: openai cannot be used without a key (openai_api_key)")
         if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
             remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
+        elif config.file == DEFAULT_FILE and session.device.startswith(_OUT_OF_THE_UNITS_REACH):
+            where = "put it under /var/lib/minuted or /srv"
+            remarks.append(
+                f"sessions.{name}.device: minuted.service sees neither /home, /root nor others' /tmp; {where}"
+            )
         remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
     return remarks
 

@@ -13,14 +13,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from minuted_daemon.addresses import is_loopback
+from minuted_daemon.addresses import UnixAddress, is_loopback, parse_listen
+from minuted_daemon.errors import ConfigError
 
 SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_SOCKET_PATH_BYTES = 107  # what sockaddr_un holds
 _NAME_BYTES, _PATH_BYTES = 255, 4_095  # what the system takes
 _MOST_BITS = 1_000  # of a whole number that is written out; Python writes out no number of thousands of digits
 
@@ -199,6 +199,8 @@ def device(value: str) -> str:
     """Take a device's stable name, `default`, or `file:PATH`; a relative path counts from the working directory."""
     if not value or not value.isprintable():
         raise ValueError("must be a device name, default, or file:PATH, without control characters")
+    if value.startswith(("/", "./", "../", "~/")):
+        raise ValueError("is a path; a recording is named by file: and its path, as file:/srv/meeting.wav")
     if not value.startswith("file:"):
         return value
     if value == "file:":
@@ -234,20 +236,16 @@ def storage_url(value: str) -> str:
 
 
 def listen(value: str) -> str:
-    """Take `unix:PATH`, or HOST:PORT on loopback."""
-    if value.startswith("unix:"):
-        name = value.removeprefix("unix:")
-        if name.startswith("//"):
-            name = name.removeprefix("//")
+    """Take `unix:PATH`, or HOST:PORT on loopback; a relative path counts from the working directory."""
+    name = value.removeprefix("unix:")
+    if value.startswith("unix:") and not name.startswith("/"):
         if not name:
             raise ValueError("unix: must be followed by a path")
-        socket = path(name)
-        if len(bytes(socket)) > _SOCKET_PATH_BYTES:
-            raise ValueError(f"the socket's path must be at most {_SOCKET_PATH_BYTES} bytes long")
-        return f"unix:{socket}"
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError(f"{shown(value)} is neither unix:PATH nor HOST:PORT")
-    if not is_loopback(host.removeprefix("[").removesuffix("]")):
-        raise ValueError(f"{shown(value)} is not on loopback, and without TLS nothing else is served")
-    return value
+        value = f"unix:{path(name)}"
+    try:
+        address = parse_listen(value)
+    except ConfigError as error:
+        raise ValueError(f"{shown(value)} is no address to listen at: {error}") from None
+    if isinstance(address, UnixAddress):
+        return f"unix:{path(str(address.path))}"
+    return str(address)
