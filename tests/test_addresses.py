@@ -36,6 +36,7 @@ def test_both_sides_read_the_same(written: str, meant: str) -> None:
         ("unix://tmp/a.sock", "unix:/tmp/a.sock"),
         ("unix://localhost/tmp/a.sock", "two slashes"),
         ("unix:", "path"),
+        ("unix:/run/minuted/", "directory"),
         ("unix:/" + "a" * 107, "107 bytes"),
         ("UNIX:/tmp/a.sock", "unix:/tmp/a.sock"),
         ("Tcp:127.0.0.1:7310", "tcp:127.0.0.1:7310"),

@@ -66,6 +66,8 @@ def _socket_path(address: str, path: str) -> str:
         raise InvalidAddress(f'"{address}" begins with two slashes; with one it is an absolute path: {absolute}')
     if not path:
         raise InvalidAddress(f"{UNIX} must be followed by the path of a socket: {DEFAULT_ADDRESS}")
+    if path.endswith("/"):
+        raise InvalidAddress(f'"{address}" is a directory; name the socket in it: {address}minuted.sock')
     path = f"/{path.lstrip('/')}" if path.startswith("/") else path
     if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
         raise InvalidAddress(f"the path of a socket has at most {LONGEST_SOCKET_PATH} bytes; {path} has more")
