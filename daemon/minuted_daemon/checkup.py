@@ -11,7 +11,7 @@ from minuted_daemon.config import Config, SessionConfig
 from minuted_daemon.config_file import DEFAULT_FILE
 
 _MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper", "gpt-transcribe")
-_OUT_OF_THE_UNITS_REACH = tuple(f"file:{place}/" for place in ("/home", "/root", "/tmp", "/var/tmp"))  # noqa: S108
+_OUT_OF_THE_UNITS_REACH = ("/home/", "/root/", "/tmp/", "/var/tmp/")  # noqa: S108
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
 
 
@@ -87,6 +87,8 @@ def _remarks(config: Config) -> list[str]:
         remarks.append("openai.keywords: gpt-realtime-whisper takes none; they will not be sent")
     if config.pyannote.max_stream_s > _LONGEST_PYANNOTE_STREAM_S:
         remarks.append("pyannote.max_stream_s: is more than the 18000 s after which pyannote ends a stream")
+    for address in config.daemon.listen:
+        remarks += _sandbox_remarks(config, "daemon.listen", address.partition("unix:")[2])
     for name, session in config.sessions.items():
         if session.diarizer == "pyannote" and not config.pyannote.api_key:
             remarks.append(f"sessions.{name}.diarizer: pyannote cannot be used without a key (pyannoteai_api_key)")
@@ -94,13 +96,17 @@ def _remarks(config: Config) -> list[str]:
             remarks.append(f"sessions.{name}.transcriber: openai cannot be used without a key (openai_api_key)")
         if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
             remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
-        elif config.file == DEFAULT_FILE and session.device.startswith(_OUT_OF_THE_UNITS_REACH):
-            where = "put it under /var/lib/minuted or /srv"
-            remarks.append(
-                f"sessions.{name}.device: minuted.service sees neither /home, /root nor others' /tmp; {where}"
-            )
+        remarks += _sandbox_remarks(config, f"sessions.{name}.device", session.device.partition("file:")[2])
         remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
     return remarks
+
+
+def _sandbox_remarks(config: Config, key: str, path: str) -> list[str]:
+    """Say that the unit keeps the service away from a path, where these are the settings that the unit uses."""
+    if config.file != DEFAULT_FILE or not path.startswith(_OUT_OF_THE_UNITS_REACH):
+        return []
+    better = "/run/minuted" if key == "daemon.listen" else "/var/lib/minuted or /srv"
+    return [f"{key}: minuted.service shares neither /home, /root, /tmp nor /var/tmp with others; use {better}"]
 
 
 def _local_remarks(config: Config, session: SessionConfig) -> list[str]:
