@@ -16,7 +16,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-p
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types unit e2e proto docs proto-check migrations-check wheel clean debian-run debian-test \
+.PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
 	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-devices chaos soak
 
 help:  ## This list
@@ -48,6 +48,7 @@ proto: $(VENV)/.dev  ## Generate the stubs anew
 	$(PROTOC) --python_out=clients/python --pyi_out=clients/python --grpc_python_out=clients/python \
 		--mypy_grpc_out=quiet:clients/python $(PROTOS)
 
+.PHONY: docs
 docs: $(VENV)/.dev  ## Write the table of settings anew, from systemd/minuted.toml
 	$(BIN)/python -m tests.documents
 
