@@ -12,6 +12,7 @@ from minuted_daemon import config_values as values
 from minuted_daemon.config_file import DEFAULT_FILE, Entry, Source, read_source
 from minuted_daemon.credentials import read_key
 from minuted_daemon.errors import ConfigError
+from minuted_daemon.listen_setting import listen
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Config:
 _FIELD_OF_KEY = {"hold_back": "hold_back_s"}
 
 SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
-    "daemon": {"listen": values.texts(values.listen, least=1), "state_dir": values.text(values.path)},
+    "daemon": {"listen": values.texts(listen, least=1), "state_dir": values.text(values.path)},
     "storage": {"url": values.text(values.storage_url)},
     "pyannote": {"base_url": values.text(values.base_url), "max_stream_s": values.number(1, 86_400, "seconds")},
     "openai": {

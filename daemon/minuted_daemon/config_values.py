@@ -13,8 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from minuted_daemon.addresses import UnixAddress, is_loopback, parse_listen
-from minuted_daemon.errors import ConfigError
+from minuted_daemon.addresses import is_loopback
 
 SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
@@ -233,19 +232,3 @@ def storage_url(value: str) -> str:
     if value:
         path(value.removeprefix("sqlite:///"))
     return value
-
-
-def listen(value: str) -> str:
-    """Take `unix:PATH`, or HOST:PORT on loopback; a relative path counts from the working directory."""
-    name = value.removeprefix("unix:")
-    if value.startswith("unix:") and not name.startswith("/"):
-        if not name:
-            raise ValueError("unix: must be followed by a path")
-        value = f"unix:{path(name)}"
-    try:
-        address = parse_listen(value)
-    except ConfigError as error:
-        raise ValueError(f"{shown(value)} is no address to listen at: {error}") from None
-    if isinstance(address, UnixAddress):
-        return f"unix:{path(str(address.path))}"
-    return str(address)
