@@ -52,11 +52,13 @@ def test_nothing_is_hidden_here(tmp_path: Path) -> None:
 
 OPENING = """
 import asyncio, sys
-from minuted_daemon.adapters.capture.files import open_file
+from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.errors import Invalid
+async def opened(path):
+    return await MachineCapture().open(f"file:{path}")
 for path in sys.argv[1:]:
     try:
-        asyncio.run(open_file(path))
+        asyncio.run(opened(path))
     except Invalid as error:
         print(error.reason, error)
 """
