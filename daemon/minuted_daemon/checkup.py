@@ -2,13 +2,15 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from minuted_daemon.adapters.local.availability import LANGUAGES, local_engine_missing
-from minuted_daemon.config import Config, SessionConfig
+from minuted_daemon.adapters.openai.settings import MODELS, Hints, fitted
+from minuted_daemon.config import Config, SessionConfig, vendor_urls
+from minuted_daemon.network_problems import network_remarks, network_summary
 
-_MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper", "gpt-transcribe")
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
 
 
@@ -21,9 +23,14 @@ class Checkup:
     summary: tuple[str, ...]
 
 
-def inspect(config: Config) -> Checkup:
+def inspect(config: Config, environ: Mapping[str, str] | None = None) -> Checkup:
     """Look at everything `run` would use. Creates and changes nothing."""
-    return Checkup(tuple(_problems(config)), tuple(_remarks(config)), tuple(_summary(config)))
+    way = (config.network.proxy, environ or {}, vendor_urls(config))
+    return Checkup(
+        tuple(_problems(config)),
+        (*_remarks(config), *network_remarks(*way)),
+        (*_summary(config), *network_summary(*way)),
+    )
 
 
 def store_file(config: Config) -> Path:
