@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minuted_daemon.adapters.local.availability import LANGUAGES, local_engine_missing
+from minuted_daemon.adapters.openai.dialects import is_azure
 from minuted_daemon.adapters.openai.settings import MODELS, Hints, fitted
-from minuted_daemon.config import Config, SessionConfig, vendor_urls
+from minuted_daemon.config import Config, OpenAIConfig, SessionConfig, vendor_urls
 from minuted_daemon.network_problems import network_remarks, network_summary
 
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
@@ -78,12 +79,7 @@ def _not_writable(directory: Path) -> str | None:
 
 
 def _remarks(config: Config) -> list[str]:
-    openai = config.openai
-    remarks = []
-    if openai.model not in _MODELS:
-        remarks.append(f"openai.model: {openai.model} is unknown to this release, which knows {', '.join(_MODELS)}")
-    if openai.keywords and openai.model == "gpt-realtime-whisper":
-        remarks.append("openai.keywords: gpt-realtime-whisper takes none; they will not be sent")
+    remarks = _openai_remarks(config.openai)
     if config.pyannote.max_stream_s > _LONGEST_PYANNOTE_STREAM_S:
         remarks.append("pyannote.max_stream_s: is more than the 18000 s after which pyannote ends a stream")
     for name, session in config.sessions.items():
@@ -94,6 +90,21 @@ def _remarks(config: Config) -> list[str]:
         if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
             remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
         remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
+        if session.languages and config.openai.api_key:
+            told = fitted(config.openai.model, Hints(languages=session.languages)).remarks
+            remarks += [f"sessions.{name}.{option}: {remark}" for option, remark in told.items()]
+    return remarks
+
+
+def _openai_remarks(openai: OpenAIConfig) -> list[str]:
+    remarks = []
+    if not any(openai.model.startswith(family) for family in MODELS) and "/" not in openai.model:
+        remarks.append(f"openai.model: {openai.model} is unknown to this release, which knows {', '.join(MODELS)}")
+    hints = Hints(openai.languages, openai.keywords, openai.delay, openai.noise_reduction, openai.prompt)
+    remarks += [f"openai.{option}: {remark}" for option, remark in fitted(openai.model, hints).remarks.items()]
+    if is_azure(openai.base_url) and "/openai" not in openai.base_url:
+        form = "https://RESOURCE.openai.azure.com/openai/v1, or .../openai?api-version=VERSION"
+        remarks.append(f"openai.base_url: an address at Azure has the form {form}")
     return remarks
 
 

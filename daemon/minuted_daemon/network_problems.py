@@ -7,7 +7,7 @@ from minuted_daemon.adapters.trust import ca_file_problem
 from minuted_daemon.addresses import is_loopback
 from minuted_daemon.proxies import Proxies, target_of
 
-SHUT_OUT = ("OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "REQUESTS_CA_BUNDLE")
+SHUT_OUT = ("OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
 """Variables that other programs for the same vendors read, and this one does not."""
 
 

@@ -31,7 +31,7 @@ class Network:
         environ: Mapping[str, str] | None = None,
         tunnel_s: float = 6.0,
     ) -> None:
-        """Without arguments: no proxy, and the certificates this system trusts. `tunnel_s`: how long a proxy may take."""
+        """Without arguments: no proxy, and the certificates this system trusts. `tunnel_s`: a proxy's time limit."""
         self._tunnel_s = tunnel_s
         self._proxies = proxies or Proxies()
         self._ca_file = ca_file

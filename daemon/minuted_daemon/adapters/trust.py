@@ -4,8 +4,6 @@ import ssl
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import certifi
-
 from minuted_daemon.errors import Unavailable
 
 SYSTEM_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -32,6 +30,8 @@ def trust_context(
     for part in filter(None, folder.split(":")):  # OpenSSL takes a list
         context.load_verify_locations(capath=part)
     if not file and not folder:
+        import certifi  # not needed to look at a file
+
         context.load_verify_locations(cafile=certifi.where())
         for path in (*system_files, ssl.get_default_verify_paths().openssl_cafile):
             if Path(path).is_file():

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from minuted_daemon.adapters.openai.engine import OpenAITranscriber
+from minuted_daemon.adapters.openai.settings import Hints
 from minuted_daemon.adapters.openai.stream import OpenAIStream
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
@@ -40,7 +41,7 @@ def standin(process: StandInProcess) -> Iterator[StandInProcess]:
 async def transcriber(
     standin: StandInProcess, model: str = "gpt-live-transcribe", key: str = KEY
 ) -> AsyncIterator[OpenAITranscriber]:
-    engine = OpenAITranscriber(standin.base_url, key, model, ("en",), ("Ada <x>",), "minimal")
+    engine = OpenAITranscriber(standin.base_url, key, model, Hints(("en",), ("Ada <x>",), "minimal"))
     try:
         yield engine
     finally:
