@@ -1,9 +1,9 @@
 """What of the way to the vendors cannot work, found before anything is connected: proxies and certificates."""
 
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from minuted_daemon.adapters.trust import ca_file_problem
 from minuted_daemon.addresses import is_loopback
 from minuted_daemon.proxies import Proxies, target_of
 
@@ -57,6 +57,19 @@ def network_summary(proxy: str, environ: Mapping[str, str], vendor_urls: Sequenc
         f"network: {target_of(url).host} {f'through the proxy {way.shown}' if way is not None else 'directly'}"
         for url, way in ways.items()
     ]
+
+
+def ca_file_problem(file: Path) -> str | None:
+    """Say why a file of certificates cannot be used, None if it can."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=str(file))
+    except FileNotFoundError:
+        return f"there is no file {file}"
+    except ssl.SSLError:
+        return f"{file} holds no certificates in PEM form (-----BEGIN CERTIFICATE-----)"
+    except OSError as error:
+        return f"{file} cannot be read ({error.strerror})"
+    return None
 
 
 def _with_sockets(urls: Sequence[str]) -> Iterator[str]:

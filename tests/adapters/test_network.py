@@ -1,6 +1,7 @@
 """The way to both vendors, request and sockets alike: through proxies, past them, and with whose certificates."""
 
 import asyncio
+import socket
 import ssl
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -52,6 +53,18 @@ class Both:
             vendor.base_url = vendor.base_url.replace("vendor.test", host)
         self.pyannote.socket_url = self.pyannote.socket_url.replace("vendor.test", host)
         return self
+
+
+@pytest.fixture(autouse=True)
+def _no_name_is_asked_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = socket.getaddrinfo
+
+    def resolved(host: Any, *args: Any, **options: Any) -> Any:
+        if str(host).endswith((".test", ".invalid")):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return real(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,7 @@ def failure(vendor: str, target: Target, exc: BaseException) -> VendorError:
             return Unavailable("TLS_FAILED", message, host=target.host)
         if isinstance(cause, TimeoutError):
             return Unavailable("VENDOR_TIMEOUT", f"{vendor} at {target.shown} did not answer in time.")
-        if isinstance(cause, socket.gaierror):
+        if isinstance(cause, socket.gaierror | UnicodeError):
             return _unresolved(vendor, target)
         if isinstance(cause, OSError) and (number := error_number(cause)) is not None:
             return _unreachable(vendor, target, number)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from minuted_daemon.errors import Unavailable
+from minuted_daemon.network_problems import ca_file_problem
 
 SYSTEM_FILES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 SYSTEM_FOLDERS = ("/etc/ssl/certs", "/etc/pki/tls/certs")
@@ -42,19 +43,6 @@ def trust_context(
     if ca_file is not None:
         _load(context, ca_file, "network.ca_file")
     return context
-
-
-def ca_file_problem(file: Path) -> str | None:
-    """Say why a file of certificates cannot be used, None if it can."""
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=str(file))
-    except FileNotFoundError:
-        return f"there is no file {file}"
-    except ssl.SSLError:
-        return f"{file} holds no certificates in PEM form (-----BEGIN CERTIFICATE-----)"
-    except OSError as error:
-        return f"{file} cannot be read ({error.strerror})"
-    return None
 
 
 def _load(context: ssl.SSLContext, file: Path, origin: str) -> None:

@@ -48,7 +48,12 @@ async def post(
         fault = exc
     except (TimeoutError, httpcore.TimeoutException):
         fault = Unavailable("VENDOR_TIMEOUT", f"{vendor} did not answer in time.")
-    except (OSError, EOFError, httpcore.NetworkError) as exc:  # before ValueError, which a bad certificate is as well
+    except (
+        OSError,
+        EOFError,
+        UnicodeError,
+        httpcore.NetworkError,
+    ) as exc:  # before ValueError, which a bad certificate is as well
         fault, cause = network.fault(vendor, url, exc), exc
     except (httpcore.ProtocolError, ValueError) as exc:
         fault = _protocol_fault(vendor, exc)

@@ -61,7 +61,7 @@ async def open_socket(network: Network, upgrade: Upgrade, limits: SocketLimits, 
     except ConnectionClosed as exc:
         how = closing(exc)
         fault = Unavailable("VENDOR_DOWN", f"{vendor} closed the connection at once.", close_code=str(how.code))
-    except (OSError, EOFError) as exc:
+    except (OSError, EOFError, UnicodeError) as exc:  # the last where a host's name cannot be one
         fault = network.fault(vendor, upgrade.url, exc)
     except InvalidMessage as exc:
         error = type(exc).__name__

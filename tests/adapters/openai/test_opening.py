@@ -107,15 +107,63 @@ async def test_a_refused_option_is_dropped_once() -> None:
     ]
 
 
-async def test_settings_refused_twice_are_refused_for_good() -> None:
+async def test_transcription_never_ends_because_of_a_hint() -> None:
+    """However many options are refused, in whatever order, and whether or not the refusal names them."""
+    updates: list[dict[str, object]] = []
+
     async def script(peer: Peer) -> None:
         await peer.tell("session.created")
-        for _ in range(2):
-            await peer.told()
-            await peer.refuse("invalid_value", param=None)
+        params = ["session.audio.input.transcription.delay", "session.audio.input.transcription.languages", None]
+        for param in params:
+            updates.append((await peer.told())["session"]["audio"]["input"]["transcription"])
+            await peer.refuse("invalid_value", param=param)
+        updates.append((await peer.told())["session"]["audio"]["input"]["transcription"])
+        await peer.tell("session.updated", session={})
         await idle(peer)
 
+    async with engine(script) as (transcriber, _):
+        opened = await transcriber.open(())
+        remarks = opened.remarks["HINTS_LEFT_OUT"]
+        await opened.close()
+    assert updates[-1] == {"model": "gpt-live-transcribe"}
+    assert all(name in remarks for name in ("delay", "languages", "keywords"))
+
+
+async def test_settings_refused_without_any_hint_are_refused() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        while True:
+            await peer.told()
+            await peer.refuse("invalid_value", param=None)
+
     assert (await refused(script)).reason == "CONFIG_REJECTED"
+
+
+@pytest.mark.parametrize("error", [{"type": "server_error", "code": None}, {"event_id": "commit_7"}])
+async def test_an_error_that_is_not_about_the_settings_is_no_refusal_of_them(error: dict[str, object]) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.refuse(**{"code": "processing_failed", **error})  # type: ignore[arg-type]
+        await idle(peer)
+
+    fault = await refused(script)
+    assert isinstance(fault, Unavailable)
+    assert fault.reason == "VENDOR_ERROR"
+
+
+async def test_where_refusals_take_their_time_no_hint_is_sent() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        update = await peer.told()
+        while set(update["session"]["audio"]["input"]["transcription"]) > {"model"}:
+            await peer.refuse("invalid_value", param="session.audio.input.transcription.keywords")
+            update = await peer.told()
+        await peer.tell("session.updated", session={})
+        await idle(peer)
+
+    async with engine(script, replace(LIMITS, hints_s=0.0)) as (transcriber, _):
+        await (await transcriber.open(())).close()
 
 
 async def test_a_refused_model_is_refused_at_once() -> None:

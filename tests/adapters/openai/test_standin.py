@@ -184,7 +184,7 @@ async def test_faults_in_use(
         ({"at": "upgrade", "do": "status", "status": 503}, Unavailable, "VENDOR_DOWN"),
         ({"at": "upgrade", "do": "reset"}, Unavailable, "VENDOR_DOWN"),
         ({"at": "update", "do": "never"}, Unavailable, "CONFIG_TIMEOUT"),
-        ({"at": "update", "do": "reject", "times": 2}, Rejected, "CONFIG_REJECTED"),
+        ({"at": "update", "do": "reject", "times": 4}, Rejected, "CONFIG_REJECTED"),
     ],
 )
 async def test_faults_at_the_opening(
