@@ -48,12 +48,8 @@ async def post(
         fault = exc
     except (TimeoutError, httpcore.TimeoutException):
         fault = Unavailable("VENDOR_TIMEOUT", f"{vendor} did not answer in time.")
-    except (
-        OSError,
-        EOFError,
-        UnicodeError,
-        httpcore.NetworkError,
-    ) as exc:  # before ValueError, which a bad certificate is as well
+    except (OSError, EOFError, UnicodeError, httpcore.NetworkError) as exc:
+        # Before ValueError: a certificate that is not trusted is one as well.
         fault, cause = network.fault(vendor, url, exc), exc
     except (httpcore.ProtocolError, ValueError) as exc:
         fault = _protocol_fault(vendor, exc)
@@ -75,7 +71,9 @@ async def _post(
         async for part in answer.aiter_stream():
             told += part
             if len(told) > limits.answer_bytes:
-                raise Garbled("BAD_ANSWER", f"{vendor}'s answer to the request for a stream is too long.")
+                if answer.status < 300:
+                    raise Garbled("BAD_ANSWER", f"{vendor}'s answer to the request for a stream is too long.")
+                break  # of a refusal the beginning is enough
         names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
         return Answer(answer.status, names, told)
 

@@ -6,19 +6,18 @@ where it names nothing, one option after the other. Transcription never ends bec
 
 import re
 
+from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.codec import Refused
 from minuted_daemon.adapters.openai.dialects import Dialect, session_update
 from minuted_daemon.adapters.openai.routing import reason
 from minuted_daemon.adapters.openai.settings import MODELS, Hints, fitted, shortened
-from minuted_daemon.errors import Rejected, Unavailable, VendorError
+from minuted_daemon.errors import Rejected, VendorError
 
 _EACH = 8
 """So many entries of a list are left out one by one; then the list goes as a whole."""
 _ORDER = ("keywords", "prompt", "noise_reduction", "delay", "languages", "language")
 """What is left out first where a refusal does not say what it is about: what matters least."""
 _TOO_LONG = re.compile(r"above_max|too_long|too_many|max_length|maximum|at most|too many|too long", re.IGNORECASE)
-_OURS = re.compile(r"invalid|unknown|unsupported|not_supported|missing|above_max|below_min|too_|max_", re.IGNORECASE)
-_SETTINGS = re.compile(r"\bsession\b|\btranscription\b|turn_detection|audio\.input|\bmodel\b")
 
 
 class Configuration:
@@ -51,9 +50,8 @@ class Configuration:
     def refused(self, error: Refused, event_id: str) -> VendorError | None:
         """Take a refusal: return None where `message` now asks for less, else the error that ends the connection."""
         named = next((name for name in _ORDER if name in self._fields and _names(error, name)), None)
-        if named is None and not self._is_about_us(error, event_id):
-            message = "OpenAI reported an error of its own while a session was configured."
-            return Unavailable("VENDOR_ERROR", message, code=reason(error))
+        if named is None and not faults.names_setting(error, event_id):
+            return faults.unconfigured(error)
         if named is not None:
             self._lessen(named, error)
             return None
@@ -63,14 +61,6 @@ class Configuration:
             return None
         message = "OpenAI refuses the session's settings; check openai.model and its options."
         return Rejected("CONFIG_REJECTED", message, code=reason(error))
-
-    def _is_about_us(self, error: Refused, event_id: str) -> bool:
-        """Tell whether an error answers the settings: nothing else has been asked for so far."""
-        if error.item is not None or error.kind in ("server_error", "rate_limit_error"):
-            return False
-        if error.event_id == event_id or _SETTINGS.search(error.param):
-            return True
-        return error.event_id is None and (error.kind == "invalid_request_error" or bool(_OURS.search(error.code)))
 
     def _lessen(self, name: str, error: Refused) -> None:
         """Leave out of one option what an error is about."""

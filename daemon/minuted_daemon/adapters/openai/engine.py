@@ -5,7 +5,7 @@ proxies but its own way, and takes a second to import.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -21,7 +21,7 @@ from minuted_daemon.adapters.vendor_link import usable_key
 from minuted_daemon.adapters.vendor_socket import SocketLimits, Upgrade, open_socket
 from minuted_daemon.addresses import is_private
 from minuted_daemon.core.samples import WIDE_RATE_HZ
-from minuted_daemon.errors import Rejected, Unavailable, VendorError
+from minuted_daemon.errors import Rejected, Unavailable
 from minuted_daemon.ports import TranscriberCapabilities, TranscriberStream
 
 _MESSAGE_BYTES = 1 << 20
@@ -84,7 +84,7 @@ class OpenAITranscriber:
         )
         url = socket_url(self._base_url, self._model)
         upgrade = Upgrade(_VENDOR, url, authentication(self._base_url, self._api_key))
-        socket = await open_socket(self._network, upgrade, limits, self._refusal)
+        socket = await open_socket(self._network, upgrade, limits, faults.refusal)
         stream = OpenAIStream(socket, self._limits)
         opened = False
         try:
@@ -100,7 +100,3 @@ class OpenAITranscriber:
         finally:
             if not opened:
                 await stream.close()
-
-    @staticmethod
-    def _refusal(status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
-        return faults.refusal(status, headers, body)

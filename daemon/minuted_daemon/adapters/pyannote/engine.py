@@ -224,8 +224,8 @@ class PyannoteDiarizer:
         headers = {"Authorization": f"Bearer {self._api_key}"}
         limits = RequestLimits(self._limits.create_s, _ANSWER_BYTES)
         answer = await post(self._network, _VENDOR, f"{self._base_url}/v1/live", headers, limits)
-        if answer.status != 200:
-            raise faults.refusal(answer.status, answer.headers)
+        if not 200 <= answer.status < 300:
+            raise faults.refusal(answer.status, answer.headers, answer.body)
         return faults.created(answer.body)
 
     async def _connect(self, url: str) -> ClientConnection:
@@ -234,5 +234,5 @@ class PyannoteDiarizer:
             self._network,
             Upgrade(_VENDOR, url, {}),
             limits,
-            lambda status, headers, _: faults.upgrade_refusal(status, headers),
+            faults.upgrade_refusal,
         )
