@@ -31,7 +31,7 @@ class FakeTranscriberStream:
 
     @property
     def remarks(self) -> Mapping[str, str]:
-        return {}
+        return self._engine.remarks
 
     @property
     def expires_in_s(self) -> float | None:
@@ -108,6 +108,7 @@ class FakeTranscriber:
         self.partials = True
         self.lifetime_s: float | None = None
         self.send_takes_s = 0.0
+        self.remarks: dict[str, str] = {}
         self.closed = False
 
     async def open(self, languages: Sequence[str]) -> FakeTranscriberStream:
