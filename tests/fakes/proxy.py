@@ -87,11 +87,10 @@ async def _http(proxy: ProxyStandIn, reader: asyncio.StreamReader, writer: async
     host, _, port = place.rpartition(":")
     proxy.methods.append(method)
     proxy.asked.append((host, int(port)))
-    if login := headers.get("proxy-authorization", "").removeprefix("Basic "):
-        user, _, password = base64.b64decode(login).decode().partition(":")
-        proxy.logins.append((user, password))
-    wrong = proxy.login is not None and proxy.login not in proxy.logins
-    status = 407 if wrong else proxy.status
+    login = base64.b64decode(headers.get("proxy-authorization", "").removeprefix("Basic ")).decode()
+    user, _, password = login.partition(":")
+    proxy.logins.append((user, password))
+    status = 407 if proxy.login not in (None, (user, password)) else proxy.status
     if status:
         challenge = "Proxy-Authenticate: Basic\r\n" if status == 407 else ""
         writer.write(f"HTTP/1.1 {status} No\r\n{challenge}Content-Length: 2\r\n\r\nno".encode())
