@@ -7,6 +7,7 @@ confirmation; a commit begins an utterance, a final one ends it, and texts carry
 done with the one before is lost. What each hears it says as the number of samples, so that none can go astray.
 """
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -94,24 +95,33 @@ async def azure(state: Maker, socket: ServerConnection) -> None:
 
 
 async def _items(state: Maker, socket: ServerConnection, session: dict[str, Any], update: str, updated: str) -> None:
-    heard, item = 0, 1
-    async for message in socket:
-        event = json.loads(message)
-        if event["type"] == update:
-            state.updates.append(event)
-            if update == "session.update" and "input_audio_format" in event["session"]:
-                await tell(socket, "error", error={"type": "invalid_request_error", "message": "not supported"})
-            session |= {name: value for name, value in event["session"].items() if name in session}
-            await tell(socket, updated, session=session)
-        elif event["type"] == "input_audio_buffer.append":
-            heard += samples(event)
-        elif event["type"] == "input_audio_buffer.commit":
-            assert session["turn_detection"] is None
-            await tell(socket, "input_audio_buffer.committed", item_id=f"item_{item}", previous_item_id=None)
-            await tell(socket, TRANSCRIPTION + "completed", item_id=f"item_{item}", transcript=f"{heard}")
-            heard, item = 0, item + 1
-        else:
-            state.other.append(event["type"])
+    heard, item, written = 0, 1, [""]
+
+    async def write(number: int, text: str) -> None:
+        await asyncio.sleep(0.05)
+        await tell(socket, TRANSCRIPTION + "completed", item_id=f"item_{number}", transcript=text)
+        written.append(f"item_{number}")
+
+    async with asyncio.TaskGroup() as writing:
+        async for message in socket:
+            event = json.loads(message)
+            if event["type"] == update:
+                state.updates.append(event)
+                if update == "session.update" and "input_audio_format" in event["session"]:
+                    await tell(socket, "error", error={"type": "invalid_request_error", "message": "not supported"})
+                session |= {name: value for name, value in event["session"].items() if name in session}
+                await tell(socket, updated, session=session)
+            elif event["type"] == "input_audio_buffer.append":
+                heard += samples(event)
+            elif event["type"] == "input_audio_buffer.commit":
+                assert session["turn_detection"] is None
+                # speaches names the last item that has its text, whatever was committed since.
+                before = written[-1] or None
+                await tell(socket, "input_audio_buffer.committed", item_id=f"item_{item}", previous_item_id=before)
+                writing.create_task(write(item, f"{heard}"))
+                heard, item = 0, item + 1
+            else:
+                state.other.append(event["type"])
 
 
 async def vllm(state: Maker, socket: ServerConnection) -> None:

@@ -6,7 +6,7 @@ What messages mean is decided in codec.py, routing.py, configuration.py and faul
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
 import numpy as np
@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.codec import (
+    Committed,
     OpenAICodec,
     Refused,
     ServerEvent,
@@ -27,6 +28,7 @@ from minuted_daemon.adapters.openai.codec import (
     commit_message,
 )
 from minuted_daemon.adapters.openai.configuration import Configuration
+from minuted_daemon.adapters.openai.dialects import Dialect
 from minuted_daemon.adapters.openai.routing import Routing, reason
 from minuted_daemon.adapters.vendor_link import closing
 from minuted_daemon.core.events import TranscriberEvent, UtteranceId
@@ -73,6 +75,7 @@ class OpenAIStream:
         self._asked = 0
         self._samples_sent = 0
         self._expires_s: float | None = None
+        self._chained = True  # items say which one they stand behind; speaches names another one
 
     @property
     def rate_hz(self) -> int:
@@ -123,6 +126,7 @@ class OpenAIStream:
             _log.warning("transcriber_options_dropped", vendor="openai", options=options)
         if configuration.remarks:
             self.remarks = {HINTS_LEFT_OUT: " ".join(configuration.remarks)}
+        self._chained = greeting.dialect is not Dialect.FLAT
         age = faults.lifetime_s(answer.expires_at or greeting.expires_at, self._vendor_now_s())
         self._expires_s = loop.time() + age
 
@@ -180,6 +184,8 @@ class OpenAIStream:
                 continue
             if isinstance(event, Refused) and event.item is None:
                 _log.debug("vendor_refused_event", vendor="openai", reason=reason(event))
+            if isinstance(event, Committed) and not self._chained:
+                event = replace(event, previous=None)
             for told in self._routing.feed(event):
                 yield told
             if self._routing.astray:
