@@ -23,7 +23,7 @@ def _a_machine_with_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("variable", "value", "told"),
     [
-        ("HTTPS_PROXY", f"https://u:{PASSWORD}@proxy.example:3128", "TLS"),
+        ("HTTPS_PROXY", f"https://u:{PASSWORD}@proxy.example:3128x", "address such as"),
         ("https_proxy", f"gopher://u:{PASSWORD}@proxy.example", "kind of proxy"),
         ("ALL_PROXY", f"socks5://u:{PASSWORD}@proxy.example:70000", "port"),
         ("HTTPS_PROXY", f"http://u:{PASSWORD}@", "address such as"),

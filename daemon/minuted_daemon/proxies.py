@@ -14,9 +14,9 @@ from urllib.parse import unquote, urlsplit
 NO_PROXY_AT_ALL = "none"
 """The setting that keeps every connection off any proxy, whatever the environment says."""
 
-SCHEMES = ("http", "socks4", "socks4a", "socks5", "socks5h")
+SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _ALIASES = {"socks": "socks4"}  # as curl takes it
-_USUAL_PORT = 1080  # curl's, for every kind of proxy
+_USUAL_PORT = 1080  # curl's, for every kind of proxy but https
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _LIKE = {"ws": "http", "wss": "https"}
 
@@ -69,18 +69,14 @@ def parse_proxy(value: str, origin: str) -> Proxy:
     if not divider:
         scheme, rest = "http", value.strip()
     scheme = _ALIASES.get(scheme.lower(), scheme.lower())
-    if scheme == "https":
-        raise ValueError(
-            "names a proxy that is itself reached over TLS, which is not supported; write http://HOST:PORT"
-        )
     if scheme not in SCHEMES:
         raise ValueError(f"names a kind of proxy that is not supported; there are {', '.join(SCHEMES)}")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     login, at, place = authority.rpartition("@")
-    host, port = _host_and_port(place)
+    host, port = _host_and_port(place, _PORTS["https"] if scheme == "https" else _USUAL_PORT)
     user, colon, password = login.partition(":")
     user, password = unquote(user), unquote(password)
-    if scheme == "http" and ":" in user:
+    if scheme.startswith("http") and ":" in user:
         raise ValueError("has a user name with a colon, which no HTTP proxy takes")
     if any(ord(c) < 32 for c in user + password):
         raise ValueError("has control characters in its user or password")
@@ -89,12 +85,12 @@ def parse_proxy(value: str, origin: str) -> Proxy:
     return Proxy(scheme, host, port, origin, user, password)
 
 
-def _host_and_port(place: str) -> tuple[str, int]:
+def _host_and_port(place: str, usual: int) -> tuple[str, int]:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+(?:%25?\w+)?\]|[^\[\]:\s]+)(?::(\d*))?", place)
     if match is None:
         raise ValueError("must be an address such as http://proxy.example.com:3128")
     host, digits = match.group(1).strip("[]"), match.group(2)
-    port = int(digits) if digits else _USUAL_PORT
+    port = int(digits) if digits else usual
     if not 0 < port <= 65_535:
         raise ValueError("has a port that is not from 1 to 65535")
     if not host.isascii():

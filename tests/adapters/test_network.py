@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import trustme
 from websockets.asyncio.server import ServerConnection
@@ -132,6 +133,35 @@ async def test_request_and_sockets_go_through_an_http_proxy(
             await opens(connect)
         assert proxy.asked == [("vendor.test", port) for port in vendors.ports]
         assert set(proxy.methods) == {"CONNECT"}
+
+
+async def test_a_proxy_that_is_reached_over_tls(authority: tuple[trustme.CA, Path]) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority[0].issue_cert("localhost").configure_cert(tls)
+    state = ProxyStandIn(login=("user", PASSWORD), pieces=True)
+    async with both(authority) as vendors, http_proxy(state, tls) as proxy:
+        environ = {"HTTPS_PROXY": f"https://user:{PASSWORD}@localhost:{proxy.port}"}
+        for connect in vendors.engines(network(environ, vendors.ca_file)):
+            await opens(connect)
+        assert proxy.asked == [("vendor.test", port) for port in vendors.ports]
+        # More than any buffer holds.
+        engine = OpenAITranscriber(
+            vendors.openai.base_url, openai.KEY, "gpt-live-transcribe", network=network(environ, vendors.ca_file)
+        )
+        stream = await engine.open()
+        for _ in range(50):
+            await stream.append(openai.U(1), np.ones(24_000, np.int16))
+        await stream.close()
+        for connect in vendors.engines(network(environ)):
+            fault = await fault_of(connect)
+            assert (fault.reason, "of the proxy localhost" in fault.message) == ("CERTIFICATE_NOT_TRUSTED", True)
+        state.login = ("user", "another")
+        for connect in vendors.engines(network(environ, vendors.ca_file)):
+            assert (await fault_of(connect)).reason == "PROXY_AUTH_REQUIRED"
+    plain = ProxyStandIn(garbage=b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    async with both(authority) as vendors, http_proxy(plain) as proxy:
+        for connect in vendors.engines(network({"HTTPS_PROXY": f"https://localhost:{proxy.port}"}, vendors.ca_file)):
+            assert (await fault_of(connect)).reason == "PROXY_UNREACHABLE"
 
 
 @pytest.mark.parametrize("scheme", ["socks5h", "socks5"])

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -31,10 +32,12 @@ class ProxyStandIn:
 
 
 @asynccontextmanager
-async def http_proxy(state: ProxyStandIn | None = None) -> AsyncIterator[ProxyStandIn]:
-    """Serve an HTTP proxy."""
+async def http_proxy(
+    state: ProxyStandIn | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[ProxyStandIn]:
+    """Serve an HTTP proxy, with `tls` one that is itself reached over TLS."""
     proxy = state or ProxyStandIn()
-    async with _serving(proxy, _http):
+    async with _serving(proxy, _http, tls):
         yield proxy
 
 
@@ -47,7 +50,7 @@ async def socks_proxy(state: ProxyStandIn | None = None) -> AsyncIterator[ProxyS
 
 
 @asynccontextmanager
-async def _serving(proxy: ProxyStandIn, talk: object) -> AsyncIterator[None]:
+async def _serving(proxy: ProxyStandIn, talk: object, tls: ssl.SSLContext | None = None) -> AsyncIterator[None]:
     tasks: set[asyncio.Task[object]] = set()
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -69,7 +72,7 @@ async def _serving(proxy: ProxyStandIn, talk: object) -> AsyncIterator[None]:
             tasks.discard(task)
             writer.transport.abort()
 
-    async with await asyncio.start_server(connected, "127.0.0.1", proxy.port) as server:
+    async with await asyncio.start_server(connected, "127.0.0.1", proxy.port, ssl=tls) as server:
         proxy.port = server.sockets[0].getsockname()[1]
         try:
             yield

@@ -57,23 +57,31 @@ class Network:
         """Return a socket that leads to a URL's host through its proxy, None where it is reached directly.
 
         Raise Rejected (PROXY_INVALID) or Unavailable (PROXY_UNREACHABLE, PROXY_TIMEOUT, PROXY_AUTH_REQUIRED,
-        PROXY_REFUSED, NAME_NOT_RESOLVED).
+        PROXY_REFUSED, NAME_NOT_RESOLVED, CERTIFICATE_NOT_TRUSTED, CA_FILE_UNUSABLE).
         """
         proxy = self.proxy_for(url)
         if proxy is None:
             return None
+        tls = await self.tls() if proxy.scheme == "https" else None
         try:
             async with asyncio.timeout(self._tunnel_s):
-                return await open_tunnel(vendor, target_of(url), proxy)
+                return await open_tunnel(vendor, target_of(url), proxy, tls)
         except TimeoutError:
             raise Unavailable("PROXY_TIMEOUT", f"The proxy {proxy.shown} does not answer in time.") from None
+        except Unavailable as fault:
+            self._look_again(fault)
+            raise
 
     def fault(self, vendor: str, url: str, exc: BaseException) -> VendorError:
         """Return the error for a connection that could not be made, from what was raised."""
         found = failure(vendor, target_of(url), exc)
-        if found.reason == "CERTIFICATE_NOT_TRUSTED":
-            self._tls = None  # read again for the next attempt: the file may have been mended by then
+        self._look_again(found)
         return found
+
+    def _look_again(self, fault: VendorError) -> None:
+        """Have certificates read again for the next attempt where one was not trusted: the file may be mended then."""
+        if fault.reason == "CERTIFICATE_NOT_TRUSTED":
+            self._tls = None
 
 
 def failure(vendor: str, target: Target, exc: BaseException) -> VendorError:

@@ -8,17 +8,20 @@ import base64
 import errno
 import re
 import socket
+import ssl
 
+from minuted_daemon.adapters.relay import open_relay
 from minuted_daemon.errors import Unavailable, VendorError
 from minuted_daemon.proxies import Proxy, Target
 
 _HEAD_BYTES = 65_536
 
 
-async def open_tunnel(vendor: str, target: Target, proxy: Proxy) -> socket.socket:
+async def open_tunnel(vendor: str, target: Target, proxy: Proxy, tls: ssl.SSLContext | None = None) -> socket.socket:
     """Return a socket that leads through the proxy to the target. The caller limits the time.
 
-    Raise Unavailable (PROXY_UNREACHABLE, PROXY_AUTH_REQUIRED, PROXY_REFUSED, NAME_NOT_RESOLVED).
+    `tls`: what a proxy that is itself reached over TLS is verified with. Raise Unavailable (PROXY_UNREACHABLE,
+    PROXY_AUTH_REQUIRED, PROXY_REFUSED, NAME_NOT_RESOLVED, CERTIFICATE_NOT_TRUSTED).
     """
     loop = asyncio.get_running_loop()
     try:
@@ -27,7 +30,7 @@ async def open_tunnel(vendor: str, target: Target, proxy: Proxy) -> socket.socke
         raise _proxy_unreachable(proxy, "its name does not resolve") from None
     last = "no address"
     for family, _, _, _, address in found:
-        if proxy.scheme != "http":
+        if proxy.scheme.startswith("socks"):
             try:
                 return await _through_socks(vendor, target, proxy, str(address[0]))
             except ConnectionError as error:
@@ -44,6 +47,8 @@ async def open_tunnel(vendor: str, target: Target, proxy: Proxy) -> socket.socke
         except BaseException:
             sock.close()
             raise
+        if proxy.scheme == "https":
+            return await _through_tls(target, proxy, sock, tls)
         return await _through_http(target, proxy, sock)
     raise _proxy_unreachable(proxy, last)
 
@@ -51,25 +56,15 @@ async def open_tunnel(vendor: str, target: Target, proxy: Proxy) -> socket.socke
 async def _through_http(target: Target, proxy: Proxy, sock: socket.socket) -> socket.socket:
     """Ask an HTTP proxy for a tunnel. Owns the socket until it returns it."""
     loop = asyncio.get_running_loop()
-    place = target.shown.encode("idna" if not target.host.isascii() else "ascii").decode()
-    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", "User-Agent: minuted"]
-    if proxy.user is not None:
-        login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
-        lines.append(f"Proxy-Authorization: Basic {login}")
     head = b""
     try:
-        await loop.sock_sendall(sock, ("\r\n".join(lines) + "\r\n\r\n").encode())
-        while b"\r\n\r\n" not in head and b"\n\n" not in head:
+        await loop.sock_sendall(sock, _connect_request(target, proxy))
+        while not is_complete(head):
             part = await loop.sock_recv(sock, 4096)
             head += part
-            if not part or len(head) > _HEAD_BYTES:
+            if not part:
                 break
-        match = re.match(rb"HTTP/1\.[01] (\d{3})\b", head)
-        if match is None:
-            raise _proxy_refused(proxy, target, "it does not answer as an HTTP proxy")
-        status = int(match.group(1))
-        if not 200 <= status < 300:
-            raise _http_refusal(proxy, target, status)
+        _check_answer(head, target, proxy)
     except OSError as error:
         sock.close()
         raise _proxy_unreachable(proxy, _why(error)) from None
@@ -77,6 +72,48 @@ async def _through_http(target: Target, proxy: Proxy, sock: socket.socket) -> so
         sock.close()
         raise
     return sock
+
+
+async def _through_tls(target: Target, proxy: Proxy, sock: socket.socket, tls: ssl.SSLContext | None) -> socket.socket:
+    """Ask an HTTP proxy for a tunnel over TLS; what is returned is the near end of a relay that encrypts."""
+    try:
+        relay = await open_relay(sock, tls or ssl.create_default_context(), proxy.host)
+    except ssl.SSLCertVerificationError:
+        message = f"The certificate of the proxy {proxy.shown} is not trusted; name its authority in network.ca_file."
+        raise Unavailable("CERTIFICATE_NOT_TRUSTED", message) from None
+    except ssl.SSLError:
+        raise _proxy_unreachable(proxy, "it does not encrypt; write http:// for it") from None
+    except OSError as error:
+        raise _proxy_unreachable(proxy, _why(error)) from None
+    try:
+        _check_answer(await relay.asked(_connect_request(target, proxy), is_complete), target, proxy)
+        return await relay.near_end()
+    except BaseException:
+        relay.abort()
+        raise
+
+
+def _connect_request(target: Target, proxy: Proxy) -> bytes:
+    place = target.shown.encode("idna" if not target.host.isascii() else "ascii").decode()
+    lines = [f"CONNECT {place} HTTP/1.1", f"Host: {place}", "User-Agent: minuted"]
+    if proxy.user is not None:
+        login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
+        lines.append(f"Proxy-Authorization: Basic {login}")
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def is_complete(head: bytes) -> bool:
+    """Tell whether a proxy has answered all it will before the tunnel, or too much."""
+    return b"\r\n\r\n" in head or b"\n\n" in head or len(head) > _HEAD_BYTES
+
+
+def _check_answer(head: bytes, target: Target, proxy: Proxy) -> None:
+    match = re.match(rb"HTTP/1\.[01] (\d{3})\b", head)
+    if match is None:
+        raise _proxy_refused(proxy, target, "it does not answer as an HTTP proxy")
+    status = int(match.group(1))
+    if not 200 <= status < 300:
+        raise _http_refusal(proxy, target, status)
 
 
 async def _through_socks(vendor: str, target: Target, proxy: Proxy, address: str) -> socket.socket:
