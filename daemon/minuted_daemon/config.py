@@ -57,17 +57,6 @@ class OpenAIConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class NetworkConfig:
-    """The way to the vendors. `ca_file`: authorities to trust beside the system's.
-
-    `proxy`: an address, `none`, or empty for the environment's variables (proxies.py); it may hold a password.
-    """
-
-    ca_file: Path | None = None
-    proxy: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class MergeConfig:
     """How turns are cut; see core/merger.py."""
 
@@ -83,6 +72,17 @@ class SpoolConfig:
 
     max_gb: float = 10.0
     max_age_h: float = 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The way to the vendors. `ca_file`: authorities to trust beside the system's.
+
+    `proxy`: an address, `none`, or empty for the environment's variables (proxies.py); it may hold a password.
+    """
+
+    ca_file: Path | None = None
+    proxy: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class Config:
     storage: StorageConfig = StorageConfig()
     pyannote: PyannoteConfig = PyannoteConfig()
     openai: OpenAIConfig = OpenAIConfig()
-    network: NetworkConfig = NetworkConfig()
     merge: MergeConfig = MergeConfig()
     spool: SpoolConfig = SpoolConfig()
+    network: NetworkConfig = NetworkConfig()
     sessions: Mapping[str, SessionConfig] = field(default_factory=dict)
     file: Path | None = None
 
@@ -129,7 +129,6 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "noise_reduction": values.text(values.noise_reduction),
         "prompt": values.text(values.prompt),
     },
-    "network": {"ca_file": values.text(values.optional_path), "proxy": values.text(values.proxy)},
     "merge": {
         "hold_back": values.automatic_or(values.number(0, 10, "seconds")),
         "join_gap_s": values.number(0, 10, "seconds"),
@@ -137,6 +136,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "freeze_s": values.number(0, 86_400, "seconds"),
     },
     "spool": {"max_gb": values.number(0.001, 10_000, "gigabytes"), "max_age_h": values.number(0.001, 8_760, "hours")},
+    "network": {"ca_file": values.text(values.optional_path), "proxy": values.text(values.proxy)},
     "sessions": {
         "device": values.text(values.device),
         "diarizer": values.text(values.one_of("auto", "pyannote", "local", "none")),
@@ -223,9 +223,9 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
         storage=replace(StorageConfig(), **made("storage")),  # type: ignore[arg-type]
         pyannote=replace(PyannoteConfig(), **made("pyannote")),  # type: ignore[arg-type]
         openai=replace(OpenAIConfig(), **made("openai")),  # type: ignore[arg-type]
-        network=replace(NetworkConfig(), **made("network")),  # type: ignore[arg-type]
         merge=replace(MergeConfig(), **made("merge")),  # type: ignore[arg-type]
         spool=replace(SpoolConfig(), **made("spool")),  # type: ignore[arg-type]
+        network=replace(NetworkConfig(), **made("network")),  # type: ignore[arg-type]
         sessions={
             section[1]: replace(SessionConfig(), **fields)  # type: ignore[arg-type]
             for section, fields in taken.items()

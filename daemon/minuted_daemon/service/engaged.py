@@ -165,7 +165,7 @@ class EngagedTranscriber:
     def _take_remarks(self, remarks: Mapping[str, str]) -> None:
         """Say what the newest connection remarks, and no more what only one before it did."""
         for reason in self._remarked - remarks.keys():
-            self._post.standing.forget(reason)
+            self._post.standing.take_back(reason)
         for reason, sentence in remarks.items():
             self._post.standing.remark(reason, sentence)
         self._remarked = set(remarks)

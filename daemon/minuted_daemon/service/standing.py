@@ -19,7 +19,7 @@ class Standing:
         """Have this said from the next report of the link on. What was remarked first gives the reason."""
         self._remarks[reason] = detail
 
-    def forget(self, reason: str) -> None:
+    def take_back(self, reason: str) -> None:
         """Have this said no more."""
         self._remarks.pop(reason, None)
 
