@@ -6,6 +6,7 @@ No user and no password goes into an error.
 import asyncio
 import base64
 import errno
+import importlib
 import re
 import socket
 import ssl
@@ -118,6 +119,7 @@ def _check_answer(head: bytes, target: Target, proxy: Proxy) -> None:
 
 async def _through_socks(vendor: str, target: Target, proxy: Proxy, address: str) -> socket.socket:
     """Ask a SOCKS proxy at one of its addresses for a connection. Raise ConnectionError where it is not there."""
+    await asyncio.to_thread(importlib.import_module, "python_socks.async_.asyncio")
     from python_socks import ProxyConnectionError, ProxyError, ProxyType  # only where there is such a proxy
     from python_socks.async_.asyncio import Proxy as SocksProxy
 

@@ -3,6 +3,7 @@
 # ruff: noqa: ARG002, ASYNC109  # httpcore's interface; its timeouts are not used, for a request has one limit as a whole
 
 import asyncio
+import importlib
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -59,6 +60,8 @@ async def post(
 async def _post(
     network: Network, vendor: str, url: str, headers: Mapping[str, str], limits: RequestLimits, body: bytes
 ) -> Answer:
+    # httpcore would load it with the first request, on the event loop.
+    await asyncio.to_thread(importlib.import_module, "anyio._backends._asyncio")
     tls = await network.tls() if target_of(url).scheme == "https" else None
     sent = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "minuted", **headers}
     async with (

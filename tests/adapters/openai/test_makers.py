@@ -113,6 +113,7 @@ async def test_vllm() -> None:
         assert {number: round(int(text), -2) for number, text in texts.items()} == {0: 16_000, 2: 8_000}
         assert state.updates == [{"type": "session.update", "model": "mistralai/Voxtral-Mini"}]
         assert state.other == []
+        assert stream.remarks == {"HINTS_LEFT_OUT": "mistralai/Voxtral-Mini takes no language."}
         assert stream.seconds_sent == pytest.approx(1.7)  # type: ignore[attr-defined]
 
 

@@ -37,8 +37,8 @@ class Dialect(Enum):
         if self is Dialect.CURRENT:
             return known
         if self is Dialect.VLLM:
-            return Takes(languages=False, prompt=False)
-        return Takes(languages=False, prompt=known.prompt)
+            return Takes(languages=0, prompt=False)
+        return Takes(languages=1, prompt=known.prompt)
 
 
 def socket_url(base_url: str, model: str) -> str:

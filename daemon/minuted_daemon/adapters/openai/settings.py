@@ -25,28 +25,31 @@ class Hints:
     prompt: str = ""
 
 
+MANY = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Takes:
-    """What a family of models takes. `languages`: a list of them; else one `language` at most."""
+    """What a family of models takes. `languages`: how many it may be told, in a list where it may be more than one."""
 
-    languages: bool
+    languages: int
     keywords: bool = False
     delay: bool = False
     prompt: bool = True
 
 
 MODELS: Mapping[str, Takes] = {
-    "gpt-live-transcribe": Takes(languages=True, keywords=True, delay=True),
-    "gpt-transcribe": Takes(languages=True, keywords=True),
-    "gpt-realtime-whisper": Takes(languages=False, delay=True, prompt=False),
-    "gpt-4o-transcribe-diarize": Takes(languages=False, prompt=False),
-    "gpt-4o": Takes(languages=False),
-    "whisper": Takes(languages=False),
+    "gpt-live-transcribe": Takes(languages=MANY, keywords=True, delay=True),
+    "gpt-transcribe": Takes(languages=MANY, keywords=True),
+    "gpt-realtime-whisper": Takes(languages=1, delay=True, prompt=False),
+    "gpt-4o-transcribe-diarize": Takes(languages=1, prompt=False),
+    "gpt-4o": Takes(languages=1),
+    "whisper": Takes(languages=1),
 }
 """By the beginning of a model's name, the longest first. Source: the vendor's guide, and its types."""
 
 _UNHEARD_OF = MODELS["gpt-live-transcribe"]  # a later model; what it refuses is left out
-_LOCAL = Takes(languages=False)  # OWNER/NAME: a model of another maker's server, which takes what whisper takes
+_LOCAL = Takes(languages=1)  # OWNER/NAME: a model of another maker's server, which takes what whisper takes
 PROMPT_CHARS = 1024
 """The vendor's limit, in code points."""
 _KEYWORDS, _KEYWORD_CHARS, _KEYWORDS_CHARS = 500, 200, 16_000
@@ -100,15 +103,17 @@ def fitted(model: str, hints: Hints, takes: Takes | None = None) -> Fitted:
 def _fit_languages(
     model: str, languages: Sequence[str], takes: Takes, fields: dict[str, object], remarks: dict[str, str]
 ) -> None:
-    codes = {code: vendor_language(code, regions=takes.languages) for code in languages}
+    codes = {code: vendor_language(code, regions=takes.languages > 1) for code in languages}
     known = list(dict.fromkeys(code for code in codes.values() if code is not None))
     told = []
     if foreign := [code for code, taken in codes.items() if taken is None]:
         told.append(f"{', '.join(foreign)} {'are no languages' if len(foreign) > 1 else 'is no language'} it knows.")
-    if takes.languages and known:
+    if takes.languages > 1 and known:
         fields["languages"] = known
-    elif len(known) == 1:
+    elif takes.languages == 1 and len(known) == 1:
         fields["language"] = known[0]
+    elif known and not takes.languages:
+        told.append(f"{model} takes no language.")
     elif known:
         told.append(f"{model} takes one language, so that none of {', '.join(known)} is named.")
     if told:
