@@ -123,11 +123,12 @@ def test_a_refusal_costs_what_it_names_and_nothing_else(error: Refused, lost: st
 
 def test_one_language_or_keyword_that_is_refused_leaves_the_others() -> None:
     configuration = Configuration(
-        "gpt-live-transcribe", Hints(("de", "fil", "yue", "en"), ("Ada", "Bob", "Eve")), Dialect.CURRENT
+        "gpt-live-transcribe", Hints(("de", "haw", "yue", "en", "ceb"), ("Ada", "Bob", "Eve")), Dialect.CURRENT
     )
     for error in (
         refused(f"{TRANSCRIPTION}.languages[1]"),
         refused(f"{TRANSCRIPTION}.languages", "Invalid language 'yue'."),
+        refused("", "Unsupported language 'ceb'."),
         refused(f"{TRANSCRIPTION}.keywords[0]", code="string_above_max_length"),
     ):
         assert configuration.refused(error, "config_1") is None

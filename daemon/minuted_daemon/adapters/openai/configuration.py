@@ -103,7 +103,8 @@ class Configuration:
 
 
 def _names(error: Refused, name: str) -> bool:
-    return re.search(rf"\b{name}\b", error.param or error.message) is not None
+    word = name.removesuffix("s")  # "Unsupported language 'xx'" is about languages
+    return re.search(rf"\b{word}s?\b", error.param or error.message) is not None
 
 
 def _entry(name: str, value: list[object], error: Refused) -> int | None:
