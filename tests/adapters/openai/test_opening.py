@@ -151,6 +151,40 @@ async def test_settings_refused_without_any_hint_are_refused() -> None:
     assert (await refused(script)).reason == "CONFIG_REJECTED"
 
 
+@pytest.mark.parametrize("code", [1011, 4000])
+async def test_a_server_that_breaks_off_over_hints_is_told_none(code: int) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        update = await peer.told()
+        if set(update["session"]["audio"]["input"]["transcription"]) > {"model"}:
+            await peer.socket.close(code, "extra fields not permitted")
+            return
+        await peer.tell("session.updated", session={})
+        await idle(peer)
+
+    async with engine(script) as (transcriber, peer):
+        if code == 1011:  # which may be anything, once
+            with pytest.raises(Unavailable):
+                await transcriber.open(())
+        opened = await transcriber.open(())
+        assert "breaks off" in opened.remarks["HINTS_LEFT_OUT"]
+        await opened.close()
+        assert len(peer.paths) == (3 if code == 1011 else 2)
+
+
+async def test_a_server_that_breaks_off_anyway_is_not_blamed_on_hints() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.socket.close(1011)
+
+    async with engine(script) as (transcriber, _):
+        for _ in range(3):
+            with pytest.raises(Unavailable) as caught:
+                await transcriber.open(())
+            assert caught.value.reason == "CLOSED_1011"
+
+
 async def test_where_refusals_take_their_time_no_hint_is_sent() -> None:
     async def script(peer: Peer) -> None:
         await peer.tell("session.created")

@@ -15,17 +15,20 @@ from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.configuration import Configuration
 from minuted_daemon.adapters.openai.dialects import Dialect, authentication, socket_url
 from minuted_daemon.adapters.openai.settings import Hints
-from minuted_daemon.adapters.openai.stream import LIMITS, Limits, OpenAIStream
+from minuted_daemon.adapters.openai.stream import HINTS_LEFT_OUT, LIMITS, Limits, OpenAIStream
 from minuted_daemon.adapters.openai.vllm import VllmStream
 from minuted_daemon.adapters.vendor_link import usable_key
 from minuted_daemon.adapters.vendor_socket import SocketLimits, Upgrade, open_socket
 from minuted_daemon.addresses import is_private
 from minuted_daemon.core.samples import WIDE_RATE_HZ
-from minuted_daemon.errors import Rejected, Unavailable
+from minuted_daemon.errors import Rejected, Unavailable, VendorError
 from minuted_daemon.ports import TranscriberCapabilities, TranscriberStream
 
 _MESSAGE_BYTES = 1 << 20
 _VENDOR = "OpenAI"
+_BREAKS = 2
+"""So many connections in a row that broke while they were configured make the hints suspect."""
+_NOT_THE_HINTS = frozenset({"KEY_REJECTED", "ACCESS_DENIED", "QUOTA_EXHAUSTED", "RATE_LIMITED", "SESSION_EXPIRED"})
 
 _log = structlog.get_logger()
 
@@ -49,6 +52,7 @@ class OpenAITranscriber:
         self._hints = hints or Hints()
         self._limits = limits
         self._network = network or Network()
+        self._broke_off = 0
 
     @property
     def capabilities(self) -> TranscriberCapabilities:
@@ -79,6 +83,32 @@ class OpenAITranscriber:
         """Nothing: the streams share nothing that is open."""
 
     async def _opened(self, hints: Hints) -> TranscriberStream:
+        """Connect with the hints; without any where a server breaks off over being told them, as strict ones do."""
+        try:
+            stream = await self._configured(hints)
+        except _BrokeOff as broken:
+            self._broke_off += 1
+            if hints == Hints() or not self._hints_are_suspect(broken.fault):
+                raise broken.fault from None
+            try:
+                stream = await self._configured(Hints())
+            except (_BrokeOff, VendorError):
+                raise broken.fault from None
+            _log.warning("transcriber_hints_dropped", vendor="openai", reason=broken.fault.reason)
+            stream.remarks = {HINTS_LEFT_OUT: "OpenAI breaks off when it is told any hint, so that it is told none."}
+            return stream
+        self._broke_off = 0
+        return stream
+
+    def _hints_are_suspect(self, fault: VendorError) -> bool:
+        """Tell whether to try without hints: at once after a close that says no, else after several in a row."""
+        if fault.reason in _NOT_THE_HINTS:
+            return False
+        refused = isinstance(fault, Rejected)
+        return "close_code" in fault.facts if refused else self._broke_off >= _BREAKS
+
+    async def _configured(self, hints: Hints) -> OpenAIStream | VllmStream:
+        """Connect and configure. Raise _BrokeOff for what went wrong after the greeting, VendorError before."""
         limits = SocketLimits(
             self._limits.connect_s, self._limits.ping_every_s, self._limits.ping_wait_s, _MESSAGE_BYTES
         )
@@ -89,14 +119,26 @@ class OpenAITranscriber:
         opened = False
         try:
             greeting = await stream.greeted()
+            configuration = Configuration(self._model, hints, greeting.dialect)
             if greeting.dialect is Dialect.VLLM:
                 other = VllmStream(socket, self._limits)
-                await other.configure(Configuration(self._model, hints, greeting.dialect))
+                await other.configure(configuration)
                 opened = True
                 return other
-            await stream.configure(greeting, Configuration(self._model, hints, greeting.dialect))
+            try:
+                await stream.configure(greeting, configuration)
+            except VendorError as fault:
+                raise _BrokeOff(fault) from None
             opened = True
             return stream
         finally:
             if not opened:
                 await stream.close()
+
+
+class _BrokeOff(Exception):
+    """A connection did not survive being configured."""
+
+    def __init__(self, fault: VendorError) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
