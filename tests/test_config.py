@@ -73,11 +73,16 @@ def test_a_whole_file(tmp_path: Path) -> None:
             base_url = "http://127.0.0.1:8080/"
             max_stream_s = 60
             [openai]
-            base_url = "http://[::1]:8081/v1"
-            model = "gpt-some-day"
+            base_url = "http://[::1]:8081/v1/?api-version=1"
+            model = "Owner/gpt-some-day"
+            noise_reduction = "far_field"
+            prompt = " A board\\nmeeting. "
             languages = ["en", "pt-BR"]
             keywords = ["Ada Lovelace"]
             delay = "low"
+            [network]
+            proxy = "socks5h://127.0.0.1:9050"
+            ca_file = ""
             [merge]
             hold_back = 0.75
             max_turn_s = 10
@@ -99,10 +104,12 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert config.daemon.state_dir == Path("/srv/minutes")
     assert config.storage.url == "sqlite:////srv/minutes/m.db"
     assert (config.pyannote.base_url, config.pyannote.max_stream_s) == ("http://127.0.0.1:8080", 60.0)
-    assert config.openai.base_url == "http://[::1]:8081/v1"
+    assert config.openai.base_url == "http://[::1]:8081/v1?api-version=1"
+    assert (config.openai.noise_reduction, config.openai.prompt) == ("far_field", "A board\nmeeting.")
+    assert (config.network.proxy, config.network.ca_file) == ("socks5h://127.0.0.1:9050", None)
     assert config.openai.languages == ("en", "pt-BR")
     assert (config.openai.model, config.openai.keywords, config.openai.delay) == (
-        "gpt-some-day",
+        "Owner/gpt-some-day",
         ("Ada Lovelace",),
         "low",
     )

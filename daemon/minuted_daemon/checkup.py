@@ -2,15 +2,18 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from minuted_daemon.adapters.local.availability import LANGUAGES, local_engine_missing
+from minuted_daemon.adapters.openai.dialects import is_azure
+from minuted_daemon.adapters.openai.settings import MODELS, Hints, fitted
 from minuted_daemon.addresses import UnixAddress, parse_listen
-from minuted_daemon.config import Config, SessionConfig
+from minuted_daemon.config import Config, OpenAIConfig, SessionConfig, vendor_urls
 from minuted_daemon.config_file import DEFAULT_FILE
+from minuted_daemon.network_problems import network_remarks, network_summary
 
-_MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper", "gpt-transcribe")
 _OUT_OF_THE_UNITS_REACH = ("/home/", "/root/", "/tmp/", "/var/tmp/")  # noqa: S108
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
 
@@ -24,9 +27,14 @@ class Checkup:
     summary: tuple[str, ...]
 
 
-def inspect(config: Config) -> Checkup:
+def inspect(config: Config, environ: Mapping[str, str] | None = None) -> Checkup:
     """Look at everything `run` would use. Creates and changes nothing."""
-    return Checkup(tuple(_problems(config)), tuple(_remarks(config)), tuple(_summary(config)))
+    way = (config.network.proxy, environ or {}, vendor_urls(config))
+    return Checkup(
+        tuple(_problems(config)),
+        (*_remarks(config), *network_remarks(*way)),
+        (*_summary(config), *network_summary(*way)),
+    )
 
 
 def store_file(config: Config) -> Path:
@@ -79,12 +87,7 @@ def _not_writable(directory: Path) -> str | None:
 
 
 def _remarks(config: Config) -> list[str]:
-    openai = config.openai
-    remarks = []
-    if openai.model not in _MODELS:
-        remarks.append(f"openai.model: {openai.model} is unknown to this release, which knows {', '.join(_MODELS)}")
-    if openai.keywords and openai.model == "gpt-realtime-whisper":
-        remarks.append("openai.keywords: gpt-realtime-whisper takes none; they will not be sent")
+    remarks = _openai_remarks(config.openai)
     if config.pyannote.max_stream_s > _LONGEST_PYANNOTE_STREAM_S:
         remarks.append("pyannote.max_stream_s: is more than the 18000 s after which pyannote ends a stream")
     for address in config.daemon.listen:
@@ -98,6 +101,21 @@ def _remarks(config: Config) -> list[str]:
             remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
         remarks += _sandbox_remarks(config, f"sessions.{name}.device", session.device.partition("file:")[2])
         remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
+        if session.languages and config.openai.api_key:
+            told = fitted(config.openai.model, Hints(languages=session.languages)).remarks
+            remarks += [f"sessions.{name}.{option}: {remark}" for option, remark in told.items()]
+    return remarks
+
+
+def _openai_remarks(openai: OpenAIConfig) -> list[str]:
+    remarks = []
+    if not any(openai.model.startswith(family) for family in MODELS) and "/" not in openai.model:
+        remarks.append(f"openai.model: {openai.model} is unknown to this release, which knows {', '.join(MODELS)}")
+    hints = Hints(openai.languages, openai.keywords, openai.delay, openai.noise_reduction, openai.prompt)
+    remarks += [f"openai.{option}: {remark}" for option, remark in fitted(openai.model, hints).remarks.items()]
+    if is_azure(openai.base_url) and "/openai" not in openai.base_url:
+        form = "https://RESOURCE.openai.azure.com/openai/v1, or .../openai?api-version=VERSION"
+        remarks.append(f"openai.base_url: an address at Azure has the form {form}")
     return remarks
 
 

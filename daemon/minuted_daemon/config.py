@@ -13,6 +13,7 @@ from minuted_daemon.config_file import DEFAULT_FILE, Entry, Source, read_source
 from minuted_daemon.credentials import read_key
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.listen_setting import listen
+from minuted_daemon.network_problems import network_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,18 @@ class PyannoteConfig:
 
 @dataclass(frozen=True, slots=True)
 class OpenAIConfig:
-    """The transcribing vendor. `base_url` has no slash at its end; `delay` None leaves it to the vendor."""
+    """The transcribing vendor. `base_url` has no slash at its end; `delay` None leaves it to the vendor.
+
+    `noise_reduction` and `prompt`: empty leaves them out.
+    """
 
     base_url: str = "https://api.openai.com/v1"
     model: str = "gpt-live-transcribe"
     languages: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     delay: str | None = None
+    noise_reduction: str = ""
+    prompt: str = ""
     api_key: str | None = field(default=None, repr=False)
 
 
@@ -67,6 +73,17 @@ class SpoolConfig:
 
     max_gb: float = 10.0
     max_age_h: float = 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The way to the vendors. `ca_file`: authorities to trust beside the system's.
+
+    `proxy`: an address, `none`, or empty for the environment's variables (proxies.py); it may hold a password.
+    """
+
+    ca_file: Path | None = None
+    proxy: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +109,7 @@ class Config:
     openai: OpenAIConfig = OpenAIConfig()
     merge: MergeConfig = MergeConfig()
     spool: SpoolConfig = SpoolConfig()
+    network: NetworkConfig = NetworkConfig()
     sessions: Mapping[str, SessionConfig] = field(default_factory=dict)
     file: Path | None = None
 
@@ -104,11 +122,13 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
     "storage": {"url": values.text(values.storage_url)},
     "pyannote": {"base_url": values.text(values.base_url), "max_stream_s": values.number(1, 86_400, "seconds")},
     "openai": {
-        "base_url": values.text(values.base_url),
-        "model": values.text(values.any_word),
+        "base_url": values.text(values.base_url_with_query),
+        "model": values.text(values.model),
         "languages": values.texts(values.language),
         "keywords": values.texts(values.keyword),
         "delay": values.text(values.delay),
+        "noise_reduction": values.text(values.noise_reduction),
+        "prompt": values.text(values.prompt),
     },
     "merge": {
         "hold_back": values.automatic_or(values.number(0, 10, "seconds")),
@@ -117,6 +137,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "freeze_s": values.number(0, 86_400, "seconds"),
     },
     "spool": {"max_gb": values.number(0.001, 10_000, "gigabytes"), "max_age_h": values.number(0.001, 8_760, "hours")},
+    "network": {"ca_file": values.text(values.optional_path), "proxy": values.text(values.proxy)},
     "sessions": {
         "device": values.text(values.device),
         "diarizer": values.text(values.one_of("auto", "pyannote", "local", "none")),
@@ -152,6 +173,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     config = _built(taken, source)
     config = _with_keys(config, environ, problems)
     _check_together(config, problems)
+    problems += network_problems(config.network.ca_file, config.network.proxy, environ, vendor_urls(config))
     if problems:
         count = len(problems)
         message = problems[0] if count == 1 else f"the configuration has {count} mistakes: {'; '.join(problems)}"
@@ -204,6 +226,7 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
         openai=replace(OpenAIConfig(), **made("openai")),  # type: ignore[arg-type]
         merge=replace(MergeConfig(), **made("merge")),  # type: ignore[arg-type]
         spool=replace(SpoolConfig(), **made("spool")),  # type: ignore[arg-type]
+        network=replace(NetworkConfig(), **made("network")),  # type: ignore[arg-type]
         sessions={
             section[1]: replace(SessionConfig(), **fields)  # type: ignore[arg-type]
             for section, fields in taken.items()
@@ -222,6 +245,12 @@ def _with_keys(config: Config, environ: Mapping[str, str], problems: list[str]) 
         pyannote=replace(config.pyannote, api_key=pyannote),
         openai=replace(config.openai, api_key=openai),
     )
+
+
+def vendor_urls(config: Config) -> tuple[str, ...]:
+    """Return the addresses of the vendors whose keys are there."""
+    vendors = (config.pyannote, config.openai)
+    return tuple(vendor.base_url for vendor in vendors if vendor.api_key)
 
 
 def _check_together(config: Config, problems: list[str]) -> None:

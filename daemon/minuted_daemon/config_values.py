@@ -11,12 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from minuted_daemon.addresses import is_loopback
+from minuted_daemon.proxies import NO_PROXY_AT_ALL, parse_proxy
 
 SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
+NOISE_REDUCTIONS = ("near_field", "far_field")
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -165,6 +167,25 @@ def any_word(value: str) -> str:
     return value
 
 
+def model(value: str) -> str:
+    """Take a model's name, of any release of any maker of the protocol: `OWNER/NAME` too."""
+    if not re.fullmatch(r"[A-Za-z0-9._:@+/-]{1,200}", value):
+        raise ValueError("must be a model's name of letters, digits, dots, colons, slashes and dashes")
+    return value
+
+
+def noise_reduction(value: str) -> str:
+    """Take the place of the microphone; empty leaves noise reduction off."""
+    return one_of(*NOISE_REDUCTIONS)(value) if value else ""
+
+
+def prompt(value: str) -> str:
+    """Take what a model is told beforehand; how much of it a model takes is the adapter's business."""
+    if any(not c.isprintable() and c not in "\n\t" for c in value):
+        raise ValueError("must not hold control characters")
+    return value.strip()
+
+
 def delay(value: str) -> str | None:
     """Take a delay level; empty leaves it to the vendor."""
     return one_of(*DELAYS)(value) if value else None
@@ -221,6 +242,32 @@ def base_url(value: str) -> str:
     if parts.scheme == "http" and not is_loopback(host):
         raise ValueError("must begin with https:// (http:// is taken only for this machine itself)")
     return value.rstrip("/")
+
+
+def base_url_with_query(value: str) -> str:
+    """Take an address as `base_url` does, and a query (`?api-version=2025-04-01-preview`), but no key in it."""
+    plain, mark, query = value.partition("?")
+    address = base_url(plain)
+    if not mark:
+        return address
+    if any(c.isspace() for c in query) or "#" in query:
+        raise ValueError("must hold no fragment, and no white space in its query")
+    if any(re.search("key|token|secret", name, re.IGNORECASE) for name, _ in parse_qsl(query, keep_blank_values=True)):
+        raise ValueError("must hold no key in its query; keys come from a credential, a file or a variable")
+    return f"{address}?{query}"
+
+
+def optional_path(value: str) -> Path | None:
+    """Take a path; empty means none."""
+    return path(value) if value else None
+
+
+def proxy(value: str) -> str:
+    """Take a proxy's address, `none`, or nothing. It may hold a password, so that it is never repeated."""
+    value = value.strip()
+    if value and value != NO_PROXY_AT_ALL:
+        parse_proxy(value, "network.proxy")
+    return value
 
 
 def storage_url(value: str) -> str:
