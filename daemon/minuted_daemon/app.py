@@ -20,9 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
-from minuted_daemon.adapters.interruptions import KeptInterruption
 from minuted_daemon.adapters.local.availability import local_engine_missing
-from minuted_daemon.adapters.pending_erasures import PendingErasures
 from minuted_daemon.adapters.process_memory import keep_heap_together, pass_over_what_stays
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
@@ -70,7 +68,8 @@ async def run(config: Config) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(_claimed(config.daemon.state_dir))
         told_to_stop = stack.enter_context(_told_to_stop())
-        store = await open_store(config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}")
+        url = config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}"
+        store = await open_store(url, config.daemon.state_dir)
         stack.push_async_callback(store.close)
         bounds = Bounds(int(config.spool.max_gb * 1e9), config.spool.max_age_h * 3600.0)
         spools = await open_spools(config.daemon.state_dir, bounds)
@@ -98,9 +97,8 @@ async def run(config: Config) -> None:
         around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
         if told_to_stop.is_set():
             return  # before any session goes on, or is noted as interrupted once more
-        erasing = Erasing(store, journal, hub, PendingErasures(config.daemon.state_dir), spools)
-        interruptions = KeptInterruption(config.daemon.state_dir)
-        registry = Registry(group, workshop, around, config.sessions, erasing, interruptions)
+        erasing = Erasing(store, journal, hub, spools)
+        registry = Registry(group, workshop, around, config.sessions, erasing)
         serving = asyncio.Event()
         pass_over_what_stays()
         await registry.recover(serving)

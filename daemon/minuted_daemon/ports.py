@@ -8,6 +8,7 @@ Rules that hold for every port:
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -496,44 +497,15 @@ class ErasureRequest:
     interval: IntervalRecord | None = None
 
 
-class ErasureRequests(Protocol):
-    """What is to be erased and is not known to be gone yet, on disk: a crash in between must not lose the wish."""
-
-    async def pending(self) -> Sequence[ErasureRequest]:
-        """Give those that were put and not taken out, oldest first. Raises StoreError."""
-        ...
-
-    async def put(self, request: ErasureRequest) -> None:
-        """Keep a request, durably. Raises StoreError; then it is not kept."""
-        ...
-
-    async def done(self, request: ErasureRequest) -> None:
-        """It needs not be kept any longer. Raises StoreError; then it is found again at the next start."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """When the daemon was told to end (seconds since 1970), and the sessions it ended for that: which were paused."""
+    """The daemon's own end interrupted a session: when (seconds since 1970), and whether it was paused."""
 
     at_s: float
-    paused: Mapping[SessionId, bool]
+    paused: bool
 
 
-class Interruptions(Protocol):
-    """The last interruption, on disk. Everything here raises StoreError."""
-
-    async def last(self) -> Interruption | None:
-        """Give it, None if there was none since `forget`."""
-        ...
-
-    async def keep(self, interruption: Interruption) -> None:
-        """Keep it, durably, in place of the one before."""
-        ...
-
-    async def forget(self) -> None:
-        """It is over."""
-        ...
+NONE_INTERRUPTED: Mapping[SessionId, Interruption | None] = MappingProxyType({})
 
 
 class Store(Protocol):
@@ -548,9 +520,13 @@ class Store(Protocol):
         """The last seq ever given out."""
         ...
 
-    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+    async def write(
+        self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
+    ) -> Sequence[Record]:
         """Insert or replace the records in one transaction, each getting the next seq, in order; give them back so.
 
+        In the same transaction sessions are marked as interrupted, or (None) no longer so. A mark is no change that is
+        told, and stays until it is taken away, whatever else of its session is stored.
         A TurnRecord whose id exists becomes its newest revision (`revision` is set by the store; earlier ones stay).
         One that touches a redacted interval is stored, and given back, without its words (see core/redaction.py).
         Raises StoreError; then nothing of it was stored.
@@ -580,7 +556,8 @@ class Store(Protocol):
     async def delete_session(self, session_id: SessionId) -> SessionRecord:
         """Delete an ended session for everybody who reads; give what is to be told: it in state DELETED, with a seq.
 
-        Of all changes of the session only this one is left. Its bytes are gone once `erase` returns.
+        Of all changes of the session only this one is left. Its bytes are gone once `erase` returns. The request to
+        erase it is kept, in the same transaction, until `erased`.
         Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_LIVE), StoreError; then nothing is deleted.
         """
         ...
@@ -591,9 +568,22 @@ class Store(Protocol):
         Turns inside are retracted; turns that reach out lose all their words and keep the longer part outside (the
         interval takes in the shorter one); earlier revisions that touch it are forgotten. Gives what was stored, in
         order of seq: the interval first, then the first of the turns. To be called again with the same interval until
-        it gives nothing: in between others may write. The bytes are gone once `erase` returns.
+        it gives nothing: in between others may write. The bytes are gone once `erase` returns. The request to erase it
+        is kept, in the transaction that stores the interval, until `erased`.
         Raises NotFound (SESSION_NOT_FOUND), StoreError; then nothing of this call was stored.
         """
+        ...
+
+    async def interrupted(self) -> Sequence[tuple[SessionRecord, Interruption]]:
+        """Return the sessions that are marked as interrupted, oldest first. Raises StoreError."""
+        ...
+
+    async def erasures(self) -> Sequence[ErasureRequest]:
+        """Return what is to be erased and is not known to be gone, oldest first. Raises StoreError."""
+        ...
+
+    async def erased(self, request: ErasureRequest) -> None:
+        """Note that a request is done. Raises StoreError; then it is found again at the next start."""
         ...
 
     async def erase(self) -> None:

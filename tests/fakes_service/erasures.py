@@ -1,25 +1,8 @@
-"""What is to be erased, in memory; and the audio, as a list of what was asked of it."""
-
-from collections.abc import Sequence
+"""The audio, as a list of what was asked of it."""
 
 from minuted_daemon.core.records import SessionId
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import ErasureRequest
-
-
-class FakeErasureRequests:
-    def __init__(self) -> None:
-        self.kept: list[ErasureRequest] = []
-
-    async def pending(self) -> Sequence[ErasureRequest]:
-        return list(self.kept)
-
-    async def put(self, request: ErasureRequest) -> None:
-        self.kept.append(request)
-
-    async def done(self, request: ErasureRequest) -> None:
-        self.kept.remove(request)
 
 
 class FakeAudio:

@@ -19,8 +19,7 @@ from minuted_daemon.service.registry import Registry
 from minuted_daemon.service.views import Delivery, PartialTurn, StartRequest
 from tests.fakes_service.capture import FakeCapture
 from tests.fakes_service.diarizer import FakeDiarizer
-from tests.fakes_service.erasures import FakeAudio, FakeErasureRequests
-from tests.fakes_service.interruptions import FakeInterruptions
+from tests.fakes_service.erasures import FakeAudio
 from tests.fakes_service.spools import FakeSpools
 from tests.fakes_service.store import FakeStore
 from tests.fakes_service.transcriber import FakeTranscriber
@@ -41,8 +40,6 @@ class House:
         self.local_transcriber: FakeTranscriber | None = None
         self.voice_printer: VoicePrinter | None = None
         self.store = FakeStore()
-        self.erasures = FakeErasureRequests()
-        self.interruptions = FakeInterruptions()
         self.audio = FakeAudio()
         self.configured: Mapping[str, SessionConfig] = {}
         self.missing: dict[str, WrongState] = {
@@ -83,8 +80,8 @@ class House:
             self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5, self.voice_printer
         )
         async with asyncio.TaskGroup() as group:
-            erasing = Erasing(self.store, journal, self.hub, self.erasures, self.audio)
-            self.registry = Registry(group, workshop, around, self.configured, erasing, self.interruptions)
+            erasing = Erasing(self.store, journal, self.hub, self.audio)
+            self.registry = Registry(group, workshop, around, self.configured, erasing)
             listening = group.create_task(self._listen())
             await asyncio.sleep(0)
             try:

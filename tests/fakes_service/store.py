@@ -1,7 +1,7 @@
 """A store in memory, without threads, so that it lives in virtual time; it can be told to fail."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from minuted_daemon.core.events import TextSource
@@ -23,7 +23,7 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import NotFound, StoreError
-from minuted_daemon.ports import OwedTurn, Page, ResumePoint
+from minuted_daemon.ports import NONE_INTERRUPTED, ErasureRequest, Interruption, OwedTurn, Page, ResumePoint
 
 
 class FakeStore:
@@ -31,6 +31,8 @@ class FakeStore:
         self.store_id = "fake"
         self.transactions: list[list[Record]] = []
         self.points: list[WallPoint] = []
+        self.marks: dict[SessionId, Interruption] = {}
+        self.requests: list[ErasureRequest] = []
         self.fault: Exception | None = None
         self.write_takes_s = 0.0
         self._seq = 0
@@ -39,7 +41,9 @@ class FakeStore:
     async def highest_seq(self) -> Seq:
         return Seq(self._seq)
 
-    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+    async def write(
+        self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
+    ) -> Sequence[Record]:
         await asyncio.sleep(self.write_takes_s)
         if self.fault is not None:
             raise self.fault
@@ -56,7 +60,12 @@ class FakeStore:
                     known = replace(known, revision=before.revision + 1)
             self._latest[record.id] = known
             stored.append(known)
-        self.transactions.append(stored)
+        for session_id, interruption in interruptions.items():
+            self.marks.pop(session_id, None)
+            if interruption is not None and session_id in self._latest:
+                self.marks[session_id] = interruption
+        if stored:
+            self.transactions.append(stored)
         return stored
 
     async def wall_points(self, session_id: SessionId) -> Sequence[WallPoint]:
@@ -78,17 +87,41 @@ class FakeStore:
         ]
         records = [redacted(turn, interval.start, interval.end) for turn in touched]
         new = [] if interval.id in self._latest else [interval]
-        return await self.write([*new, *records]) if new or records else []
+        if not new and not records:
+            return []
+        stored = await self.write([*new, *records])
+        if new:
+            self._ask(ErasureRequest(interval.session_id, self._name(interval.session_id), interval))
+        return stored
 
     async def delete_session(self, session_id: SessionId) -> SessionRecord:
         record = await self.session(session_id)
         for key in [key for key, one in self._latest.items() if session_id in (key, getattr(one, "session_id", ""))]:
             del self._latest[key]
+        self.marks.pop(session_id, None)
+        self._ask(ErasureRequest(session_id, record.name))
         self._seq += 1
         return replace(record, state=SessionState.DELETED, seq=Seq(self._seq))
 
+    async def interrupted(self) -> Sequence[tuple[SessionRecord, Interruption]]:
+        return [(await self.session(session_id), mark) for session_id, mark in self.marks.items()]
+
+    async def erasures(self) -> Sequence[ErasureRequest]:
+        return list(self.requests)
+
+    async def erased(self, request: ErasureRequest) -> None:
+        self.requests = [other for other in self.requests if other != request]
+
     async def erase(self) -> None:
         return
+
+    def _ask(self, request: ErasureRequest) -> None:
+        if request not in self.requests:
+            self.requests.append(request)
+
+    def _name(self, session_id: SessionId) -> str:
+        record = self._latest.get(session_id)
+        return record.name if isinstance(record, SessionRecord) else ""
 
     async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
         if self.fault is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from minuted_daemon.core.ledger import Claim, interval_claim, turn_claim
@@ -20,7 +20,7 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import Invalid, NotFound, StoreError
-from minuted_daemon.ports import Page
+from minuted_daemon.ports import NONE_INTERRUPTED, Interruption, Page
 
 
 class MemoryStore:
@@ -42,7 +42,9 @@ class MemoryStore:
         await self._pause()
         return self._seq
 
-    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+    async def write(
+        self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
+    ) -> Sequence[Record]:
         await self._pause()
         if self.fails:
             raise StoreError("DISK_FULL", "the disk is full")

@@ -31,7 +31,7 @@ def after_the_death_of(house: House) -> House:
     """A house in which the daemon comes back: what is on the disks is as it was at this moment."""
     back = House()
     back.store, back.spools = copy.deepcopy(house.store), copy.deepcopy(house.spools)
-    back.interruptions, back.configured = copy.deepcopy(house.interruptions), house.configured
+    back.configured = house.configured
     back.capture.script = audio((1.0, False))
     return back
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-
 from minuted_daemon.adapters.pending_erasures import FILE, PendingErasures
+
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
 from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import (

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from minuted_daemon.adapters.pending_erasures import FILE, PendingErasures
+
 from minuted_daemon.core.records import (
     IntervalId,
     IntervalKind,

@@ -3,15 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from minuted_daemon.adapters.interruptions import FILE, KeptInterruption
 from minuted_daemon.config import SessionConfig
-from minuted_daemon.core.records import Health, SessionId, SessionState
+from minuted_daemon.core.records import Health, SessionState
 from minuted_daemon.core.samples import samples
-from minuted_daemon.errors import StoreError
 from minuted_daemon.ports import Interruption
 from minuted_daemon.service.interrupted import LONGEST_S
 from minuted_daemon.service.registry import Registry
@@ -19,7 +16,7 @@ from minuted_daemon.service.views import StartRequest
 from tests.fakes_service.capture import audio
 from tests.fakes_service.diarizer import FakeDiarizer
 from tests.fakes_service.house import House
-from tests.fakes_service.virtual_time import virtual_time
+from tests.fakes_service.virtual_time import virtual_time, wall_s
 from tests.service.test_crash import after_the_death_of, people, room, told
 
 
@@ -58,7 +55,7 @@ async def test_a_session_goes_on_behind_a_gap_under_the_same_id_with_the_same_pe
         assert before < {turn.id for turn in back.store.turns_known}, "nothing of it is told anew"
         assert [who for _, _, who, _ in told(back)] == ["S1", "S2", "S3"]
         assert people(back)[:2] == known
-        assert back.interruptions.kept is None
+        assert back.store.marks == {}
 
 
 @virtual_time
@@ -77,7 +74,7 @@ async def test_a_paused_session_stays_paused() -> None:
 
 
 @virtual_time
-@pytest.mark.parametrize("case", ["file", "stopped", "too long", "unwritable", "unreadable"])
+@pytest.mark.parametrize("case", ["file", "stopped", "too long"])
 async def test_what_was_meant_to_end_stays_ended(case: str) -> None:
     house = room()
     device = "file:/scripted.wav" if case == "file" else "default"
@@ -86,15 +83,30 @@ async def test_what_was_meant_to_end_stays_ended(case: str) -> None:
         await asyncio.sleep(5.0)
         if case == "stopped":
             await registry.stop("room")
-        house.interruptions.fails = case == "unwritable"
         await registry.stop_all(5.0)
-    house.interruptions.fails = case == "unreadable"
     await asyncio.sleep(LONGEST_S + 60.0 if case == "too long" else 5.0)
     async with back_again(house) as (registry, back):
         await asyncio.sleep(6.0)
         assert registry.live_count() == 0
         assert (await registry.view("room")).record.state is SessionState.STOPPED
         assert session.id not in back.spools.spools, "its audio is not needed any more"
+        assert back.store.marks == {}
+
+
+@virtual_time
+@pytest.mark.parametrize("away_s", [5.0, LONGEST_S + 60.0])
+async def test_a_pause_in_a_drain_that_is_cut_short_before_anything_is_stored_holds(away_s: float) -> None:
+    house = room()
+    async with house.open() as registry:
+        session = (await registry.start(StartRequest("room", "default"))).record
+        await asyncio.sleep(5.0)
+        dead = after_the_death_of(house)
+        dead.store.marks[session.id] = Interruption(wall_s(), paused=True)
+    assert (await dead.store.session(session.id)).state is SessionState.RUNNING
+    await asyncio.sleep(away_s)
+    async with back_again(dead) as (registry, _):
+        await asyncio.sleep(2.0)
+        assert (await registry.view("room")).record.state is SessionState.PAUSED
 
 
 @virtual_time
@@ -135,17 +147,3 @@ async def test_a_session_that_starts_with_the_daemon_goes_on_unless_it_is_config
         assert (await registry.view(first.id)).record.state is (
             SessionState.RUNNING if device == "default" else SessionState.STOPPED
         )
-
-
-async def test_what_is_kept_is_found_again_and_damage_is_told(tmp_path: Path) -> None:
-    kept = Interruption(1.5, {SessionId("01A"): True, SessionId("01B"): False})
-    assert await KeptInterruption(tmp_path).last() is None
-    await KeptInterruption(tmp_path).keep(kept)
-    assert await KeptInterruption(tmp_path).last() == kept
-    for damaged in ("", "[]", '{"at_s": 1}', '{"at_s": "x", "paused": []}'):
-        (tmp_path / FILE).write_text(damaged)
-        with pytest.raises(StoreError, match=FILE):
-            await KeptInterruption(tmp_path).last()
-    await KeptInterruption(tmp_path).forget()
-    await KeptInterruption(tmp_path).forget()
-    assert not (tmp_path / FILE).exists()

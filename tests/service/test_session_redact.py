@@ -117,4 +117,4 @@ async def test_nothing_to_forget_is_refused() -> None:
         with pytest.raises(Invalid) as refused:
             await registry.redact("standup", Stretch(start=at(60.0)))
         assert refused.value.reason == "NOTHING_TO_REDACT"
-        assert made.erasures.kept == []
+        assert made.store.requests == []

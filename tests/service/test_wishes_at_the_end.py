@@ -3,15 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
-from minuted_daemon.adapters.interruptions import FILE, KeptInterruption
 from minuted_daemon.config import SessionConfig
 from minuted_daemon.core.records import SessionId, SessionRecord, SessionSettings, SessionState
 from minuted_daemon.errors import StoreError, WrongState
-from minuted_daemon.ports import Interruption
 from minuted_daemon.service.registry import RESUME_LIMIT_S, Registry
 from minuted_daemon.service.views import StartRequest
 from tests.fakes_service.house import House
@@ -22,13 +19,14 @@ LIMIT_S = 5.0
 
 
 @asynccontextmanager
-async def draining(house: House, *more: str) -> AsyncIterator[Registry]:
+async def draining(house: House, *more: str, write_takes_s: float = 0.0) -> AsyncIterator[Registry]:
     """A daemon that was told to end half a second ago, with a session `room`; the drain takes all of its limit."""
     house.transcriber.answers = False
     async with house.open() as registry:
         for name in ("room", *more):
             await registry.start(StartRequest(name, "default"))
         await asyncio.sleep(8.05)
+        house.store.write_takes_s = write_takes_s
         stopping = asyncio.create_task(registry.stop_all(LIMIT_S))  # noqa: TID251 - it outlives what is asked meanwhile
         await asyncio.sleep(0.5)
         try:
@@ -83,11 +81,10 @@ async def test_a_stop_in_the_drain_is_on_disk_before_it_is_answered_and_touches_
 
 
 @virtual_time
-async def test_a_stop_while_the_note_is_being_written_is_for_good() -> None:
+async def test_a_stop_while_the_mark_is_being_written_is_for_good() -> None:
     house = room()
-    house.interruptions.takes_s = 0.6
-    async with draining(house) as registry:
-        assert house.interruptions.kept is None
+    async with draining(house, write_takes_s=0.6) as registry:
+        assert house.store.marks == {}
         assert (await registry.stop("room")).record.state is SessionState.STOPPED
     assert await states_after_restart(house) == [SessionState.STOPPED]
 
@@ -104,7 +101,7 @@ async def test_a_session_that_the_end_has_ended_already_can_be_stopped_and_delet
         yard = (await registry.view("yard")).record
         assert (await registry.stop("room")).record.state is SessionState.STOPPED
         await registry.delete("hall")
-    assert house.interruptions.kept == Interruption(house.interruptions.kept.at_s, {yard.id: False})  # type: ignore[union-attr]
+    assert [(session_id, mark.paused) for session_id, mark in house.store.marks.items()] == [(yard.id, False)]
     assert await states_after_restart(house, "room", "yard") == [SessionState.STOPPED, SessionState.RUNNING]
 
 
@@ -117,7 +114,7 @@ async def test_a_live_session_is_not_deleted_in_the_drain() -> None:
         assert caught.value.reason == "SESSION_LIVE"
         await registry.stop("room")
         await registry.delete("room")
-    assert house.interruptions.kept is None
+    assert house.store.marks == {}
 
 
 # --- pause and resume -------------------------------------------------------------------------------------------------
@@ -126,10 +123,9 @@ async def test_a_live_session_is_not_deleted_in_the_drain() -> None:
 @virtual_time
 @pytest.mark.parametrize("takes_s", [0.0, 0.6])
 async def test_a_pause_in_the_drain_holds_after_the_restart(takes_s: float) -> None:
-    """With a disk that is slow, the note that it was running is still being written."""
+    """With a disk that is slow, the mark that it was running is still being written."""
     house = room()
-    house.interruptions.takes_s = takes_s
-    async with draining(house) as registry:
+    async with draining(house, write_takes_s=takes_s) as registry:
         view = await registry.pause("room")
         assert (view.record.state, view.record.ended_s) == (SessionState.PAUSED, None)
         dead = after_the_death_of(house)
@@ -185,61 +181,39 @@ async def test_nothing_is_resumed_by_a_daemon_that_ends() -> None:
     assert await states_after_restart(house) == [SessionState.PAUSED]
 
 
-# --- a note that cannot be changed ------------------------------------------------------------------------------------
-
-
-@virtual_time
-async def test_where_the_note_cannot_be_changed_nothing_goes_on() -> None:
-    house = room()
-    async with draining(house, "hall") as registry:
-        house.interruptions.full = True
-        assert (await registry.stop("room")).record.state is SessionState.STOPPED
-        assert house.interruptions.kept is None
-        with pytest.raises(WrongState) as caught:
-            await registry.pause("hall")
-        assert caught.value.reason == "SESSION_ENDED", "which is true by now"
-    assert await states_after_restart(house, "room", "hall") == [SessionState.STOPPED, SessionState.STOPPED]
+# --- a mark that cannot be changed ------------------------------------------------------------------------------------
 
 
 @virtual_time
 @pytest.mark.parametrize("ask", [Registry.stop, Registry.pause])
-async def test_nothing_is_promised_where_the_note_cannot_even_be_removed(
-    ask: Callable[[Registry, str], object],
-) -> None:
+async def test_nothing_is_promised_where_the_mark_cannot_be_changed(ask: Callable[[Registry, str], object]) -> None:
     house = room()
     async with draining(house) as registry:
-        house.interruptions.fails = True
+        house.store.break_with("DISK_FULL")
         with pytest.raises(StoreError, match="it may go on with the session") as caught:
             await ask(registry, "room")  # type: ignore[misc]
         assert caught.value.reason == "DISK_FULL"
-        assert house.interruptions.kept is not None
-        house.interruptions.fails = False
+        dead = after_the_death_of(house)
+        house.store.fault = None
         assert (await registry.stop("room")).record.state is SessionState.STOPPED, "asking again may help"
     assert await states_after_restart(house) == [SessionState.STOPPED]
+    dead.store.fault = None
+    assert await states_after_restart(dead) == [SessionState.RUNNING], "as was said"
 
 
 @virtual_time
-async def test_a_note_that_could_not_be_removed_at_the_start_counts_when_its_session_is_stopped() -> None:
+async def test_a_pause_holds_though_the_mark_could_not_be_set_at_first() -> None:
     house = room()
     async with house.open() as registry:
         await registry.start(StartRequest("room", "default"))
         await asyncio.sleep(5.0)
-        await registry.stop_all(LIMIT_S)
-    back = after_the_death_of(house)
-    async with back.open() as registry:
-        forget = back.interruptions.forget
-        back.interruptions.forget = _refused  # type: ignore[method-assign]
-        await registry.recover()
-        await asyncio.sleep(2.0)
-        with pytest.raises(StoreError):
-            await registry.stop("room")
-        back.interruptions.forget = forget  # type: ignore[method-assign]
-        await registry.stop("room")
-    assert await states_after_restart(back) == [SessionState.STOPPED]
-
-
-async def _refused() -> None:
-    raise StoreError("DISK_FAILED", "no")
+        house.store.break_with("DATABASE_LOCKED")
+        stopping = asyncio.create_task(registry.stop_all(LIMIT_S))  # noqa: TID251 - it outlives what is asked meanwhile
+        await asyncio.sleep(0.1)
+        house.store.fault = None
+        assert (await registry.pause("room")).record.state is SessionState.PAUSED
+        await stopping
+    assert await states_after_restart(house) == [SessionState.PAUSED]
 
 
 @virtual_time
@@ -272,21 +246,6 @@ async def test_a_stop_waits_for_a_session_that_takes_long_to_go_on() -> None:
         asyncio.get_running_loop().call_later(RESUME_LIMIT_S + 1.0, serving.set)
         assert (await registry.stop("room")).record.state is SessionState.STOPPED
         assert registry.live_count() == 0
-
-
-async def test_a_disk_that_hangs_does_not_bring_back_what_was_noted_before(tmp_path: Path) -> None:
-    kept = KeptInterruption(tmp_path)
-    late: list[Callable[[], object]] = []
-
-    async def hangs(act: Callable[[], object]) -> None:
-        late.append(act)
-
-    kept._file.on_disk = hangs  # type: ignore[assignment,method-assign]
-    await kept.keep(Interruption(1.0, {SessionId("01A"): False}))
-    await kept.forget()
-    for act in reversed(late):
-        act()
-    assert not (tmp_path / FILE).exists()
 
 
 # --- start ------------------------------------------------------------------------------------------------------------

@@ -1,22 +1,25 @@
 """Deleting and redacting: what people want forgotten leaves the minutes, the audio and the memory, crash or no crash.
 
-A wish is put on disk first. Then the store is told: from that moment on nobody reads what is to go, and nothing that is
-still under way is stored. Then the audio goes, then what is left in the files.
+The store is told first, and keeps the request in the same transaction: from that moment on nobody reads what is to go,
+nothing that is still under way is stored, and the request is carried out to the end, also by the daemon's next life.
+Then the audio goes, then what is left in the files.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
-from minuted_daemon.core.records import IntervalRecord, SessionId, SessionRecord, TurnRecord
+from minuted_daemon.core.records import IntervalRecord, Record, SessionId, SessionRecord, TurnRecord
 from minuted_daemon.core.samples import Sample, seconds
-from minuted_daemon.errors import Invalid, MinutedError, NotFound, StoreError, WrongState
-from minuted_daemon.ports import ErasureRequest, ErasureRequests, Store
+from minuted_daemon.errors import Invalid, NotFound, StoreError, WrongState
+from minuted_daemon.ports import ErasureRequest, Store
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.views import Redaction, Stretch
+
+T = TypeVar("T")
 
 AGAIN_S = 30.0
 """How long to wait before trying again to finish what could not be finished."""
@@ -51,11 +54,10 @@ class Audio(Protocol):
 class Erasing:
     """One for the daemon. Nothing here may be cancelled by whoever asked for it: see Registry."""
 
-    def __init__(self, store: Store, journal: Journal, hub: Hub, requests: ErasureRequests, audio: Audio) -> None:
+    def __init__(self, store: Store, journal: Journal, hub: Hub, audio: Audio) -> None:
         self._store = store
         self._journal = journal
         self._hub = hub
-        self._requests = requests
         self._audio = audio
         # Scrubbing the files twice at once would gain nothing.
         self._one_at_a_time = asyncio.Lock()
@@ -64,33 +66,25 @@ class Erasing:
 
     async def delete(self, record: SessionRecord) -> None:
         """Remove an ended session. Raises StoreError, WrongState (SESSION_LIVE), NotFound (SESSION_NOT_FOUND)."""
-        request = ErasureRequest(record.id, record.name)
-        await self._requests.put(request)
-        try:
-            await self._journal.delete(record.id, record.name)
-        except MinutedError as error:
-            if not isinstance(error, StoreError):
-                await self._requests.done(request)  # it will never be granted
-            raise
-        await self._finish(request)
+        await self._begun(self._journal.delete(record.id, record.name))
+        await self._finish(ErasureRequest(record.id, record.name))
 
     async def redact(
         self, interval: IntervalRecord, session_name: str, forget: Callable[[Sample, Sample], None] | None
     ) -> Redaction:
         """Forget what was said in the interval; `forget` makes a live session do its part.
 
-        Raises StoreError: then what is left is done later, but for what the request could not be put on disk for.
+        Raises StoreError: then what is left is done later; if the request could not be stored, nothing is forgotten.
         """
-        request = ErasureRequest(interval.session_id, session_name, interval)
-        await self._requests.put(request)
+        stored = await self._begun(self._journal.redact(interval, session_name))
         if forget is not None:
             forget(interval.start, interval.end)
-        return await self._finish(request)
+        return await self._finish(ErasureRequest(interval.session_id, session_name, interval), stored)
 
     async def asked(self, session_id: SessionId) -> Sequence[IntervalRecord]:
         """Give the stretches of a session that are to go, and may not be gone yet; none where that cannot be told."""
         try:
-            pending = await self._requests.pending()
+            pending = await self._store.erasures()
         except StoreError:  # `run` tells of it
             return []
         return [one.interval for one in pending if one.session_id == session_id and one.interval is not None]
@@ -101,7 +95,7 @@ class Erasing:
             await self._unfinished.wait()
             self._unfinished.clear()
             try:
-                for request in await self._requests.pending():
+                for request in await self._store.erasures():
                     await self._go_on(request)
                 await self._erase()
             except StoreError as error:
@@ -115,8 +109,8 @@ class Erasing:
         try:
             try:
                 await self._finish(request)
-            except WrongState:  # the daemon ended before it could refuse
-                await self._requests.done(request)
+            except WrongState:  # an older version ended before it could refuse
+                await self._store.erased(request)
         except StoreError as error:
             self._delayed(error, session_id=request.session_id)
 
@@ -124,24 +118,32 @@ class Erasing:
         self._unfinished.set()
         _log.warning("erasure_delayed", reason=error.reason, again_in_s=AGAIN_S, **facts)
 
-    async def _finish(self, request: ErasureRequest) -> Redaction:
+    async def _begun(self, first_step: Coroutine[Any, Any, T]) -> T:
         try:
-            left = await self._take_out(request)
+            return await first_step
+        except StoreError:  # it may have been stored all the same
+            self._unfinished.set()
+            raise
+
+    async def _finish(self, request: ErasureRequest, stored: Sequence[Record] = ()) -> Redaction:
+        """`stored`: what the first step of a redaction has changed."""
+        try:
+            left = await self._take_out(request, stored)
             await self._erase()
-            await self._requests.done(request)
+            await self._store.erased(request)
         except StoreError:
             self._unfinished.set()
             raise
         _log.info("erased", session_id=request.session_id, whole=request.interval is None, turns=left.turns)
         return left
 
-    async def _take_out(self, request: ErasureRequest) -> Redaction:
+    async def _take_out(self, request: ErasureRequest, stored: Sequence[Record]) -> Redaction:
         nothing = Redaction(Sample(0), Sample(0), 0)
         try:
             if request.interval is None:
                 await self._deleted(request)
             else:
-                return await self._redacted(request.interval, request.session_name)
+                return await self._redacted(request.interval, request.session_name, stored)
         except NotFound:
             pass  # deleted since
         await self._audio.delete(request.session_id)
@@ -149,19 +151,21 @@ class Erasing:
         return nothing
 
     async def _deleted(self, request: ErasureRequest) -> None:
-        """It is told already, unless the daemon ended before the store had been asked."""
+        """It is told already, unless an older version ended before the store had been asked."""
         await self._store.session(request.session_id)
         await self._journal.delete(request.session_id, request.session_name)
 
-    async def _redacted(self, interval: IntervalRecord, session_name: str) -> Redaction:
+    async def _redacted(self, interval: IntervalRecord, session_name: str, stored: Sequence[Record]) -> Redaction:
         start, end = interval.start, interval.end
         turns: set[str] = set()
-        while stored := await self._journal.redact(interval, session_name):
+        stored = stored or await self._journal.redact(interval, session_name)
+        while stored:
             turns |= {record.id for record in stored if isinstance(record, TurnRecord)}
             for record in stored:
                 if isinstance(record, IntervalRecord):
                     start, end = record.start, record.end
             self._hub.forget(interval.session_id)
+            stored = await self._journal.redact(interval, session_name)
         await self._audio.erase(interval.session_id, start, end)
         return Redaction(start, end, len(turns))
 

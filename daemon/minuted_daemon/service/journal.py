@@ -4,7 +4,7 @@ Many writes may be under way at once (the store commits them together); the hub 
 """
 
 from collections import OrderedDict
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from minuted_daemon.core.records import (
@@ -17,7 +17,7 @@ from minuted_daemon.core.records import (
     StoredTurn,
     TurnRecord,
 )
-from minuted_daemon.ports import Store
+from minuted_daemon.ports import NONE_INTERRUPTED, Interruption, Store
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.views import PartialTurn, StoredChange, StoredItem
 
@@ -32,13 +32,19 @@ class Journal:
         self._hub = hub
         self._speakers: OrderedDict[SessionId, dict[SpeakerId, SpeakerRecord]] = OrderedDict()
 
-    async def write(self, records: Sequence[Record], session_name: str) -> Sequence[Record]:
+    async def write(
+        self,
+        records: Sequence[Record],
+        session_name: str,
+        interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED,
+    ) -> Sequence[Record]:
         """Store records of one session in one transaction, tell them, and give them back with their seqs.
 
+        `interruptions`: marks that are set or taken away with that; see Store.write.
         A caller who is cancelled may have written or not; what was written is told in any case.
         Raises StoreError; then nothing was stored and nothing is told.
         """
-        return await self._told(self._store.write(records), session_name)
+        return await self._told(self._store.write(records, interruptions), session_name)
 
     async def revise(
         self, record: TurnRecord | SessionRecord, session_name: str, speakers: Sequence[SpeakerRecord] = ()

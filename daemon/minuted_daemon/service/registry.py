@@ -21,7 +21,7 @@ from minuted_daemon.core.records import (
     SessionState,
 )
 from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, StoreError, WrongState
-from minuted_daemon.ports import REDACTED, CaptureStream, Interruptions, Page
+from minuted_daemon.ports import REDACTED, CaptureStream, Page
 from minuted_daemon.service.assembly import Assembly, Workshop
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.erasing import Erasing, within
@@ -61,7 +61,6 @@ class Registry:
         around: Surroundings,
         configured: Mapping[str, SessionConfig],
         erasing: Erasing,
-        interruptions: Interruptions,
     ) -> None:
         self._group = group
         self._workshop = workshop
@@ -73,7 +72,7 @@ class Registry:
             workshop.spools, around.store, around.journal, self._assembly.transcriber, around.random, around.new_id
         )
         self._finishing = Finishing(group, workshop.spools, around.store, self._owing, around.random)
-        self._interrupted = Interrupted(interruptions, around.store, around.journal, around.now_s)
+        self._interrupted = Interrupted(around.store, around.journal, around.now_s)
         self._sessions: dict[SessionId, Session] = {}
         self._recovering = Recovering(group, workshop, around, self._assembly, configured, self._begin, erasing.asked)
         self._tasks: dict[SessionId, asyncio.Task[None]] = {}
@@ -162,7 +161,6 @@ class Registry:
         await self._in_a_task_of_its_own(self._delete(record))
 
     async def _delete(self, record: SessionRecord) -> None:
-        await self._interrupted.end(record.id)
         await self._finishing.leave(record.id)
         try:
             await self._erasing.delete(record)

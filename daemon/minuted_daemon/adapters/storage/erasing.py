@@ -6,12 +6,14 @@ session is deleted by a row in `deleted_sessions`, which hides it, and taken out
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, tuple_
 
+from minuted_daemon.adapters.storage.erasures import keep_request
 from minuted_daemon.adapters.storage.reading import read_session
 from minuted_daemon.adapters.storage.rows import deletion_record
 from minuted_daemon.adapters.storage.schema import deleted_sessions, intervals, sessions, turns, wall_points
 from minuted_daemon.adapters.storage.writing import Transaction
 from minuted_daemon.core.records import LIVE_STATES, SessionId, SessionRecord
 from minuted_daemon.errors import WrongState
+from minuted_daemon.ports import ErasureRequest
 
 _HIDE = insert(deleted_sessions).returning(deleted_sessions)
 _HIDDEN = select(sessions.c.id).where(sessions.c.id.in_(select(deleted_sessions.c.id))).limit(1)
@@ -21,6 +23,8 @@ _REMOVE = delete(sessions).where(sessions.c.id == bindparam("gone"))
 def hide(transaction: Transaction, session_id: SessionId) -> SessionRecord:
     """Delete a session as far as any reader can tell, and give what is to be told of it, in state DELETED.
 
+    The request to erase it is kept with that.
+
     Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_LIVE).
     """
     record = read_session(transaction.connection, session_id)
@@ -28,6 +32,7 @@ def hide(transaction: Transaction, session_id: SessionId) -> SessionRecord:
         message = f"the session {record.name} is live: stop it first"
         raise WrongState("SESSION_LIVE", message, session=record.name, session_id=record.id)
     values = {"id": record.id, "name": record.name, "created_s": record.created_s, "seq": transaction.next_seq()}
+    keep_request(transaction.connection, ErasureRequest(record.id, record.name))
     return deletion_record(transaction.connection.execute(_HIDE, values).one())
 
 

@@ -14,6 +14,7 @@ from minuted_daemon.adapters.storage.engines import write_engine
 from minuted_daemon.adapters.storage.examining import corrupt, examine, unusable
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
 from minuted_daemon.adapters.storage.migrate import migrate
+from minuted_daemon.adapters.storage.state_files import StateFiles, read_state_files
 from minuted_daemon.errors import ConfigError, StoreError
 
 
@@ -36,8 +37,10 @@ def database_path(url: str) -> Path:
     return Path(name)
 
 
-def prepare(path: Path) -> str:
+def prepare(path: Path, state_dir: Path | None = None) -> str:
     """Create the database or bring it up to date, make sure it can be used, and give its store_id.
+
+    What an older version kept in files in the `state_dir` is taken into it.
 
     A file that is there is never made anew, not even an empty one: an empty one is what is left of a damaged one. One
     that is not ours, or damaged, is left as it was.
@@ -49,7 +52,10 @@ def prepare(path: Path) -> str:
             _create(path)
         examine(path)
         _keep_to_ourselves(path)
-        return _bring_up(path)
+        files = StateFiles({}, (), ()) if state_dir is None else read_state_files(state_dir)
+        store_id = _bring_up(path, files)
+        files.remove()
+        return store_id
     except FAULTS as error:
         raise _refusal(as_store_error(error, path), path) from error
 
@@ -69,27 +75,28 @@ def _create(path: Path) -> None:
     for name in (fresh, Path(f"{fresh}-wal"), Path(f"{fresh}-shm")):
         name.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    _bring_up(fresh)
+    _bring_up(fresh, StateFiles({}, (), ()))
     fresh.rename(path)
     sync_directory(path.parent)
 
 
-def _bring_up(path: Path) -> str:
+def _bring_up(path: Path, files: StateFiles) -> str:
     # Foreign keys are off, because a migration may rebuild a table that others refer to.
     engine = write_engine(path, foreign_keys=False)
     try:
-        return _brought_up(engine, path)
+        return _brought_up(engine, path, files)
     finally:
         engine.dispose()
 
 
-def _brought_up(engine: Engine, path: Path) -> str:
+def _brought_up(engine: Engine, path: Path, files: StateFiles) -> str:
     with engine.begin() as connection:
         mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
         if mode != "wal":
             why = "its file system cannot share memory between programs, as network file systems can't"
             raise unusable(path, why, "name a file on a disk of this machine in [storage] url")
         migrate(connection, path)
+        files.take_in(connection)
         store_id = str(uuid.uuid4())
         connection.exec_driver_sql("INSERT OR IGNORE INTO store VALUES (1, ?, 0)", (store_id,))
         # A backup has none: see backup.py.

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, or_, select
 
+from minuted_daemon.adapters.storage.erasures import keep_request
 from minuted_daemon.adapters.storage.reading import read_session
 from minuted_daemon.adapters.storage.rows import turn_record
 from minuted_daemon.adapters.storage.schema import intervals, turn_overlaps, turn_revisions, turns
@@ -15,6 +16,7 @@ from minuted_daemon.adapters.storage.writing import Transaction
 from minuted_daemon.core.records import IntervalRecord, Record, TurnLife
 from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample, seconds
+from minuted_daemon.ports import ErasureRequest
 
 _FORGET_REVISION, _FORGET_OVERLAPS = (
     delete(table).where(table.c.turn_id == bindparam("of"), table.c.revision == bindparam("at_revision"))
@@ -25,16 +27,18 @@ _FORGET_REVISION, _FORGET_OVERLAPS = (
 def redact(transaction: Transaction, interval: IntervalRecord, limit: int) -> Sequence[Record]:
     """Store the interval, unless it is, and redact at most `limit` of the turns it touches; give what was stored.
 
-    From the first call on no turn that touches the interval is stored with words (writing.py). Further calls with the
-    same interval take further turns; one that gives nothing found none left. Raises NotFound (SESSION_NOT_FOUND).
+    From the first call on no turn that touches the interval is stored with words (writing.py), and the request to erase
+    it is kept. Further calls with the same interval take further turns; one that gives nothing found none left.
+    Raises NotFound (SESSION_NOT_FOUND).
     """
     connection = transaction.connection
-    read_session(connection, interval.session_id)
+    session = read_session(connection, interval.session_id)
     known = connection.execute(select(intervals.c.start, intervals.c.end).where(intervals.c.id == interval.id)).first()
     stored: list[Record] = []
     if known is None:
         interval = _widened(connection, interval)
         _forget_earlier_revisions(connection, interval)
+        keep_request(connection, ErasureRequest(session.id, session.name, interval))
         stored.append(transaction.put(interval))
     else:
         interval = replace(interval, start=Sample(known.start), end=Sample(known.end))

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import IntervalKind, SessionState, TurnLife
 
-HEAD = "0004"
+HEAD = "0007"
 """The migration these tables belong to."""
 
 metadata = MetaData(
@@ -66,7 +66,8 @@ store = Table(
 )
 
 # created_seq is the seq a session was first stored with. It tells which session is newer even where the machine's clock
-# was wrong, as it is on a machine that has just booted.
+# was wrong, as it is on a machine that has just booted. interrupted_s tells when the daemon's own end interrupted the
+# session, and was_paused what it was then; storing a session leaves both as they are.
 sessions = Table(
     "sessions",
     metadata,
@@ -88,6 +89,8 @@ sessions = Table(
     Column("transcriber_sent", Integer, nullable=False, server_default="0"),
     Column("created_seq", Integer, nullable=False),
     Column("seq", Integer, nullable=False),
+    Column("interrupted_s", REAL),
+    Column("was_paused", Integer, nullable=False, server_default="0"),
     UniqueConstraint("created_seq"),
     UniqueConstraint("seq"),
     Index(None, "name", "created_seq"),
@@ -105,6 +108,22 @@ deleted_sessions = Table(
     Column("created_s", REAL, nullable=False),
     Column("seq", Integer, nullable=False),
     UniqueConstraint("seq"),
+    sqlite_strict=True,
+)
+
+# What is to be erased and is not known to be gone: a whole session, whose id is the request's as well, or what was said
+# in an interval. It outlives the session's own rows.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("session_name", Text, nullable=False),
+    Column("start", Integer),
+    Column("end", Integer),
+    Column("start_wall_s", REAL),
+    UniqueConstraint("id"),
     sqlite_strict=True,
 )
 

@@ -4,7 +4,7 @@ What is asked is in reading.py and writing.py; here is only who runs it, in what
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,9 @@ from sqlalchemy import Connection, Engine
 from minuted_daemon.adapters.storage.coverage import read_claims
 from minuted_daemon.adapters.storage.engines import read_engine, write_engine
 from minuted_daemon.adapters.storage.erasing import hide, take_out
+from minuted_daemon.adapters.storage.erasures import drop_request, read_requests
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
+from minuted_daemon.adapters.storage.interruptions import mark, read_interrupted
 from minuted_daemon.adapters.storage.opening import database_path, prepare
 from minuted_daemon.adapters.storage.reading import (
     Change,
@@ -48,7 +50,7 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import REDACTED, OwedTurn, Page, ResumePoint
+from minuted_daemon.ports import NONE_INTERRUPTED, REDACTED, ErasureRequest, Interruption, OwedTurn, Page, ResumePoint
 
 T = TypeVar("T")
 Read = Callable[[Connection], Any]
@@ -64,14 +66,15 @@ REDACTED_AT_ONCE = 100
 """Turns that are redacted in one transaction: some 70 ms."""
 
 
-async def open_store(url: str) -> "SqlStore":
+async def open_store(url: str, state_dir: Path | None = None) -> "SqlStore":
     """Open the database of a `sqlite:///FILE` url, creating or upgrading it where needed. The caller closes it.
 
+    What an older version kept in files in the `state_dir` is taken into it.
     Raises ConfigError (DATABASE_UNSUPPORTED, DATABASE_UNUSABLE, DATABASE_CORRUPT, DATABASE_TOO_NEW), and StoreError
     where the trouble may pass by itself (DISK_FULL, DATABASE_LOCKED).
     """
     path = database_path(url)
-    store = SqlStore(path, await asyncio.to_thread(prepare, path))
+    store = SqlStore(path, await asyncio.to_thread(prepare, path, state_dir))
     try:
         await store.connect()
     except BaseException:
@@ -113,19 +116,24 @@ class SqlStore:
         """The last seq ever given out."""
         return await self._read(read_highest_seq)
 
-    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+    async def write(
+        self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
+    ) -> Sequence[Record]:
         """Insert or replace the records in one transaction, each getting the next seq, in order; give them back so.
 
+        In the same transaction sessions are marked as interrupted, or (None) no longer so.
         Raises StoreError; then nothing of it was stored.
         """
-        records = tuple(records)
+        records, interruptions = tuple(records), dict(interruptions)
         if any(isinstance(record, TurnRecord) and record.life is TurnLife.PARTIAL for record in records):
             raise ValueError("PARTIAL turns are never stored")
-        if not records:
+        if not records and not interruptions:
             return ()
 
         def put(transaction: Transaction) -> Sequence[Record]:
-            return [transaction.put(record) for record in records]
+            stored = [transaction.put(record) for record in records]
+            mark(transaction.connection, interruptions)
+            return stored
 
         stored: Sequence[Record] = await self._writer.call(put)
         return stored
@@ -180,6 +188,18 @@ class SqlStore:
             lambda transaction: redact(transaction, interval, REDACTED_AT_ONCE)
         )
         return stored
+
+    async def interrupted(self) -> Sequence[tuple[SessionRecord, Interruption]]:
+        """Return the sessions that are marked as interrupted, oldest first."""
+        return await self._read(read_interrupted)
+
+    async def erasures(self) -> Sequence[ErasureRequest]:
+        """Return what is to be erased and is not known to be gone, oldest first."""
+        return await self._read(read_requests)
+
+    async def erased(self, request: ErasureRequest) -> None:
+        """Note that a request is done. Raises StoreError; then it is still kept."""
+        await self._writer.call(lambda transaction: drop_request(transaction.connection, request))
 
     async def erase(self) -> None:
         """Take out what is deleted, and leave no trace of it in the files.

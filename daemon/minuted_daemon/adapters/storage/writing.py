@@ -43,7 +43,7 @@ def _upsert(table: Table, *keep: str) -> Insert:
 
 _HIGHEST = select(schema.store.c.highest_seq)
 _RAISE_HIGHEST = update(schema.store).values(highest_seq=bindparam("highest"))
-_PUT_SESSION = _upsert(schema.sessions, "created_seq")
+_PUT_SESSION = _upsert(schema.sessions, "created_seq", "interrupted_s", "was_paused")
 _PUT_SPEAKER = _upsert(schema.speakers, "session_id")
 _PUT_INTERVAL = _upsert(schema.intervals, "session_id")
 _PUT_WALL_POINT = _upsert(schema.wall_points)
