@@ -3,11 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from pathlib import Path
-
-import pytest
-from minuted_daemon.adapters.pending_erasures import FILE, PendingErasures
 
 from minuted_daemon.core.records import (
     IntervalId,
@@ -24,7 +19,7 @@ from minuted_daemon.ports import REDACTED, ErasureRequest
 from minuted_daemon.service.erasing import AGAIN_S, Erasing
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
-from tests.fakes_service.erasures import FakeAudio, FakeErasureRequests
+from tests.fakes_service.erasures import FakeAudio
 from tests.fakes_service.store import FakeStore
 from tests.fakes_service.virtual_time import virtual_time
 
@@ -60,22 +55,21 @@ class StuckAudio(FakeAudio):
         await super().erase(session_id, start, end)
 
 
-class AbsentRequests(FakeErasureRequests):
-    """The list of them cannot be read while there is a fault."""
+class AbsentStore(FakeStore):
+    """What is to be erased cannot be read while there is a fault."""
 
-    fault: StoreError | None = None
+    absent: StoreError | None = None
 
-    async def pending(self) -> Sequence[ErasureRequest]:
-        if self.fault is not None:
-            raise self.fault
-        return await super().pending()
+    async def erasures(self) -> Sequence[ErasureRequest]:
+        if self.absent is not None:
+            raise self.absent
+        return await super().erasures()
 
 
 @asynccontextmanager
-async def running(requests: FakeErasureRequests, audio: FakeAudio) -> AsyncIterator[None]:
-    store = FakeStore()
+async def running(store: FakeStore, audio: FakeAudio) -> AsyncIterator[None]:
     hub = Hub(store)
-    erasing = Erasing(store, Journal(store, hub), hub, requests, audio)
+    erasing = Erasing(store, Journal(store, hub), hub, audio)
     await store.write(ROOMS)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(erasing.run())
@@ -85,72 +79,25 @@ async def running(requests: FakeErasureRequests, audio: FakeAudio) -> AsyncItera
 
 @virtual_time
 async def test_a_session_that_is_stuck_does_not_hold_up_the_others() -> None:
-    requests, audio = FakeErasureRequests(), StuckAudio({ROOMS[0].id})
-    for room in ROOMS:
-        await requests.put(redaction(room))
-    async with running(requests, audio):
+    store, audio = FakeStore(), StuckAudio({ROOMS[0].id})
+    store.requests = [redaction(room) for room in ROOMS]
+    async with running(store, audio):
         await asyncio.sleep(AGAIN_S / 2)
         assert audio.erased == [(room.id, *WHERE) for room in ROOMS[1:]]
-        assert requests.kept == [redaction(ROOMS[0])]
+        assert store.requests == [redaction(ROOMS[0])]
         audio.stuck.clear()
         await asyncio.sleep(AGAIN_S)
         assert audio.erased[2:] == [(ROOMS[0].id, *WHERE)]
-        assert requests.kept == []
+        assert store.requests == []
 
 
 @virtual_time
 async def test_a_list_that_could_not_be_read_is_read_again() -> None:
-    requests, audio = AbsentRequests(), FakeAudio()
-    requests.fault = STALLED
-    await requests.put(redaction(ROOMS[0]))
-    async with running(requests, audio):
+    store, audio = AbsentStore(), FakeAudio()
+    store.absent = STALLED
+    store.requests = [redaction(ROOMS[0])]
+    async with running(store, audio):
         await asyncio.sleep(AGAIN_S / 2)
-        requests.fault = None
+        store.absent = None
         await asyncio.sleep(AGAIN_S)
         assert audio.erased == [(ROOMS[0].id, *WHERE)]
-
-
-FIT = '"session_id": "01ROOM", "session_name": "a", "interval_id": "01GONE"'
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "[{",
-        "5",
-        '["text"]',
-        '[{"session_id": 5, "session_name": "a"}]',
-        '[{"session_id": "01ROOM", "session_name": null}]',
-        '[{"session_id": "../../../etc", "session_name": "a"}]',
-        '[{"session_id": "", "session_name": "a"}]',
-        '[{"session_id": "01ROOM", "session_name": "a", "interval_id": 1, "start": 1, "end": 5, "start_wall_s": 0}]',
-        f'[{{{FIT}, "start": "x", "end": 5, "start_wall_s": 0}}]',
-        f'[{{{FIT}, "start": 1, "end": 5.5, "start_wall_s": 0}}]',
-        f'[{{{FIT}, "start": true, "end": 5, "start_wall_s": 0}}]',
-        f'[{{{FIT}, "start": -1, "end": 5, "start_wall_s": 0}}]',
-        f'[{{{FIT}, "start": 5, "end": 5, "start_wall_s": 0}}]',
-        f'[{{{FIT}, "start": 1, "end": {1 << 70}, "start_wall_s": 0}}]',
-        f'[{{{FIT}, "start": 1, "end": 5, "start_wall_s": null}}]',
-        f'[{{{FIT}, "start": 1, "end": 5, "start_wall_s": NaN}}]',
-        f'[{{{FIT}, "start": 1, "end": 5, "start_wall_s": 1{"0" * 400}}}]',
-        f'[{{{FIT}, "start": 1, "start_wall_s": 0}}]',
-    ],
-)
-async def test_a_file_that_is_not_as_it_was_written_is_told(tmp_path: Path, content: str) -> None:
-    (tmp_path / FILE).write_text(content)
-    requests = PendingErasures(tmp_path)
-    for asked in (requests.pending(), requests.put(redaction(ROOMS[0]))):
-        with pytest.raises(StoreError) as told:
-            await asked
-        assert (told.value.reason, "remove it" in str(told.value)) == ("STORE_FAILED", True)
-    assert (tmp_path / FILE).read_text() == content, "it is left as it is"
-
-
-async def test_what_was_put_is_found_again(tmp_path: Path) -> None:
-    with_fraction = redaction(ROOMS[1])
-    assert with_fraction.interval is not None
-    with_fraction = replace(with_fraction, interval=replace(with_fraction.interval, start_wall_s=1.8e9 + 0.25))
-    wishes = [redaction(ROOMS[0]), with_fraction, ErasureRequest(ROOMS[2].id, ROOMS[2].name)]
-    for wish in wishes:
-        await PendingErasures(tmp_path).put(wish)
-    assert await PendingErasures(tmp_path).pending() == wishes

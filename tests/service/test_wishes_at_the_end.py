@@ -193,11 +193,10 @@ async def test_nothing_is_promised_where_the_mark_cannot_be_changed(ask: Callabl
         with pytest.raises(StoreError, match="it may go on with the session") as caught:
             await ask(registry, "room")  # type: ignore[misc]
         assert caught.value.reason == "DISK_FULL"
-        dead = after_the_death_of(house)
         house.store.fault = None
+        dead = after_the_death_of(house)
         assert (await registry.stop("room")).record.state is SessionState.STOPPED, "asking again may help"
     assert await states_after_restart(house) == [SessionState.STOPPED]
-    dead.store.fault = None
     assert await states_after_restart(dead) == [SessionState.RUNNING], "as was said"
 
 

@@ -134,11 +134,12 @@ class Registry:
             view = await self.view(key)
             if not await self._goes_on_paused(view.record):
                 raise
-            # Nothing of it is heard by now, and nothing will be before it is resumed, by the next daemon.
-            return replace(view, record=replace(view.record, state=SessionState.PAUSED, ended_s=None))
-        if self._closing:  # it may have been noted as it was before
-            await self._goes_on_paused(view.record)
-        return view
+        else:
+            # It may have been marked as it was before.
+            if not self._closing or not await self._goes_on_paused(view.record):
+                return view
+        # Nothing of it is heard by now, and nothing will be before it is resumed, by the next daemon.
+        return replace(view, record=replace(view.record, state=SessionState.PAUSED, ended_s=None))
 
     async def _goes_on_paused(self, record: SessionRecord) -> bool:
         """Have a session that the daemon's end interrupts go on paused; tell whether it goes on. Raises StoreError."""
