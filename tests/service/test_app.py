@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from minuted_daemon import app
 from minuted_daemon.adapters.systemd import Notifier
 from minuted_daemon.config import Config, DaemonConfig, PyannoteConfig, SessionConfig
 from minuted_daemon.errors import ConfigError
+from tests.adapters.storage.old_state import SECRET, make_old_state
 
 WATCHED = """
 import asyncio, gc, json, os, sys
@@ -112,9 +114,9 @@ async def test_it_serves_and_ends_on_sigterm_with_its_sessions_stopped(place: Pa
 async def test_told_to_end_before_it_is_ready_it_begins_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = app.open_store
 
-    async def told_meanwhile(url: str) -> object:
+    async def told_meanwhile(url: str, state_dir: Path) -> object:
         os.kill(os.getpid(), signal.SIGTERM)
-        return await opened(url)
+        return await opened(url, state_dir)
 
     monkeypatch.setattr(app, "open_store", told_meanwhile)
     monkeypatch.setattr(app, "Registry", None)
@@ -123,6 +125,34 @@ async def test_told_to_end_before_it_is_ready_it_begins_nothing(place: Path, mon
     monkeypatch.undo()
     async with running(config(place)):
         pass
+
+
+async def test_what_an_older_version_left_goes_on_as_it_was(place: Path) -> None:
+    """Also over one more restart, and what is paused stays paused."""
+    settings = config(place)
+    directory = settings.daemon.state_dir
+    make_old_state(directory, time.time() - 60.0)
+    for _ in range(2):
+        async with running(settings) as channel:
+            sessions = sessions_pb2_grpc.SessionServiceStub(channel)  # type: ignore[no-untyped-call]
+            gone = [f"{SECRET}, {session}" for session in ("01DELETED", "01REDACTED")]
+            while any(words in everything(directory) for words in gone):  # noqa: ASYNC110 - it is done in the background
+                await asyncio.sleep(0.05)
+            told = (await sessions.ListSessions(sessions_pb2.ListSessionsRequest())).sessions
+            assert {session.id: sessions_pb2.SessionState.Name(session.state)[14:] for session in told} == {
+                "01RUNNING": "RUNNING",
+                "01PAUSED": "PAUSED",
+                "01DRAINED": "RUNNING",
+                "01DRAINING": "PAUSED",
+                "01STOPPED": "STOPPED",
+                "01REDACTED": "STOPPED",
+            }
+        assert {path.name for path in directory.glob("*.json")} == set()
+        assert "01STOPPED" in everything(directory)
+
+
+def everything(directory: Path) -> str:
+    return "".join(path.read_bytes().decode("latin-1") for path in directory.glob("minuted.db*"))
 
 
 async def test_sessions_start_with_the_daemon(place: Path) -> None:
