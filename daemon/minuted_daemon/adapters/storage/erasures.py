@@ -6,17 +6,27 @@ two. The table holds ids, names of sessions and positions, and nothing that was 
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from minuted_daemon.adapters.storage.rows import AnyRow
-from minuted_daemon.adapters.storage.schema import erasures
+from minuted_daemon.adapters.storage.schema import erasures, intervals
 from minuted_daemon.core.records import IntervalId, IntervalKind, IntervalRecord, SessionId
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.ports import REDACTED, ErasureRequest
 
 _KEEP = insert(erasures).on_conflict_do_nothing(index_elements=["id"])
-_PENDING = select(erasures).order_by(erasures.c.number)
+# An interval may have taken in more than was asked for when it was stored, which older versions did not note.
+_PENDING = (
+    select(
+        erasures.c.id,
+        erasures.c.session_id,
+        erasures.c.session_name,
+        *(func.coalesce(intervals.c[name], erasures.c[name]).label(name) for name in ("start", "end", "start_wall_s")),
+    )
+    .outerjoin(intervals, intervals.c.id == erasures.c.id)
+    .order_by(erasures.c.number)
+)
 _DONE = delete(erasures).where(erasures.c.id == bindparam("of"))
 
 
