@@ -59,7 +59,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """An item's whole text."""
+    """An item's whole text; empty also where the vendor gave none."""
 
     item: str
     text: str
@@ -169,7 +169,7 @@ def _updated(body: dict[str, Any]) -> SessionUpdated:
 def _refused(body: dict[str, Any]) -> Refused:
     error = body.get("error")
     fields = error if isinstance(error, dict) else {}
-    known = {name: value for name, value in fields.items() if isinstance(value, str)}
+    known = {name: str(value) for name, value in fields.items() if isinstance(value, str | int)}
     return Refused(
         code=known.get("code", ""),
         kind=known.get("type", ""),
@@ -190,13 +190,19 @@ def _delta(body: dict[str, Any]) -> Delta | None:
     return Delta(_item(body), _text(delta)) if delta else None
 
 
+def _completed(body: dict[str, Any]) -> Completed:
+    """An item is answered even where `transcript` is null, absent or no text."""
+    transcript = body.get("transcript")
+    return Completed(_item(body), transcript if isinstance(transcript, str) else "")
+
+
 _READERS: dict[str, Callable[[dict[str, Any]], ServerEvent | None]] = {
     "session.created": lambda body: SessionCreated(_expiry(body)),
     "session.updated": _updated,
     "input_audio_buffer.committed": _committed,
     "input_audio_buffer.cleared": lambda _: Cleared(),
     _TRANSCRIPTION + "delta": _delta,
-    _TRANSCRIPTION + "completed": lambda body: Completed(_item(body), _text(body["transcript"])),
+    _TRANSCRIPTION + "completed": _completed,
     _TRANSCRIPTION + "failed": _refused,
     "error": _refused,
     # Known, and of no interest here.
