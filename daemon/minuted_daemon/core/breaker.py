@@ -47,6 +47,8 @@ class Breaker:
         """Why the last utterance failed, UPPER_SNAKE."""
         self.failures = 0
         """Since the last answer."""
+        self.answers = 0
+        """All there were."""
         self._failed: dict[TurnNumber, int] = {}  # until it opens: turns and their audio
         self._again = 0  # the waits are counted from here
         self._wait = self._fresh_wait = 0
@@ -78,6 +80,7 @@ class Breaker:
     def answered(self) -> int:
         """An utterance was answered. Give how many failed before, where that closes the open breaker, else 0."""
         failures = self.failures if self.is_open else 0
+        self.answers += 1
         self.is_open, self.failures = False, 0
         self._failed.clear()
         return failures

@@ -36,6 +36,9 @@ _FAILED_WAITS = tuple(samples(wait) for wait in (0.5, 4.0, 12.0))
 _LATE_ANSWER = 60 * RATE_HZ
 _PAST = 10 * RATE_HZ
 """Turns that ended longer ago than this when a connection comes are made up for beside those of the present."""
+_IN_DOUBT = samples(240.0)
+_DOUBTED = 64
+"""So many turns, and so long, a turn that was given up may get its text after all once something is answered."""
 _SOUND = samples(0.5)
 """What is shorter may be a cough that the diarizer took for speech."""
 _NO_ANSWER = "NO_ANSWER"
@@ -92,6 +95,7 @@ class Lane:
         self._superseded: dict[UtteranceId, Turn] = {}
         self._breaker = breaker or Breaker()
         self._trial: Turn | None = None  # the one that the transcriber is being tried with
+        self._doubted: deque[Turn] = deque(maxlen=_DOUBTED)  # given up, and nothing was answered since they failed
         self._repeats = False
         self._refused = False
         self._serves_both = False
@@ -120,9 +124,17 @@ class Lane:
         self._asked = {key: asked for key, asked in self._asked.items() if asked.turn is not turn}
         self._late = {key: asked for key, asked in self._late.items() if asked.turn is not turn}
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
-        for done in (self.answered, self.corrected):
+        for done in (self.answered, self.corrected, self._doubted):
             if turn in done:
                 done.remove(turn)
+
+    def redacted(self, start: int, end: int) -> None:
+        """No better text is taken for final turns that touch [start, end)."""
+        asked = (one.turn for one in (*self._asked.values(), *self._late.values()))
+        known = {*asked, *self._doubted, *(turn for track in self._tracks for turn in track.queue)}
+        for turn in known:
+            if turn.settled and turn.touches(start, end):
+                self.forget(turn)
 
     def restart(self, turn: Turn) -> None:
         """Forget what was sent of a turn that has not been committed; it is sent anew."""
@@ -185,6 +197,7 @@ class Lane:
         One without a word counts as a miss where speech was heard, and never takes the place of words.
         """
         self._recovered(self._breaker.answered())
+        self._ask_for_the_doubted()
         asked = self._asked.pop(utterance, None)
         if asked is not None and asked.piece:
             return
@@ -198,10 +211,7 @@ class Lane:
             if worded:
                 superseded.fallback, superseded.fallback_is_whole = text, True
         elif utterance in self._late:
-            late = self._late.pop(utterance).turn
-            if worded and text.strip() != late.text:
-                late.text, late.text_source = text.strip(), TextSource.COMPLETED
-                self.corrected.append(late)
+            self._correct(self._late.pop(utterance).turn, text, TextSource.COMPLETED)
 
     def failed(self, utterance: UtteranceId, reason: str = "") -> None:
         """The transcriber gave up on an utterance."""
@@ -209,9 +219,13 @@ class Lane:
         if asked is None or self._faltered(asked, reason):
             return
         failures, asked.turn.failures = asked.turn.failures, asked.turn.failures + 1
+        if not failures:
+            asked.turn.answers_before = self._breaker.answers
         if failures >= len(_FAILED_WAITS):
             del self._asked[utterance]
             self._give_up_on(asked)
+            if asked.turn.answers_before == self._breaker.answers:
+                self._doubted.append(asked.turn)  # it may have been the transcriber's fault
         elif self._breaker.is_open:
             self._take_back(asked)
         else:
@@ -232,6 +246,8 @@ class Lane:
                 self._missed(asked)
         for asked in [asked for asked in self._late.values() if asked.due <= now]:
             del self._late[asked.utterance]
+        while self._doubted and self._doubted[0].end < now - _IN_DOUBT:
+            self._doubted.popleft()
         if self._refused:
             self._give_up([turn for track in self._tracks for turn in track.queue if turn.closed])
         if self._breaker.holds_up:
@@ -259,7 +275,8 @@ class Lane:
     def needed_from(self) -> int | None:
         """The oldest audio that may still be sent."""
         waiting = [turn for track in self._tracks for turn in track.queue]
-        starts = [turn.start for turn in waiting] + [asked.turn.start for asked in self._asked.values()]
+        starts = [turn.start for turn in (*waiting, *self._doubted)]
+        starts += [asked.turn.start for asked in self._asked.values()]
         return min(starts, default=None)
 
     def shed(self, before: int) -> None:
@@ -344,9 +361,26 @@ class Lane:
 
     def _answer(self, turn: Turn, text: str, source: TextSource) -> None:
         self._trial = None if turn is self._trial else self._trial
+        if turn.settled:
+            self._correct(turn, text, source)
+            return
         turn.text, turn.text_source = text.strip(), source
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
         self.answered.append(turn)
+
+    def _correct(self, turn: Turn, text: str, source: TextSource) -> None:
+        """Take a better text of a turn that is final; one without a word is none."""
+        if has_words(text) and source is TextSource.COMPLETED and text.strip() != turn.text:
+            turn.text, turn.text_source = text.strip(), source
+            self.corrected.append(turn)
+
+    def _ask_for_the_doubted(self) -> None:
+        """The transcriber answers: what was given up before it did is asked for once more, as far as it may change."""
+        for turn in self._doubted:
+            if turn.settled and not turn.gone and not self._refused:
+                turn.forget_sent()
+                (self._present if self._serves_both else self._past).insert(turn)
+        self._doubted.clear()
 
     def _requeue(self, track: _Track) -> None:
         """Take back what was sent on a track, in the order in which it was sent."""
@@ -390,9 +424,9 @@ class Lane:
         turn, was_open = asked.turn, self._breaker.is_open
         if self._refused:
             return False
-        if reason != _CONNECTION_ENDED:
-            if self._breaker.failed(turn, reason, self._now, trial=turn is self._trial):
-                self.told.append(TranscriberFaltered(reason, self._breaker.failures))
+        counts = reason != _CONNECTION_ENDED
+        if counts and self._breaker.failed(turn, reason, self._now, trial=turn is self._trial):
+            self.told.append(TranscriberFaltered(reason, self._breaker.failures))
         if asked.piece:
             self._asked.pop(asked.utterance, None)
             turn.trials += 1

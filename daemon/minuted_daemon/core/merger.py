@@ -340,6 +340,7 @@ class Merger:
         self._track.silence(event.start, event.end)
         given_up = self._reviser.redacted(event.start, event.end)
         awaited = self._outcomes.redacted(event.start, event.end)
+        self._lane.redacted(event.start, event.end)
         for turn in (*given_up, *awaited):
             self._lane.forget(turn)
         self._cutter.redacted(event.start, event.end, awaited)

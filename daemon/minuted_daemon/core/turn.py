@@ -38,6 +38,7 @@ class Turn:
     wordless: int = 0  # those with one
     failures: int = 0  # attempts that the transcriber gave up on
     trials: int = 0  # attempts while it failed at everything
+    answers_before: int = 0  # answers to others when it failed first
 
     partial: str = ""
     fallback: str = ""  # the best of earlier attempts
