@@ -10,7 +10,7 @@ with its text in merger.py.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from minuted_daemon.core.breaker import Breaker
 from minuted_daemon.core.events import (
@@ -23,6 +23,7 @@ from minuted_daemon.core.events import (
     UtteranceId,
 )
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples
+from minuted_daemon.core.tracks import Asked, Track, Tracks
 from minuted_daemon.core.turn import SHORTEST_COMMIT, Turn
 from minuted_daemon.core.words import grown, has_words
 
@@ -34,8 +35,6 @@ _MAX_MISSES = 2
 _FAILED_WAITS = tuple(samples(wait) for wait in (0.5, 4.0, 12.0))
 """A turn that the transcriber gave up on is asked for again so long after: it may have had too much to do."""
 _LATE_ANSWER = 60 * RATE_HZ
-_PAST = 10 * RATE_HZ
-"""Turns that ended longer ago than this when a connection comes are made up for beside those of the present."""
 _IN_DOUBT = samples(240.0)
 _DOUBTED = 64
 """So many turns, and so long, a turn that was given up may get its text after all once something is answered."""
@@ -45,34 +44,6 @@ _NO_ANSWER = "NO_ANSWER"
 """The reason of a failure where an answer stayed away, and nothing had been said before."""
 _CONNECTION_ENDED = "CONNECTION_ENDED"
 """The reason of a failure that tells nothing of what the transcriber makes of utterances."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    turn: Turn
-    utterance: UtteranceId
-    due: int
-    makes_up: bool = False
-    failed: bool = False  # it was refused, and is asked for again when it is due
-    piece: bool = False  # a trial with some of the turn's audio: no text of it counts
-
-
-@dataclass(slots=True)
-class _Track:
-    """`quota`: how many samples may be sent at once. `ready`: a connection takes them."""
-
-    makes_up: bool
-    ready: bool
-    queue: deque[Turn] = field(default_factory=deque)
-    quota: int = 0
-
-    def insert(self, turn: Turn) -> None:
-        """Put a turn before those of which nothing was sent and that are open."""
-        queue = self.queue
-        place = next((i for i, other in enumerate(queue) if not other.closed or self.makes_up), len(queue))
-        if place < len(queue) and queue[place].sent_to is not None:
-            place += 1
-        queue.insert(place, turn)
 
 
 class Lane:
@@ -88,17 +59,15 @@ class Lane:
         self.told: list[TranscriberFaltered | TranscriberRecovered] = []
         self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
         self.commands: list[Append | Commit | Clear] = []
-        # The past's connection is made when the first of it is sent: until told otherwise it is taken to be there.
-        self._present, self._past = _Track(makes_up=False, ready=False), _Track(makes_up=True, ready=True)
-        self._asked: dict[UtteranceId, _Asked] = {}
-        self._late: dict[UtteranceId, _Asked] = {}
+        self._tracks = Tracks()
+        self._asked: dict[UtteranceId, Asked] = {}
+        self._late: dict[UtteranceId, Asked] = {}
         self._superseded: dict[UtteranceId, Turn] = {}
         self._breaker = breaker or Breaker()
         self._trial: Turn | None = None  # the one that the transcriber is being tried with
         self._doubted: deque[Turn] = deque(maxlen=_DOUBTED)  # given up, and nothing was answered since they failed
         self._repeats = False
         self._refused = False
-        self._serves_both = False
         self._next_utterance = generation + 1
         self._now = now
 
@@ -106,15 +75,13 @@ class Lane:
 
     def submit(self, turn: Turn) -> None:
         """Put a turn, open or closed, behind the others."""
-        self._present.queue.append(turn)
+        self._tracks.present.queue.append(turn)
 
     def withdraw(self, turn: Turn) -> None:
         """The turn no longer exists."""
         self.restart(turn)
         self._trial = None if turn is self._trial else self._trial
-        for track in self._tracks:
-            if turn in track.queue:
-                track.queue.remove(turn)
+        self._tracks.remove(turn)
 
     def forget(self, turn: Turn) -> None:
         """The turn no longer exists, and no answer to it is taken."""
@@ -131,8 +98,7 @@ class Lane:
     def redacted(self, start: int, end: int) -> None:
         """No better text is taken for final turns that touch [start, end)."""
         asked = (one.turn for one in (*self._asked.values(), *self._late.values()))
-        known = {*asked, *self._doubted, *(turn for track in self._tracks for turn in track.queue)}
-        for turn in known:
+        for turn in {*asked, *self._doubted, *self._tracks.turns()}:
             if turn.settled and turn.touches(start, end):
                 self.forget(turn)
 
@@ -144,8 +110,8 @@ class Lane:
 
     def first(self, turn: Turn) -> None:
         """Send this waiting turn before an open one of which nothing was sent."""
-        self._present.queue.remove(turn)
-        self._present.insert(turn)
+        self._tracks.present.queue.remove(turn)
+        self._tracks.present.insert(turn)
 
     # --- the connection ---
 
@@ -153,28 +119,24 @@ class Lane:
         """A fresh connection takes audio. `repeats`: asked again, this transcriber says the same."""
         if self._refused:
             return
-        track = self._past if makes_up else self._present
+        track = self._tracks.of(makes_up)
         self._requeue(track)
         if not makes_up:
             self._repeats = repeats
             self._breaker.reconnected()
-            self._part_with_the_past()
+            self._tracks.part(self._now)
         track.ready = True
 
     def lost(self, makes_up: bool = False) -> None:
         """The connection is gone with all it owed: that is asked for again, and nothing is held against it."""
-        track = self._past if makes_up else self._present
+        track = self._tracks.of(makes_up)
         track.ready = False
         self._requeue(track)
 
     def serve_both(self) -> None:
         """There is no second connection: the past goes over the first one, before what is said now."""
         self.lost(makes_up=True)
-        self._serves_both = True
-        begun = [turn for turn in self._present.queue if turn.sent_to is not None]
-        waiting = [turn for turn in self._present.queue if turn.sent_to is None]
-        self._present.queue = deque([*begun, *self._past.queue, *waiting])
-        self._past.queue.clear()
+        self._tracks.serve_both()
 
     def refuse(self) -> None:
         """There will be no transcriber any more."""
@@ -249,7 +211,7 @@ class Lane:
         while self._doubted and self._doubted[0].end < now - _IN_DOUBT:
             self._doubted.popleft()
         if self._refused:
-            self._give_up([turn for track in self._tracks for turn in track.queue if turn.closed])
+            self._give_up([turn for turn in self._tracks.turns() if turn.closed])
         if self._breaker.holds_up:
             self._try(horizon)
         for track in self._tracks:
@@ -274,20 +236,15 @@ class Lane:
 
     def needed_from(self) -> int | None:
         """The oldest audio that may still be sent."""
-        waiting = [turn for track in self._tracks for turn in track.queue]
-        starts = [turn.start for turn in (*waiting, *self._doubted)]
+        starts = [turn.start for turn in (*self._tracks.turns(), *self._doubted)]
         starts += [asked.turn.start for asked in self._asked.values()]
         return min(starts, default=None)
 
     def shed(self, before: int) -> None:
         """Audio before this position is gone: the turns that still need it get no more text than they have."""
-        self._give_up([turn for track in self._tracks for turn in track.queue if turn.closed and turn.first < before])
+        self._give_up([turn for turn in self._tracks.turns() if turn.closed and turn.first < before])
 
-    @property
-    def _tracks(self) -> tuple[_Track, _Track]:
-        return self._present, self._past
-
-    def _send(self, track: _Track, turn: Turn, horizon: int) -> bool:
+    def _send(self, track: Track, turn: Turn, horizon: int) -> bool:
         """Send more of a turn; tell whether it is all sent and committed."""
         until = max(horizon, turn.last) if turn.closed else horizon
         piece = turn.content(turn.sent_to or 0, until)
@@ -308,10 +265,10 @@ class Lane:
             return True
         self.commands.append(Commit(turn.utterance, max(0, SHORTEST_COMMIT - turn.sent)))
         wait = _PAST_ANSWER_WAIT if track.makes_up else _ANSWER_WAIT
-        self._asked[turn.utterance] = _Asked(turn, turn.utterance, self._now + wait, track.makes_up)
+        self._asked[turn.utterance] = Asked(turn, turn.utterance, self._now + wait, track.makes_up)
         return True
 
-    def _missed(self, asked: _Asked) -> None:
+    def _missed(self, asked: Asked) -> None:
         if self._breaker.is_open or asked.piece or not asked.turn.words_begun:
             if self._faltered(asked, _NO_ANSWER):
                 return
@@ -320,14 +277,14 @@ class Lane:
                 return
         self._miss(asked)
 
-    def _miss(self, asked: _Asked) -> None:
+    def _miss(self, asked: Asked) -> None:
         asked.turn.misses += 1
         if asked.turn.misses < _MAX_MISSES:
             self._ask_again(asked)
         else:
             self._give_up_on(asked)
 
-    def _wordless(self, asked: _Asked) -> None:
+    def _wordless(self, asked: Asked) -> None:
         """Speech was heard, and the answer has no word: another attempt may bring some.
 
         A short sound in which the transcriber finds none twice was no speech: that is the answer.
@@ -341,22 +298,22 @@ class Lane:
         else:
             self._give_up_on(asked)
 
-    def _ask_again(self, asked: _Asked) -> None:
+    def _ask_again(self, asked: Asked) -> None:
         if self._refused:
             self._give_up_on(asked)
             return
         asked.turn.keep_partial()
         self._superseded[asked.utterance] = asked.turn
         asked.turn.forget_sent()
-        (self._past if asked.makes_up and not self._serves_both else self._present).insert(asked.turn)
+        self._tracks.insert(asked.turn, asked.makes_up)
 
-    def _give_up_on(self, asked: _Asked) -> None:
+    def _give_up_on(self, asked: Asked) -> None:
         turn = asked.turn
         turn.keep_partial()
         # The attempts without an answer may still get one.
         before = [utterance for utterance, other in self._superseded.items() if other is turn]
         for utterance in (*before, asked.utterance):
-            self._late[utterance] = _Asked(turn, utterance, self._now + _LATE_ANSWER)
+            self._late[utterance] = Asked(turn, utterance, self._now + _LATE_ANSWER)
         self._answer(turn, turn.fallback, TextSource.PROVISIONAL if turn.fallback else TextSource.NONE)
 
     def _answer(self, turn: Turn, text: str, source: TextSource) -> None:
@@ -379,10 +336,10 @@ class Lane:
         for turn in self._doubted:
             if turn.settled and not turn.gone and not self._refused:
                 turn.forget_sent()
-                (self._present if self._serves_both else self._past).insert(turn)
+                self._tracks.insert(turn, makes_up=True)
         self._doubted.clear()
 
-    def _requeue(self, track: _Track) -> None:
+    def _requeue(self, track: Track) -> None:
         """Take back what was sent on a track, in the order in which it was sent."""
         unanswered = [asked for asked in self._asked.values() if asked.makes_up is track.makes_up]
         for asked in unanswered:
@@ -393,17 +350,6 @@ class Lane:
         for turn in track.queue:
             turn.keep_partial()
             turn.forget_sent()
-
-    def _part_with_the_past(self) -> None:
-        """Let what ended long ago be made up for beside the present, oldest first."""
-        if self._serves_both:
-            return
-        over = [turn for turn in self._present.queue if turn.closed and turn.end < self._now - _PAST]
-        gone = set(over)
-        self._present.queue = deque(turn for turn in self._present.queue if turn not in gone)
-        begun = [turn for turn in self._past.queue if turn.sent_to is not None]
-        waiting = [turn for turn in self._past.queue if turn.sent_to is None]
-        self._past.queue = deque([*begun, *sorted([*waiting, *over], key=lambda turn: turn.start)])
 
     def _give_up(self, turns: Sequence[Turn]) -> None:
         for turn in turns:
@@ -419,7 +365,7 @@ class Lane:
 
     # --- a transcriber that fails at every utterance ---
 
-    def _faltered(self, asked: _Asked, reason: str) -> bool:
+    def _faltered(self, asked: Asked, reason: str) -> bool:
         """Note that an utterance failed; tell whether that is all, and nothing is held against its turn."""
         turn, was_open = asked.turn, self._breaker.is_open
         if self._refused:
@@ -438,7 +384,7 @@ class Lane:
                 del self._superseded[asked.utterance]  # it was answered
         return asked.piece or was_open
 
-    def _take_back(self, asked: _Asked) -> None:
+    def _take_back(self, asked: Asked) -> None:
         self._asked.pop(asked.utterance, None)
         self._trial = None if asked.turn is self._trial else self._trial
         self._ask_again(asked)
@@ -446,8 +392,8 @@ class Lane:
     def _recovered(self, failures: int) -> None:
         self._trial = None
         if failures:
-            self.told.append(TranscriberRecovered(failures, sum(len(track.queue) for track in self._tracks)))
-            self._part_with_the_past()
+            self.told.append(TranscriberRecovered(failures, sum(1 for _ in self._tracks.turns())))
+            self._tracks.part(self._now)
 
     def _try(self, horizon: int) -> None:
         """Take back what is being sent: most of it would be in vain. Begin a trial if there is none."""
@@ -458,10 +404,8 @@ class Lane:
                 self.restart(turn)
         if self._trial is None and self._now >= self._breaker.try_at:
             self._begin_trial(horizon)
-        for track in self._tracks:
-            if self._trial is not None and self._trial in track.queue and not self._tries_a_piece:
-                track.queue.remove(self._trial)
-                track.queue.appendleft(self._trial)
+        if self._trial is not None and not self._tries_a_piece:
+            self._tracks.to_the_front(self._trial)
 
     def _begin_trial(self, horizon: int) -> None:
         waiting = {turn: track for track in self._tracks if track.ready for turn in track.queue}
@@ -472,7 +416,7 @@ class Lane:
         if not turn.closed or _length(turn, turn.last) > self._breaker.limits.trial:
             self._send_piece(waiting[turn], turn, horizon)
 
-    def _send_piece(self, track: _Track, turn: Turn, horizon: int) -> None:
+    def _send_piece(self, track: Track, turn: Turn, horizon: int) -> None:
         audio = turn.content(0, max(horizon, turn.last) if turn.closed else horizon)
         assert audio is not None
         start, end = audio[0], min(audio[1], audio[0] + self._breaker.limits.trial)
@@ -484,9 +428,9 @@ class Lane:
         ]
         track.quota -= end - start
         due = self._now + (_PAST_ANSWER_WAIT if track.makes_up else _ANSWER_WAIT)
-        self._asked[utterance] = _Asked(turn, utterance, due, track.makes_up, piece=True)
+        self._asked[utterance] = Asked(turn, utterance, due, track.makes_up, piece=True)
 
-    def _may_send(self, track: _Track) -> bool:
+    def _may_send(self, track: Track) -> bool:
         if not track.ready or not track.queue:
             return False
         return not self._breaker.holds_up or (track.queue[0] is self._trial and not self._tries_a_piece)
