@@ -24,8 +24,8 @@ STALL_S = 8.0
 """A transcriber that takes no more audio, or answers no commit, is noticed within so long."""
 SETUP_S = 20.0
 """A connection that is never set up is given up within so long."""
-TWO_TEXTS_S = 4.0
-"""A text without a word is asked for again at once."""
+TWO_TEXTS_S = 15.0
+"""A text without a word is asked for again behind the turn that is being spoken."""
 TRIAL_S = 15.0
 """A transcriber that fails at everything is tried again so often, once that has lasted for half a minute."""
 TWO_ANSWERS_S = 17.0
