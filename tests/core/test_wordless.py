@@ -140,6 +140,19 @@ def test_the_first_attempts_late_text_counts_where_the_second_was_empty() -> Non
     assert room.finals[0].text_source is TextSource.COMPLETED
 
 
+def test_a_late_text_is_taken_while_the_second_attempt_still_waits() -> None:
+    def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
+        return [(at + s(9.5 if utterance == 1 else 0.6), TextCompleted(utterance, text))]
+
+    words = [*run_of_words("a", 1, 3), *run_of_words("b", 10, 18)]
+    room = Room(words, 30, answer)
+    room.speaks("A", 1, 3)
+    room.speaks("B", 10, 18)
+    room.run()
+    assert_every_word_once(room)
+    assert len(room.of(Commit)) == 2, "the second attempt stood behind B, and was not needed"
+
+
 def test_a_revision_whose_new_turns_have_no_words_changes_nothing() -> None:
     """A told late that B spoke in the middle: B's own audio is answered without a word, so the old turn stays."""
     room = Room(run_of_words("a", 1, 5), 40, lambda u, t, at: [(at + s(0.6), TextCompleted(u, t if u == 1 else ""))])

@@ -169,9 +169,7 @@ class Lane:
         elif asked is not None:
             self._wordless(asked)
         elif utterance in self._superseded:
-            superseded = self._superseded.pop(utterance)
-            if worded:
-                superseded.fallback, superseded.fallback_is_whole = text, True
+            self._take_superseded(self._superseded.pop(utterance), utterance, text)
         elif utterance in self._late:
             self._correct(self._late.pop(utterance).turn, text, TextSource.COMPLETED)
 
@@ -324,6 +322,17 @@ class Lane:
         turn.text, turn.text_source = text.strip(), source
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
         self.answered.append(turn)
+
+    def _take_superseded(self, turn: Turn, utterance: UtteranceId, text: str) -> None:
+        """An attempt that was given up is answered: that is the text if the next one is not begun, else it may be."""
+        if not has_words(text):
+            return
+        if turn.utterance is None and self.holds(turn):
+            self.withdraw(turn)
+            turn.utterance = utterance
+            self._answer(turn, text, TextSource.COMPLETED)
+        else:
+            turn.fallback, turn.fallback_is_whole = text, True
 
     def _correct(self, turn: Turn, text: str, source: TextSource) -> None:
         """Take a better text of a turn that is final; one without a word is none."""
