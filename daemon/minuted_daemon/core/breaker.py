@@ -23,7 +23,7 @@ class BreakerLimits:
     """
 
     turns: int = 3
-    audio: int = samples(4.0)
+    audio: int = samples(5.0)
     trial: int = samples(1.0)
     first_wait: int = samples(2.0)
     fresh_wait: int = samples(15.0)
