@@ -106,6 +106,27 @@ def test_every_second_final_empty_loses_nothing() -> None:
     assert_every_word_once(room)
 
 
+def sparse_room(answer: Callable[..., Iterable[tuple[int, object]]]) -> Room:
+    room = Room([w for n in range(12) for w in run_of_words(f"t{n}w", 1 + 6 * n, 3 + 6 * n)], 80, answer)
+    for n in range(12):
+        room.speaks("AB"[n % 2], 1 + 6 * n, 3 + 6 * n)
+    return room.run()
+
+
+def test_where_an_empty_answer_proves_wrong_those_before_are_asked_about_again() -> None:
+    room = sparse_room(empty(1, 2, 3))
+    assert_every_word_once(room)
+    assert {one.text_source for one in room.finals} == {TextSource.COMPLETED}
+    assert len(room.of(Commit)) == 12 + 3
+
+
+def test_nothing_is_asked_about_until_something_is_invented() -> None:
+    """One answer of many has a word: that is no reason to ask about each sound eight times."""
+    room = sparse_room(empty(*(number for number in range(1, 99) if number != 8)))
+    assert [bool(one.text) for one in room.finals].count(True) == 1
+    assert len(room.of(Commit)) <= 12 * 2 + 6
+
+
 def test_a_transcriber_that_repeats_itself_is_not_asked_again() -> None:
     room = a_room(empty())
     room.at(0.1, lambda: room.merger.feed(TranscriberReady(repeats=True)))
