@@ -22,6 +22,7 @@ from minuted_daemon.core.events import (
     TranscriberRecovered,
     UtteranceId,
 )
+from minuted_daemon.core.given_up import GivenUp
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples
 from minuted_daemon.core.tracks import Asked, Track, Tracks
 from minuted_daemon.core.turn import SHORTEST_COMMIT, Turn
@@ -32,18 +33,9 @@ _ANSWER_WAIT = 8 * RATE_HZ
 _PAST_ANSWER_WAIT = 30 * RATE_HZ
 """Nobody waits for it now; and four times as fast as real time, what was committed may still be on its way."""
 _MAX_MISSES = 2
-_MOST_EMPTIES = 8
-_CREDIT = 2
-"""Where a turn had words after all, so many attempts more are made with others: noise is not to be asked about until
-something is invented."""
-_SPEECH = samples(1.0)
-"""What is shorter may be a sound that the diarizer took for speech, and proves nothing."""
 _FAILED_WAITS = tuple(samples(wait) for wait in (0.5, 4.0, 12.0))
 """A turn that the transcriber gave up on is asked for again so long after: it may have had too much to do."""
 _LATE_ANSWER = 60 * RATE_HZ
-_IN_DOUBT = samples(240.0)
-_DOUBTED = 64
-"""So many turns, and so long, a turn that was given up may get its text after all once something is answered."""
 _SOUND = samples(0.5)
 """What is shorter may be a cough that the diarizer took for speech."""
 _NO_ANSWER = "NO_ANSWER"
@@ -71,9 +63,7 @@ class Lane:
         self._superseded: dict[UtteranceId, Turn] = {}
         self._breaker = breaker or Breaker()
         self._trial: Turn | None = None  # the one that the transcriber is being tried with
-        self._doubted: deque[Turn] = deque(maxlen=_DOUBTED)  # given up, and nothing was answered since they failed
-        self._emptied: deque[Turn] = deque(maxlen=_DOUBTED)  # claimed, and given up without a word
-        self._credit = 0  # attempts more, because words were found where another answer had none
+        self._given_up = GivenUp()
         self._repeats = False
         self._refused = False
         self._next_utterance = generation + 1
@@ -99,14 +89,15 @@ class Lane:
         self._asked = {key: asked for key, asked in self._asked.items() if asked.turn is not turn}
         self._late = {key: asked for key, asked in self._late.items() if asked.turn is not turn}
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
-        for done in (self.answered, self.corrected, self._doubted, self._emptied):
+        for done in (self.answered, self.corrected):
             if turn in done:
                 done.remove(turn)
+        self._given_up.forget(turn)
 
     def redacted(self, start: int, end: int) -> None:
         """No better text is taken for final turns that touch [start, end)."""
         asked = (one.turn for one in (*self._asked.values(), *self._late.values()))
-        for turn in {*asked, *self._doubted, *self._emptied, *self._tracks.turns()}:
+        for turn in {*asked, *self._given_up, *self._tracks.turns()}:
             if turn.settled and turn.touches(start, end):
                 self.forget(turn)
 
@@ -167,7 +158,7 @@ class Lane:
         One without a word counts as a miss where speech was heard, and never takes the place of words.
         """
         self._recovered(self._breaker.answered())
-        self._ask_once_more(self._doubted)
+        self._ask_once_more(self._given_up.doubted)
         asked = self._asked.pop(utterance, None)
         if asked is not None and asked.piece:
             return
@@ -193,7 +184,7 @@ class Lane:
             del self._asked[utterance]
             self._give_up_on(asked)
             if asked.turn.answers_before == self._breaker.answers:
-                self._doubted.append(asked.turn)  # it may have been the transcriber's fault
+                self._given_up.doubted.append(asked.turn)  # it may have been the transcriber's fault
         elif self._breaker.is_open:
             self._take_back(asked)
         else:
@@ -214,9 +205,7 @@ class Lane:
                 self._missed(asked)
         for asked in [asked for asked in self._late.values() if asked.due <= now]:
             del self._late[asked.utterance]
-        for given_up in (self._doubted, self._emptied):
-            while given_up and given_up[0].end < now - _IN_DOUBT:
-                given_up.popleft()
+        self._given_up.expire(now)
         if self._refused:
             self._give_up([turn for turn in self._tracks.turns() if turn.closed])
         if self._breaker.holds_up:
@@ -243,7 +232,7 @@ class Lane:
 
     def needed_from(self) -> int | None:
         """The oldest audio that may still be sent."""
-        starts = [turn.start for turn in (*self._tracks.turns(), *self._doubted, *self._emptied)]
+        starts = [turn.start for turn in (*self._tracks.turns(), *self._given_up)]
         starts += [asked.turn.start for asked in self._asked.values()]
         return min(starts, default=None)
 
@@ -298,17 +287,14 @@ class Lane:
         """
         turn = asked.turn
         turn.wordless += 1
-        long = turn.end - turn.start >= _SPEECH
         if not self._repeats and turn.misses + 1 < _MAX_MISSES:
             self._miss(asked)
-        elif self._credit and long and not turn.words_begun and turn.wordless < _MOST_EMPTIES:
-            self._credit -= 1
+        elif self._given_up.one_more(turn):
             self._ask_again(asked)
         elif turn.end - turn.start < _SOUND and turn.wordless > turn.misses and not turn.words_begun:
             self._answer(turn, "", TextSource.COMPLETED)
         else:
-            if long and not turn.settled and not turn.words_begun:
-                self._emptied.append(turn)
+            self._given_up.without_a_word(turn)
             self._give_up_on(asked)
 
     def _ask_again(self, asked: Asked) -> None:
@@ -335,9 +321,8 @@ class Lane:
             self._correct(turn, text, source)
             return
         turn.text, turn.text_source = text.strip(), source
-        if turn.wordless and turn.end - turn.start >= _SPEECH and has_words(text) and source is TextSource.COMPLETED:
-            self._credit = min(self._credit + _CREDIT, _MOST_EMPTIES)
-            self._ask_once_more(self._emptied)
+        if has_words(text) and source is TextSource.COMPLETED and self._given_up.worded(turn):
+            self._ask_once_more(self._given_up.emptied)
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
         self.answered.append(turn)
 
