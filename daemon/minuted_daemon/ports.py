@@ -219,12 +219,14 @@ class TranscriberCapabilities:
     """What varies between transcribers. `rate_hz`: 16000 or 24000, the rate of its streams.
 
     `languages`: the languages it knows, as the first part of their BCP 47 codes; None if there is no end of them.
+    `repeats`: asked again about the same audio, it says the same, so that there is no use in asking.
     """
 
     name: str
     rate_hz: int
     min_commit_s: float = 0.1
     languages: tuple[str, ...] | None = None
+    repeats: bool = False
 
 
 class TranscriberStream(Protocol):

@@ -24,6 +24,10 @@ STALL_S = 8.0
 """A transcriber that takes no more audio, or answers no commit, is noticed within so long."""
 SETUP_S = 20.0
 """A connection that is never set up is given up within so long."""
+TWO_TEXTS_S = 15.0
+"""A text without a word is asked for again behind the turn that is being spoken."""
+TRIAL_S = 15.0
+"""A transcriber that fails at everything is tried again so often, once that has lasted for half a minute."""
 TWO_ANSWERS_S = 17.0
 """A completion is waited for twice, 8 s each time, before the deltas become the text."""
 RETRY_S = 8.0
@@ -188,6 +192,12 @@ OPENAI: Sequence[Fault] = (
     _openai("completions missing, no deltas", lasts(_O, 6, _commit("missing"), {"delta_s": 60.0}), **_WAITS),
     _openai("failed: 429", lasts(_O, 6, _commit("failed", **_RATE)), **_WAITS),
     _openai("failed: audio_unintelligible", lasts(_O, 6, _commit("failed")), **_WAITS),
+    _openai(
+        "failed for 60 s", lasts(_O, 60, _commit("failed"), noticed_s=TRIAL_S), length_s=LONG_S, strike_s=40.0, sent=1.3
+    ),
+    _openai("every second text empty", from_now_on(_O, _commit("says", every=2, transcript="")), slower_s=TWO_TEXTS_S),
+    _openai("every text without a word", lasts(_O, 8, _commit("says", transcript=" ... ")), slower_s=TWO_TEXTS_S),
+    _openai("texts that are null", lasts(_O, 8, _commit("says", transcript=None)), slower_s=TWO_TEXTS_S),
     _openai("completions twice", from_now_on(_O, _commit("twice"))),
     _openai("half of the completions late", from_now_on(_O, knobs={"out_of_order": 0.5}), slower_s=2.0),
     _openai("completions 20 s late", lasts(_O, 6, _commit("late", by_s=20.0)), **_WAITS),
