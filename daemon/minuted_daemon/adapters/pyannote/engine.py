@@ -21,7 +21,7 @@ from minuted_daemon.adapters.pyannote import faults
 from minuted_daemon.adapters.pyannote.codec import END_OF_STREAM, LeadGuard, PyannoteCodec
 from minuted_daemon.adapters.vendor_link import SILENT, closing, usable_key
 from minuted_daemon.addresses import is_loopback, is_private
-from minuted_daemon.core.events import DiarizerEvent
+from minuted_daemon.core.events import DiarizerNews
 from minuted_daemon.core.samples import seconds
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 from minuted_daemon.ports import DiarizerCapabilities
@@ -96,7 +96,7 @@ class PyannoteStream:
         self._lead.sent(loop.time())
         self._codec.sent()
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
+    async def events(self) -> AsyncIterator[DiarizerNews]:
         """Give events as they arrive; one reader only. Ends after `finish` (at most 5 s later) and after `close`.
 
         Raises Unavailable or Garbled.
@@ -114,11 +114,10 @@ class PyannoteStream:
                 # A close reason is the vendor's text, which may repeat the token: not chained.
                 raise self._broken(faults.closure(closing(exc))) from None
             try:
-                event = self._codec.decode(message)
+                news = self._codec.decode(message)
             except VendorError as exc:
                 raise self._broken(exc) from None
-            if event is not None:
-                yield event
+            yield news
 
     async def finish(self) -> None:
         """Say that no more audio comes. Never raises: a broken connection shows in `events`."""
@@ -194,7 +193,7 @@ class PyannoteDiarizer:
         self._api_key = api_key.strip()
         self._limits = limits
         self._capabilities = DiarizerCapabilities(
-            "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S
+            "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S, checked=True
         )
         self._shared: tuple[ssl.SSLContext, httpx.AsyncClient] | None = None
 
