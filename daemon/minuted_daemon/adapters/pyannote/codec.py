@@ -77,7 +77,8 @@ class PyannoteCodec:
                 f"messages of type {kind}" if _NAME.fullmatch(kind) else "messages of a nameless type"
             )
         event = _event(kind, body)
-        self.counts["incomplete"] += isinstance(event, MessageUnusable)
+        if isinstance(event, MessageUnusable):
+            self.counts["incomplete"] += 1
         return event
 
     def _nonsense(self, kind: str) -> MessageUnusable:
