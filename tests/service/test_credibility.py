@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from minuted_daemon.core.events import Attribution, DiarizerNews, MessageUnusable, SpeakerEnded, SpeakerStarted
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import RATE_HZ
+from minuted_daemon.errors import Garbled, Unavailable
 from minuted_daemon.ports import DiarizerCapabilities
 from minuted_daemon.service.diarizer_link import DiarizerLink
 from minuted_daemon.service.retry import RetryPolicy
@@ -139,7 +140,7 @@ async def test_a_clock_that_runs_on_behind_a_reconnection_is_understood() -> Non
     async with made.open() as registry:
         view = await registry.start(StartRequest("standup", "file:/x.wav"))
         await asyncio.sleep(40.0)
-        made.diarizer.streams[0].break_now(OSError("lost"))  # type: ignore[arg-type]
+        made.diarizer.streams[0].break_now(Unavailable("CLOSED_1011", "lost"))
         seen = await links_over(made, 120.0)
         await made.ended(view.record.id)
     assert seen[-1][1].reason == "TIMES_CONVERTED"
@@ -153,7 +154,7 @@ async def test_a_proven_clock_is_known_behind_a_reconnection() -> None:
     async with made.open() as registry:
         view = await registry.start(StartRequest("standup", "file:/x.wav"))
         await asyncio.sleep(60.0)
-        diarizer.streams[0].break_now(OSError("lost"))  # type: ignore[arg-type]
+        diarizer.streams[0].break_now(Unavailable("CLOSED_1011", "lost"))
         seen = await links_over(made, 40.0)
         await made.ended(view.record.id)
     assert seen[-1][1].reason == "TIMES_CONVERTED"
@@ -203,6 +204,24 @@ async def test_the_second_connection_of_no_use_is_the_last_where_another_engine_
     assert seen[-1][1].detail.endswith("The local diarizer serves instead.")
     assert len(diarizer.streams) == 2
     assert unknown(made, seen[-1][0]) == 0
+
+
+@virtual_time
+async def test_a_connection_that_ends_over_nonsense_alone_does_not_make_the_link_up() -> None:
+    nonsense = Garbled("BAD_ANSWER", "pyannote keeps sending nonsense.")
+    made, diarizer = house(lambda _stream, _news: None, 60.0)
+    async with made.open() as registry:
+        view = await registry.start(StartRequest("standup", "file:/x.wav"))
+        await asyncio.sleep(10.0)
+        diarizer.streams[0].break_now(nonsense)
+        seen = await links_over(made, 5.0)
+        diarizer.change = lambda _stream, news: news
+        seen += await links_over(made, 10.0)
+        await made.ended(view.record.id)
+    reasons = [(link.health, link.reason) for _, link in seen]
+    assert (Health.UP, "") not in reasons[1:-1]
+    assert reasons[1] == (Health.DOWN, "BAD_ANSWER")
+    assert reasons[-1] == (Health.UP, "")
 
 
 @virtual_time

@@ -105,16 +105,23 @@ class Credibility:
         if complaint is None:
             return
         fault = self._fault_of(check, complaint)
+        self._condemn(fault, complaint is Complaint.GARBLED or check.sure)
+        raise fault
+
+    def broke(self, check: EventCheck, fault: Exception) -> None:
+        """A connection is over. Where it sent nothing but nonsense, that it was up says nothing of the next one."""
+        if isinstance(fault, Garbled) and fault is not self._fault and not check.works:
+            self._condemn(fault, certain=True)
+
+    def _condemn(self, fault: Garbled, certain: bool) -> None:
         self._faults += 1
         if self._fault is None or self._fault.reason != fault.reason:
             self._log.warning("diarizer_events_unusable", reason=fault.reason, **fault.facts)
         self._fault = fault
-        certain = complaint is Complaint.GARBLED or check.sure
         self._told = Link(Health.DOWN if certain else Health.UP, fault.reason, f"{fault.message} Connected anew.")
         if certain and self._faults >= SUBSTITUTE_AT:
             self._diarizer.give_up(fault)
         self._report(self._told)
-        raise fault
 
     def _understood(self, check: EventCheck) -> None:
         known = self._proven is not None and self._proven[1].per_s == check.clock.per_s

@@ -88,6 +88,8 @@ class DiarizerLine:
                 group.create_task(self._receive())
         except Exception as fault:  # noqa: BLE001 - the link raises it where no other line goes on
             self.fault = fault
+            if self._check is not None:
+                self._credibility.broke(self._check, fault)
         finally:
             self.over = True
             if self._sent_to is not None:

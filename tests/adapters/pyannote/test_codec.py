@@ -115,6 +115,13 @@ def test_unknown_types_are_named_but_never_quoted(kind: str, told_as: str) -> No
     assert told.counts == {"unknown": 100}
 
 
+def test_messages_without_a_type_are_no_nonsense_yet() -> None:
+    told = codec()
+    for _ in range(100):
+        unusable = told.decode('{"version": 2, "payload": {}, "what was said": 1}')
+        assert unusable == MessageUnusable("messages without a type (fields: payload, version)")
+
+
 def test_extra_fields_are_the_future() -> None:
     message = json.loads(started("A", 1)) | {"confidence": 0.5}
     assert codec().decode(json.dumps(message)) == SpeakerStarted("A", 16_000)
@@ -126,7 +133,7 @@ def test_a_run_of_nonsense_ends_the_stream_and_sense_breaks_the_run() -> None:
         assert told.decode(b"\xff\x00") == MessageUnusable("messages that are no JSON")
     assert told.decode(started("A", 1)) == SpeakerStarted("A", 16_000)
     for _ in range(20):
-        assert told.decode("[]") == MessageUnusable("messages without a type")
+        assert told.decode("[]") == MessageUnusable("messages that are no JSON object")
     with pytest.raises(Garbled) as caught:
         told.decode("{")
     assert caught.value.reason == "BAD_ANSWER"

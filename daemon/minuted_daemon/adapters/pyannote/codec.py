@@ -65,17 +65,18 @@ class PyannoteCodec:
             body = json.loads(message)
         except (ValueError, RecursionError):
             return self._nonsense("messages that are no JSON")
-        kind = body.get("type") if isinstance(body, dict) else None
-        if not isinstance(kind, str):
-            return self._nonsense("messages without a type")
+        if not isinstance(body, dict):
+            return self._nonsense("messages that are no JSON object")
+        kind = body.get("type")
         if kind == "error":
             raise error_event(body.get("message"))
         self._nonsense_run = 0
+        if not isinstance(kind, str):
+            self.counts["unknown"] += 1
+            return MessageUnusable(f"messages without a type (fields: {_names(body)})")
         if kind not in _EVENTS:
             self.counts["unknown"] += 1
-            return MessageUnusable(
-                f"messages of type {kind}" if _NAME.fullmatch(kind) else "messages of a nameless type"
-            )
+            return MessageUnusable(f"messages of {f'type {kind}' if _NAME.fullmatch(kind) else 'a nameless type'}")
         event = _event(kind, body)
         if isinstance(event, MessageUnusable):
             self.counts["incomplete"] += 1
@@ -96,8 +97,12 @@ def _event(kind: str, body: Mapping[str, object]) -> DiarizerNews:
         return _EVENTS[kind](label, round(timestamp * RATE_HZ))
     missing = [name for name, value in (("speaker", label), ("timestamp", timestamp)) if value is None]
     wrong = " and ".join(f"a {'wrong' if name in data else 'missing'} {name}" for name in missing)
-    names = sorted(name for name in data if _NAME.fullmatch(name))[:_NAMES]
-    return MessageUnusable(f"{kind} with {wrong} (fields: {', '.join(names) or 'none'})", is_event=True)
+    return MessageUnusable(f"{kind} with {wrong} (fields: {_names(data)})", is_event=True)
+
+
+def _names(fields: Mapping[str, object]) -> str:
+    """The fields' names, of which nobody can tell what was said."""
+    return ", ".join(sorted(name for name in fields if _NAME.fullmatch(name))[:_NAMES]) or "none"
 
 
 def _payload(body: Mapping[str, object]) -> Mapping[str, object]:
