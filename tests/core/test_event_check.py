@@ -4,11 +4,13 @@ from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from minuted_daemon.core.event_check import LIMITS, PROBATION, CheckLimits, Complaint, EventCheck
-from minuted_daemon.core.event_clock import EventClock
-from minuted_daemon.core.events import MessageUnusable, SpeakerEnded, SpeakerRelabelled, SpeakerStarted
+from minuted_daemon.core.event_clock import MOST_EARLY, MOST_LATE, EventClock
+from minuted_daemon.core.events import DiarizerNews, MessageUnusable, SpeakerEnded, SpeakerRelabelled, SpeakerStarted
 from minuted_daemon.core.samples import FRAME, samples
 from minuted_daemon.core.voice_log import LENGTH, VoiceLog
 from tests.core.diarized_talk import Talk, voice_of
@@ -111,9 +113,16 @@ def test_events_that_lose_a_field_are_never_taken_for_harmless() -> None:
 def test_who_is_said_to_speak_may_go_on_for_long() -> None:
     room = Room()
     room.starts()
-    room.goes_on(79, news=UNKNOWN)
+    room.goes_on(39, news=UNKNOWN)
     assert room.complaint is None
     room.goes_on(1, news=UNKNOWN)
+    assert room.complaint is Complaint.GARBLED
+
+
+def test_of_who_is_said_to_speak_the_end_may_be_what_cannot_be_used() -> None:
+    room = Room()
+    room.starts()
+    room.goes_on(20, news=BROKEN)
     assert room.complaint is Complaint.GARBLED
 
 
@@ -233,6 +242,34 @@ def test_changes_of_mind_pass() -> None:
     room = Room()
     event = SpeakerRelabelled("A", "B", 0, 1600)
     assert room.check.feed(event, 3200) == [(event, 3200)]
+
+
+labels = st.sampled_from(["A", "B", "C"])
+times = st.one_of(st.integers(0, samples(60)), st.integers(0, 1 << 80))
+anything = st.one_of(
+    st.builds(SpeakerStarted, labels, times),
+    st.builds(SpeakerEnded, labels, times),
+    st.builds(MessageUnusable, st.sampled_from("abc"), st.booleans()),
+)
+
+
+@given(st.lists(st.tuples(anything, st.integers(0, 3), st.booleans()), max_size=120))
+def test_whatever_is_said_only_what_can_be_right_is_given(said: list[tuple[DiarizerNews, int, bool]]) -> None:
+    rooms = Room(), Room()
+    for news, for_s, voice in said:
+        given_by = []
+        for number, room in enumerate(rooms):
+            room.goes_on(for_s, voice)
+            given_by.append(room.check.feed(news, room.now))
+            for _ in range(number):
+                assert room.complaint == room.complaint, "looking changes nothing"
+        assert given_by[0] == given_by[1]
+        for event, sent in given_by[0]:
+            assert isinstance(event, SpeakerStarted | SpeakerEnded)
+            assert 0 <= event.at <= sent + MOST_EARLY
+            assert sent - event.at <= MOST_LATE
+    assert rooms[0].complaint == rooms[1].complaint
+    assert len(rooms[0].check._waiting) <= 64
 
 
 # --- the log of voice -------------------------------------------------------------------------------------------------

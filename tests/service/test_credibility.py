@@ -8,7 +8,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from minuted_daemon.core.events import Attribution, DiarizerNews, MessageUnusable, SpeakerEnded, SpeakerStarted
-from minuted_daemon.core.records import Health, Link
+from minuted_daemon.core.records import Health, Link, SessionState
 from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.errors import Garbled, Unavailable
 from minuted_daemon.ports import DiarizerCapabilities
@@ -248,6 +248,20 @@ async def test_who_says_nothing_at_all_is_told_of_and_tried_again() -> None:
     assert "pyannote has told of nobody in 60 s in which there was voice" in told[0].detail
     assert seen[-1][1].reason == "EVENTS_MISSING"
     assert 2 <= len(diarizer.streams) <= 4
+
+
+@virtual_time
+async def test_what_is_no_event_never_reaches_the_merge_of_an_engine_that_is_trusted() -> None:
+    made, diarizer = house(lambda _stream, news: news, 20.0)
+    diarizer.capabilities = DiarizerCapabilities("local", 0.3)
+    async with made.open() as registry:
+        view = await registry.start(StartRequest("standup", "file:/x.wav"))
+        for _ in range(10):
+            await asyncio.sleep(1.0)
+            diarizer.streams[0].say(UNKNOWN)
+        await made.ended(view.record.id)
+    assert unknown(made, 0.0) == 0
+    assert made.store.sessions_known[-1].state is SessionState.STOPPED
 
 
 @virtual_time

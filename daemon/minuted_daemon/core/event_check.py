@@ -42,7 +42,7 @@ class CheckLimits:
     """How much voice in seconds there must be, without an event that can be used, before that is a fault.
 
     garbled_s: while at least `messages` came that cannot be used; few_s: while fewer did. understanding_s: while their
-    times look like those of a clock. active_s: more, while somebody is still said to speak.
+    times look like those of a clock. active_s: more, while somebody is still said to speak and what came may be no events.
     silent_s: while nothing came, as a model judges voice; doubtful_s: as energy does, which takes music for voice.
     worked_s: the first of them where the connection has worked before. Silence counts within the last two minutes.
     """
@@ -51,7 +51,7 @@ class CheckLimits:
     garbled_s: float = 20.0
     few_s: float = 40.0
     understanding_s: float = 60.0
-    active_s: float = 60.0
+    active_s: float = 20.0
     silent_s: float = 20.0
     doubtful_s: float = 60.0
     worked_s: float = 60.0
@@ -130,7 +130,8 @@ class EventCheck:
             enough_s = limits.garbled_s if unusable >= limits.messages else limits.few_s
             if len(self._waiting) > 1 and steady(self._told()):
                 enough_s = limits.understanding_s
-            if self._active:
+            events = sum(count for kind, count in self._unusable.items() if kind not in self._strange)
+            if self._active and events < limits.messages:  # else the end of who is active may be among them
                 enough_s += limits.active_s
             return Complaint.GARBLED if voiced_s >= enough_s else None
         if self._active:
