@@ -42,7 +42,7 @@ class CheckLimits:
     """How much voice in seconds there must be, without an event that can be used, before that is a fault.
 
     garbled_s: while at least `messages` came that cannot be used; few_s: while fewer did. understanding_s: while their
-    times look like those of a clock. active_s: more, while somebody is still said to speak and what came may be no events.
+    times look like those of a clock. active_s: more, while somebody is said to speak and what came may be no events.
     silent_s: while nothing came, as a model judges voice; doubtful_s: as energy does, which takes music for voice.
     worked_s: the first of them where the connection has worked before. Silence counts within the last two minutes.
     """
