@@ -148,9 +148,12 @@ async def test_a_clock_that_runs_on_behind_a_reconnection_is_understood() -> Non
     assert unknown(made, 60.0) == 0
 
 
+@pytest.mark.parametrize(
+    "change", [timed(1e3), timed(1.0, lambda stream: 1.7e9 + (stream.base or 0) / RATE_HZ)], ids=["stream", "unix"]
+)
 @virtual_time
-async def test_a_proven_clock_is_known_behind_a_reconnection() -> None:
-    made, diarizer = house(timed(1e3), 150.0)
+async def test_a_proven_clock_is_known_behind_a_reconnection(change: Change) -> None:
+    made, diarizer = house(change, 150.0)
     async with made.open() as registry:
         view = await registry.start(StartRequest("standup", "file:/x.wav"))
         await asyncio.sleep(60.0)
@@ -160,6 +163,25 @@ async def test_a_proven_clock_is_known_behind_a_reconnection() -> None:
     assert seen[-1][1].reason == "TIMES_CONVERTED"
     assert len(diarizer.streams) == 2
     assert unknown(made, 65.0) == 0
+
+
+@virtual_time
+async def test_a_clock_that_counts_audio_alone_is_proved_again_behind_each_reconnection() -> None:
+    def run_on(stream: FakeDiarizerStream) -> float:
+        return sum(other.sent for other in diarizer.streams[: diarizer.streams.index(stream)]) / RATE_HZ
+
+    made, diarizer = house(timed(1.0, run_on), 260.0)
+    true_starts = [round(start_s * RATE_HZ) for _, start_s, _ in diarizer.script]
+    async with made.open() as registry:
+        view = await registry.start(StartRequest("standup", "file:/x.wav"))
+        for stream in range(2):
+            await asyncio.sleep(70.0)
+            diarizer.streams[stream].break_now(Unavailable("CLOSED_1011", "lost"))
+        await made.ended(view.record.id)
+    assert len(diarizer.streams) == 3
+    late = [turn.start for turn in made.store.turns_known if turn.start > 200 * RATE_HZ and turn.speaker_id]
+    assert len(late) > 5
+    assert all(min(abs(start - true) for true in true_starts) < RATE_HZ / 5 for start in late)
 
 
 @virtual_time

@@ -57,6 +57,11 @@ class EventClock:
         return round(told / self.per_s) - self.zero
 
     @property
+    def of_wall(self) -> bool:
+        """Whether it shows the time of day, so that it runs on over all streams."""
+        return int(seconds(self.zero)) in _UNIX
+
+    @property
     def unit(self) -> str:
         """The unit's name, for people."""
         return next(name for name, per_s in UNITS.items() if per_s == self.per_s)
@@ -64,9 +69,9 @@ class EventClock:
     @property
     def base(self) -> str:
         """What the clock counts from, for people."""
-        if abs(self.zero) < MOST_EARLY:
+        if self.zero == 0:
             return "since the stream began"
-        if int(seconds(self.zero)) in _UNIX:
+        if self.of_wall:
             return "since 1970"
         return f"with {seconds(self.zero):.1f} s at the stream's begin"
 

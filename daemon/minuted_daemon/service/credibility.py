@@ -12,7 +12,7 @@ import structlog
 from numpy.typing import NDArray
 
 from minuted_daemon.core.event_check import LIMITS, PROBATION, Complaint, EventCheck
-from minuted_daemon.core.event_clock import MOST_EARLY, STREAM, EventClock
+from minuted_daemon.core.event_clock import STREAM, EventClock
 from minuted_daemon.core.events import DiarizerEvent, DiarizerNews
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import Sample, seconds
@@ -77,10 +77,12 @@ class Credibility:
         if last is not None:  # the clock of the connection before may run on, with or without the time between
             zeros = [last.clock.zero + last.sent, last.clock.zero + base - last.base]
         proven = []
-        if self._proven is not None:
+        if self._proven is not None:  # any other base is as good as new behind each connection
             since, clock = self._proven
-            running_on = abs(clock.zero) >= MOST_EARLY
-            proven = [EventClock(clock.per_s, clock.zero + base - since) if running_on else clock]
+            if clock.zero == 0:
+                proven = [clock]
+            elif clock.of_wall:
+                proven = [EventClock(clock.per_s, clock.zero + base - since)]
         check.expect(proven, zeros)
         return check
 
