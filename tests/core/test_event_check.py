@@ -160,7 +160,7 @@ def test_a_new_connection_that_says_nothing_while_people_surely_speak() -> None:
 
 def test_energy_is_less_to_go_by() -> None:
     room = Room()
-    room.goes_on(59)
+    room.goes_on(29)
     assert room.complaint is None
     room.goes_on(1)
     assert room.complaint is Complaint.SILENT
@@ -171,7 +171,7 @@ def test_noise_now_and_then_does_not_add_up() -> None:
     room = Room()
     for _ in range(200):
         room.goes_on(2)
-        room.goes_on(3, voice=False)
+        room.goes_on(8, voice=False)
         assert room.complaint is None
 
 
@@ -189,9 +189,9 @@ def test_a_connection_that_has_worked_is_not_given_up_for_music() -> None:
 
 def test_a_model_that_takes_voice_back_takes_back_what_was_counted() -> None:
     room = Room()
-    room.goes_on(59)
-    room.voice.put(samples(7), np.zeros(5900, np.bool_), sure=True)
-    room.goes_on(59)
+    room.goes_on(29)
+    room.voice.put(samples(7), np.zeros(2900, np.bool_), sure=True)
+    room.goes_on(29)
     assert room.complaint is None
 
 

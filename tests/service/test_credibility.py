@@ -264,12 +264,26 @@ async def test_music_in_an_empty_room_is_no_fault() -> None:
 
 @virtual_time
 async def test_who_says_nothing_at_all_is_told_of_and_tried_again() -> None:
-    made, diarizer = house(lambda _stream, _news: None, 300.0)
-    seen = await run(made, 280.0)
-    told = [link for _, link in seen if link.reason == "EVENTS_MISSING"]
-    assert "pyannote has told of nobody in 60 s in which there was voice" in told[0].detail
-    assert seen[-1][1].reason == "EVENTS_MISSING"
-    assert 2 <= len(diarizer.streams) <= 4
+    made, diarizer = house(lambda _stream, _news: None, 240.0)
+    seen = await run(made, 220.0)
+    at_s, told = next((at_s, link) for at_s, link in seen if link.reason == "EVENTS_MISSING")
+    assert 30 < at_s < 60
+    assert "pyannote has told of nobody in 30 s in which there was voice" in told.detail
+    assert {link.reason for at, link in seen if at > at_s} == {"EVENTS_MISSING"}
+    assert {link.health for at, link in seen if at > at_s + 1} == {Health.UP, Health.DOWN}, "it may be music"
+    assert len(diarizer.streams) == 3
+
+
+@virtual_time
+async def test_music_before_anybody_came_costs_few_connections_and_no_engine() -> None:
+    made, diarizer = House(), Mad(lambda _stream, news: news, 0.0)
+    made.missing = {}
+    made.local_diarizer = FakeDiarizer()
+    made.capture.script = audio(*[(0.3, True), (0.2, False)] * 1_200)
+    made.diarizer = diarizer
+    await run(made, 1.0, fallback="local")
+    assert len(diarizer.streams) <= 4, "in ten minutes"
+    assert made.local_diarizer.streams == []
 
 
 @virtual_time

@@ -53,7 +53,7 @@ class CheckLimits:
     understanding_s: float = 60.0
     active_s: float = 20.0
     silent_s: float = 20.0
-    doubtful_s: float = 60.0
+    doubtful_s: float = 30.0
     worked_s: float = 60.0
 
 

@@ -27,6 +27,8 @@ CONVERTED = "TIMES_CONVERTED"
 
 NOT_BEFORE_S = (0.0, 0.0, 60.0, 120.0, 300.0, 600.0)
 """So old must a connection be to be given up, by how many before it were: a new one costs the speakers' labels."""
+UNSURE_NOT_BEFORE_S = (0.0, 120.0, 300.0, 600.0)
+"""The same where it may be music that nobody tells of."""
 SUBSTITUTE_AT = 2
 """So many connections in a row must have been of no use before the engine is given up for its substitute."""
 
@@ -101,13 +103,15 @@ class Credibility:
 
     def examine(self, check: EventCheck, sent: int) -> None:
         """Look whether a connection is still of use, when it has been sent so much. Raises Garbled if it is not."""
-        if seconds(sent) < NOT_BEFORE_S[min(self._faults, len(NOT_BEFORE_S) - 1)]:
-            return
         complaint = check.complaint(sent)
         if complaint is None:
             return
+        certain = complaint is Complaint.GARBLED or check.sure
+        not_before_s = NOT_BEFORE_S if certain else UNSURE_NOT_BEFORE_S
+        if seconds(sent) < not_before_s[min(self._faults, len(not_before_s) - 1)]:
+            return
         fault = self._fault_of(check, complaint)
-        self._condemn(fault, complaint is Complaint.GARBLED or check.sure)
+        self._condemn(fault, certain)
         raise fault
 
     def broke(self, check: EventCheck, fault: Exception) -> None:
