@@ -119,6 +119,17 @@ def test_who_is_said_to_speak_may_go_on_for_long() -> None:
     assert room.complaint is Complaint.GARBLED
 
 
+def test_who_has_paused_and_is_still_said_to_speak_is_no_excuse() -> None:
+    room = Room()
+    room.starts()
+    room.goes_on(10, news=UNKNOWN)
+    room.goes_on(1, voice=False)
+    room.goes_on(9, news=UNKNOWN)
+    assert room.complaint is None
+    room.goes_on(1, news=UNKNOWN)
+    assert room.complaint is Complaint.GARBLED
+
+
 def test_of_who_is_said_to_speak_the_end_may_be_what_cannot_be_used() -> None:
     room = Room()
     room.starts()

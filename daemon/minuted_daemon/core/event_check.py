@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+import numpy as np
+
 from minuted_daemon.core.event_clock import ENOUGH, STREAM, EventClock, Told, plausible, steady, understood
 from minuted_daemon.core.events import (
     DiarizerEvent,
@@ -28,6 +30,7 @@ _KINDS = 8
 _HARMLESS = 64
 _OTHER = "others"
 _SAME = samples(0.15)
+_PAUSE = samples(0.8)
 
 
 class Complaint(Enum):
@@ -131,7 +134,8 @@ class EventCheck:
             if len(self._waiting) > 1 and steady(self._told()):
                 enough_s = limits.understanding_s
             events = sum(count for kind, count in self._unusable.items() if kind not in self._strange)
-            if self._active and events < limits.messages:  # else the end of who is active may be among them
+            # Else the end of who is active is among them.
+            if self._active and events < limits.messages and not self._paused():
                 enough_s += limits.active_s
             return Complaint.GARBLED if voiced_s >= enough_s else None
         if self._active:
@@ -154,6 +158,11 @@ class EventCheck:
     @property
     def _judged_s(self) -> float:
         return seconds((self._voice.total_sure - self._judged) * FRAME)
+
+    def _paused(self) -> bool:
+        """Whether nobody spoke for a moment since something could be used: whoever is said to speak must have ended."""
+        at = np.flatnonzero(self._voice.between(max(self._since, self._voice.end - LENGTH), self._voice.end))
+        return len(at) > 1 and int(np.diff(at).max()) * FRAME > _PAUSE
 
     def _read(self) -> list[_Heard]:
         """Look for the clock under which what waits is right; twice in a row it must be the same."""
