@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
+from minuted_daemon.core.events import DiarizerNews, TranscriberEvent, UtteranceId
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
     Health,
@@ -158,12 +158,14 @@ class DiarizerCapabilities:
 
     `max_stream_s`: how long a stream may last before the other side ends it, None where that never happens.
     `catch_up_s`: how much audio from before the connection it takes, faster than real time; 0 if it wants live audio.
+    `checked`: what it says is held against the voice that was heard, as its protocol may change without notice.
     """
 
     name: str
     lag_s: float
     max_stream_s: float | None = None
     catch_up_s: float = 0.0
+    checked: bool = False
 
 
 class DiarizerStream(Protocol):
@@ -178,8 +180,10 @@ class DiarizerStream(Protocol):
         """
         ...
 
-    def events(self) -> AsyncIterator[DiarizerEvent]:
+    def events(self) -> AsyncIterator[DiarizerNews]:
         """Give events as they arrive; positions count from the first sample sent. Ends after `finish()`.
+
+        What is no event that can be used is given as such.
 
         Raises Unavailable, Rejected or Garbled when the connection breaks.
         """

@@ -73,6 +73,22 @@ class SpeakerRelabelled:
 DiarizerEvent = SpeakerStarted | SpeakerEnded | SpeakerRelabelled
 
 
+@dataclass(frozen=True, slots=True)
+class MessageUnusable:
+    """The diarizer sent what is no event, or lacks what an event has.
+
+    `kind` says in a few words what it was: names of types and fields, and nothing else of what was sent. `is_event`: it
+    was to be an event; anything else may be what the protocol will have one day.
+    """
+
+    kind: str
+    is_event: bool = False
+
+
+DiarizerNews = DiarizerEvent | MessageUnusable
+"""What a diarizer's stream gives. Times are as told: whether they can be right is checked by who takes them."""
+
+
 # --- about the diarizer's connection: positions on the session's clock ------------------------------------------------
 
 

@@ -324,6 +324,8 @@ class Session:
         if self._diarizing is not None:
             self._diarizing.hear(start, block.pcm)
         observed = self._parts.voice.observe(start, block.pcm)
+        if self._diarizing is not None:
+            self._diarizing.observed(observed)
         if self._voices is not None:
             self._voices.hear(block.pcm, observed)
         self._merging.listened(end, observed)
