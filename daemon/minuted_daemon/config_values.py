@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from minuted_daemon.addresses import is_loopback
+from minuted_daemon.core.naming import is_name
 
 SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
@@ -197,7 +198,7 @@ def path(value: str) -> Path:
 
 def device(value: str) -> str:
     """Take a device's stable name, `default`, or `file:PATH`; a relative path counts from the working directory."""
-    if not value or not value.isprintable():
+    if not value or not is_name(value):
         raise ValueError("must be a device name, default, or file:PATH, without control characters")
     if not value.startswith("file:"):
         return value

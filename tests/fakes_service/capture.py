@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 
+from minuted_daemon.core.downmix import ChannelChoice
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
 from minuted_daemon.errors import MinutedError, NotFound
-from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled
+from minuted_daemon.ports import EVERY_CHANNEL, AudioBlock, CaptureHealth, DeviceInfo, Filled
 from tests.fakes_service.virtual_time import wall_s
 
 Item = AudioBlock | CaptureHealth | MinutedError
@@ -28,6 +29,8 @@ def audio(*stretches: tuple[float, bool]) -> list[Item]:
 
 
 class FakeCaptureStream:
+    remark: CaptureHealth | None = None
+
     def __init__(self, script: Sequence[Item], endless: bool) -> None:
         self._script = list(script)
         self._endless = endless
@@ -125,11 +128,15 @@ class FakeCapture:
         self.refusal: MinutedError | None = None
         self.open_takes_s = 0.0
         self.opened: list[FakeCaptureStream] = []
+        self.choices: list[ChannelChoice] = []
 
     async def devices(self) -> Sequence[DeviceInfo]:
         return []
 
-    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> FakeCaptureStream:
+    async def open(
+        self, device: str, *, wait: bool = False, skip_blocks: int = 0, choice: ChannelChoice = EVERY_CHANNEL
+    ) -> FakeCaptureStream:
+        self.choices.append(choice)
         if self.open_takes_s:
             await asyncio.sleep(self.open_takes_s)
         absent = isinstance(self.refusal, NotFound)

@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from minuted_daemon.core.downmix import ChannelChoice
 from minuted_daemon.core.records import IntervalKind, IntervalRecord
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
 from minuted_daemon.errors import WrongState
-from minuted_daemon.ports import Retained
+from minuted_daemon.ports import EVERY_CHANNEL, Retained
 from minuted_daemon.service.resuming import resumed
 from minuted_daemon.service.views import StartRequest, Stretch
 from tests.fakes_service.capture import FakeCapture, FakeCaptureStream, audio
@@ -31,9 +32,11 @@ class Reader(FakeCapture):
         super().__init__(audio((20.0, True)))
         self.skipped: list[int] = []
 
-    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> FakeCaptureStream:
+    async def open(
+        self, device: str, *, wait: bool = False, skip_blocks: int = 0, choice: ChannelChoice = EVERY_CHANNEL
+    ) -> FakeCaptureStream:
         self.skipped.append(skip_blocks)
-        return await super().open(device, wait=wait, skip_blocks=skip_blocks)
+        return await super().open(device, wait=wait, skip_blocks=skip_blocks, choice=choice)
 
 
 def house() -> House:

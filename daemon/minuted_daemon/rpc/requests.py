@@ -6,6 +6,7 @@ from typing import Protocol
 
 from minuted.v1.sessions_pb2 import RedactSessionRequest, StartSessionRequest
 from minuted.v1.turns_pb2 import StreamTurnsRequest
+from minuted_daemon.core.naming import is_name
 from minuted_daemon.core.records import Seq
 from minuted_daemon.core.samples import RATE_HZ, Sample
 from minuted_daemon.errors import Invalid
@@ -73,9 +74,8 @@ def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartR
     problems = Problems()
     problems.check(is_session_name(request.name), "name", f"must match {SESSION_NAME.pattern}")
     device = request.device
-    problems.check(
-        len(device) <= LONGEST_DEVICE and device.isprintable(), "device", "must be printable and not that long"
-    )
+    problems.check(len(device) <= LONGEST_DEVICE, "device", f"must be at most {LONGEST_DEVICE} characters")
+    problems.check(is_name(device), "device", "must hold no control characters, line breaks or halves of characters")
     if device.startswith(FILE):
         path = device.removeprefix(FILE)
         problems.check(path.startswith("/"), "device", "the path of a file must be absolute on the daemon's machine")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from minuted_daemon.config import SessionConfig
+from minuted_daemon.core.naming import is_name
 from minuted_daemon.core.records import SessionRecord, SessionSettings
 from minuted_daemon.errors import Invalid
 from minuted_daemon.service.engines import FALLBACKS, NONE, Diarizers, Transcribers
@@ -61,8 +62,8 @@ def is_file(device: str) -> bool:
 
 
 def _device_mistake(device: str) -> str:
-    if len(device) > _MAX_DEVICE or not device.isprintable():
-        return f"device must be at most {_MAX_DEVICE} printable characters"
+    if len(device) > _MAX_DEVICE or not is_name(device):
+        return f"device must be at most {_MAX_DEVICE} characters, without control characters or line breaks"
     if is_file(device) and not PurePosixPath(device.removeprefix(FILE)).is_absolute():
         return "device must give an absolute path after file:"
     return ""

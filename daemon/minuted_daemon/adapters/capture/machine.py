@@ -7,8 +7,10 @@ from minuted_daemon.adapters.capture.device import SharedDevice
 from minuted_daemon.adapters.capture.files import open_file
 from minuted_daemon.adapters.capture.inventory import device_info, device_not_found, list_inputs
 from minuted_daemon.adapters.capture.naming import DEFAULT, NamedInput, find_input
+from minuted_daemon.adapters.capture.recordings import Decoders
+from minuted_daemon.core.downmix import ChannelChoice
 from minuted_daemon.errors import DeviceError, NotFound
-from minuted_daemon.ports import CaptureStream, DeviceInfo
+from minuted_daemon.ports import EVERY_CHANNEL, CaptureStream, DeviceInfo
 
 FILE_PREFIX = "file:"
 
@@ -16,7 +18,9 @@ FILE_PREFIX = "file:"
 class MachineCapture:
     """Implements ports.Capture. Sessions on the same device share its one stream and its one worker process."""
 
-    def __init__(self) -> None:
+    def __init__(self, decoders: Decoders = Decoders()) -> None:  # noqa: B008  frozen
+        """`decoders`: what recordings may be decoded with."""
+        self._decoders = decoders
         self._shared: dict[str, SharedDevice] = {}
         self._listing = asyncio.Lock()  # each listing opens every device: two at once would find them busy
         self._closed = False
@@ -28,7 +32,9 @@ class MachineCapture:
         """
         return [device_info(item) for item in await self._inputs()]
 
-    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> CaptureStream:
+    async def open(
+        self, device: str, *, wait: bool = False, skip_blocks: int = 0, choice: ChannelChoice = EVERY_CHANNEL
+    ) -> CaptureStream:
         """Open a stable name, `default`, PortAudio's own name, or `file:PATH`.
 
         `wait`: a device that is not there is waited for; the stream begins with DOWN and silence. `skip_blocks`: where
@@ -38,7 +44,7 @@ class MachineCapture:
         FILE_UNREADABLE), DeviceError (DEVICE_FAILED, AUDIO_UNAVAILABLE).
         """
         if device.startswith(FILE_PREFIX):
-            return await open_file(device.removeprefix(FILE_PREFIX), skip_blocks)
+            return await open_file(device.removeprefix(FILE_PREFIX), skip_blocks, choice, self._decoders)
         shared = await self._device(device, wait)
         try:
             return await shared.attach(wait)
