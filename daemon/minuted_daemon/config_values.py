@@ -133,6 +133,26 @@ def texts(check_text: Callable[[str], object], *, least: int = 0) -> Setting:
     return Setting(check, _list_from_text)
 
 
+def whole_numbers(low: int, high: int) -> Setting:
+    """A list of different whole numbers in [low, high]; as a variable, a TOML array or numbers with commas between."""
+
+    def check(value: object) -> tuple[int, ...]:
+        if not isinstance(value, list) or not all(type(item) is int and low <= item <= high for item in value):
+            raise ValueError(f"must be a list of whole numbers from {low} to {high}, such as [1, 2]")
+        if len(set(value)) != len(value):
+            raise ValueError("must not list the same thing twice")
+        return tuple(value)
+
+    def from_text(value: str) -> object:
+        items = _list_from_text(value)
+        if not isinstance(items, list):
+            return items
+        texts = [str(item) for item in items]
+        return [int(item) if item.isascii() and item.isdecimal() else item for item in texts]
+
+    return Setting(check, from_text)
+
+
 def _number_from_text(value: str) -> object:
     try:
         return float(value)

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.downmix import ChannelChoice
+from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
@@ -45,7 +45,6 @@ class Filled:
     reason: str
 
 
-EVERY_CHANNEL = ChannelChoice()
 MUTED = "MUTED"
 """The reason of what was not heard because the session is paused."""
 

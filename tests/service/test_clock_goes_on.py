@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from minuted_daemon.core.downmix import ChannelChoice
+from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.core.records import IntervalKind, IntervalRecord
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
 from minuted_daemon.errors import WrongState
-from minuted_daemon.ports import EVERY_CHANNEL, Retained
+from minuted_daemon.ports import Retained
 from minuted_daemon.service.resuming import resumed
 from minuted_daemon.service.views import StartRequest, Stretch
 from tests.fakes_service.capture import FakeCapture, FakeCaptureStream, audio

@@ -6,12 +6,12 @@ person should be told about the channels is remarks.py's.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-MIXES = ("best", "mean", "first", "loudest")
+from minuted_daemon.core.channels import ChannelChoice
 
 Frames = NDArray[np.float32]
 """Shape (n, channels); full scale is 1.0."""
@@ -32,22 +32,6 @@ _CANCELS = 0.25
 _ADDS = 0.5
 _LOUDER = 4.0
 _FLOOR = 1e-14
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelChoice:
-    """Which channels of a source are heard, from 1 on (none named: all of them), and how they become one.
-
-    mix: `first` of them, their `mean`, the `loudest`, or `best`: the mean of those that carry sound, each the right way
-    up.
-    """
-
-    channels: tuple[int, ...] = ()
-    mix: str = "best"
-
-    def lacking(self, count: int) -> tuple[int, ...]:
-        """Give the chosen channels that a source with so many does not have."""
-        return tuple(channel for channel in self.channels if channel > count)
 
 
 class Downmix:
@@ -76,7 +60,7 @@ class Downmix:
         self.cancels = False
         self.weights: NDArray[np.float32] | None = None
 
-    def select(self, frames: Frames) -> Frames:
+    def select(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Give the chosen channels of frames of the source."""
         return frames if self._columns is None else frames[:, self._columns]
 

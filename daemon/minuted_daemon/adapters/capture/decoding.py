@@ -20,9 +20,9 @@ class Interrupted(Exception):
 class Decoder(Protocol):
     """One recording, used by one thread at a time.
 
-    promised: how many frames the file promises, None where it does not say; known from the start. slack: how many of them may
-    be missing without being missed. held: how many it surely holds unless it is changed, None where only decoding it can
-    tell. remark: UPPER_SNAKE reason of what is odd about the file and harmless, or empty.
+    promised: how many frames the file promises, None where it does not say; known from the start. slack: how many of
+    them may be missing without being missed. held: how many it surely holds unless it is changed, None where only
+    decoding it can tell. remark: UPPER_SNAKE reason of what is odd about the file and harmless, or empty.
     """
 
     rate_hz: int

@@ -11,7 +11,7 @@ from typing import Any
 from minuted_daemon.adapters.capture.reader import FILE_DAMAGED, Reader
 from minuted_daemon.adapters.capture.recordings import Decoders, open_recording, refusal
 from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered
-from minuted_daemon.core.downmix import ChannelChoice
+from minuted_daemon.core.channels import ChannelChoice
 from minuted_daemon.errors import DeviceError
 from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled, Missing
 

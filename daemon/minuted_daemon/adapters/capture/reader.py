@@ -8,7 +8,8 @@ from minuted_daemon.adapters.capture.decoding import Decoder, Frames, Interrupte
 from minuted_daemon.adapters.capture.extent import FILE_TRUNCATED, HEADER_UNFINISHED, HEADER_WRONG
 from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered, Renderer
 from minuted_daemon.core.channel_remarks import ChannelRemarks
-from minuted_daemon.core.downmix import ChannelChoice, Downmix
+from minuted_daemon.core.channels import ChannelChoice
+from minuted_daemon.core.downmix import Downmix
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample
 from minuted_daemon.errors import DeviceError
