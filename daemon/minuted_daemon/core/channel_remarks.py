@@ -19,6 +19,8 @@ _CLIPPED = 3
 _LEAK = 0.2
 """How fast what was odd is forgotten: five times as slowly as it was gathered."""
 _SILENCE = 1e-5
+_DEAD = 3e-4
+"""Beside a channel that carries sound: -70 dB of full scale, which no room is as quiet as."""
 
 
 class ChannelRemarks:
@@ -35,19 +37,27 @@ class ChannelRemarks:
         """Take the frames that were mixed last; tell whether there is another remark now."""
         downmix = self._downmix
         clipped = np.count_nonzero(np.abs(chosen) >= _FULL_SCALE, axis=0).max(initial=0) >= _CLIPPED
-        if not np.abs(chosen).max(initial=0.0) > _SILENCE:
-            silent = tuple(downmix.chosen)
-        else:
-            silent = tuple(n for n, dead in zip(downmix.chosen, downmix.silent, strict=True) if dead)
-        if not set(silent) & set(self._silent):
-            self._odd_s[CHANNEL_SILENT] = 0.0
-        self._silent = silent
+        self._observe_silence(chosen, length_s)
         self._gather(CHANNELS_CANCEL, downmix.cancels, length_s, _CANCELS_S)
-        self._gather(CHANNEL_SILENT, bool(silent), length_s, _SILENT_S)
         self._gather(CLIPPING, bool(clipped), length_s, _CLIPS_S)
         remark = self._told()
         changed, self.remark = remark[0] != self.remark[0], remark if remark[0] != self.remark[0] else self.remark
         return changed
+
+    def _observe_silence(self, chosen: Frames, length_s: float) -> None:
+        numbers = tuple(self._downmix.chosen)
+        dead = chosen.std(axis=0) < _DEAD
+        if not np.abs(chosen).max(initial=0.0) > _SILENCE:
+            silent = numbers
+        elif dead.all():
+            return  # a pause tells nothing
+        else:
+            silent = tuple(number for number, is_dead in zip(numbers, dead, strict=True) if is_dead)
+        still = tuple(number for number in self._silent if number in silent)
+        if not still:
+            self._odd_s[CHANNEL_SILENT] = 0.0
+        self._silent = still or silent
+        self._gather(CHANNEL_SILENT, bool(silent), length_s, _SILENT_S)
 
     def _gather(self, reason: str, odd: bool, length_s: float, limit_s: float) -> None:
         more_s = length_s if odd else -_LEAK * length_s

@@ -25,6 +25,10 @@ _FADING_DB = 0.05
 _SILENT_DB = 20.0
 """So far below the loudest a channel adds nothing but noise, and takes from the others by being counted."""
 _HEARD_DB = 14.0
+_STEADY_DB = 4.0
+_STEADY_BLOCKS = 50
+_SPEAKING_DB = 10.0
+"""Speech is loud and soft by turns; what keeps within four decibels for five seconds is none."""
 _INVERTED = -0.5
 _UPRIGHT = 0.5
 _CANCELS = 0.25
@@ -53,6 +57,9 @@ class Downmix:
         self._mean = np.full(count, 1 / count, np.float32)
         self._power = np.zeros((count, count))
         self._levels = np.full(count, -np.inf)
+        self._floors = np.full(count, np.inf)
+        self._rises = np.zeros(count)
+        self._steady = np.zeros(count, np.int64)
         self._loudest = 0
         self._alone = False
         self.silent = np.zeros(count, np.bool_)
@@ -93,9 +100,10 @@ class Downmix:
         self._power = _MEMORY * self._power + power
         own = np.diag(power)
         self._levels = np.maximum(10 * np.log10(np.maximum(own, _FLOOR)), self._levels - _FADING_DB)
-        below = self._levels.max() - self._levels
-        self.silent = np.where(self.silent, below > _HEARD_DB, below > _SILENT_DB)
-        known = np.diag(self._power)
+        idle = self._idle(10 * np.log10(np.maximum(own, _FLOOR)))
+        below = np.where(idle, -np.inf, self._levels).max() - self._levels
+        self.silent = np.where(self.silent, below > _HEARD_DB, below > _SILENT_DB) | idle
+        known = np.where(self.silent, 0.0, np.diag(self._power))
         loudest = int(known.argmax())
         if known[loudest] > _LOUDER * known[self._loudest] or self.silent[self._loudest]:
             self._loudest = loudest
@@ -105,6 +113,14 @@ class Downmix:
         self.inverted = inverted & ~self.silent & (np.arange(len(known)) != self._loudest)
         heard = ~self.silent
         self.cancels = self._taken_away(self._mean * heard, self.cancels)
+
+    def _idle(self, level: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which channels have long given the same, noise or hum of whatever level, while another one speaks."""
+        self._floors = np.minimum(level, self._floors + _FADING_DB)
+        self._rises = np.maximum(level - self._floors, self._rises - _FADING_DB)
+        self._steady = np.where(self._rises < _STEADY_DB, self._steady + 1, 0)
+        speaks = bool((self._rises >= _SPEAKING_DB).any())
+        return np.asarray((self._steady >= _STEADY_BLOCKS) & speaks)
 
     def _taken_away(self, weights: NDArray[np.float32], was: bool) -> bool:
         """Whether channels weighed so take each other away; `was` so before."""
@@ -123,7 +139,10 @@ class Downmix:
         heard = ~self.silent
         weights = np.where(heard, np.where(self.inverted, -1.0, 1.0) / heard.sum(), 0.0).astype(np.float32)
         self._alone = self._taken_away(weights, self._alone)
-        return _only(self._loudest, count) if self._alone else weights
+        weights = _only(self._loudest, count) if self._alone else weights
+        # Another reference may turn all of them at once, which nobody would hear but for the turn itself.
+        turned = self.weights is not None and float(weights @ self._power @ self.weights) < 0
+        return -weights if turned else weights
 
 
 def _only(channel: int, count: int) -> NDArray[np.float32]:

@@ -100,7 +100,7 @@ def extent(known: Layout, read: Bytes, size: int) -> Extent:
         return Extent(start, _end(known, read, size), remark=HEADER_UNFINISHED)
     if _is_placeholder(stated):
         return Extent(start, _end(known, read, size))
-    if known.whole is not None and known.kind != "W64" and abs(known.whole - size) <= 1:
+    if known.whole is not None and known.kind != "W64" and size - 1 <= known.whole <= size + stated % 2:
         return Extent(start, _end(known, read, size))  # the file is whole; only the chunk's own length is wrong
     return Extent(start, size, start + stated - size, FILE_TRUNCATED)
 

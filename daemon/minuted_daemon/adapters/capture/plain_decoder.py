@@ -55,7 +55,8 @@ class PlainDecoder:
         is_exact = found is not None and self._sound.subtype.startswith(_EXACT)
         self.held = self.promised if is_exact else None
         if found is not None and self.promised is not None:
-            self.promised += frames * found.missing // max(1, found.end - found.start)
+            held = found.end - found.start
+            self.promised = (2 * frames * (held + found.missing) + held) // (2 * held)
         self.slack = 0 if is_exact or found is None else round(_SLACK_S * self.rate_hz)
         self._at = 0
 

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import IntervalKind, SessionState, TurnLife
 
-HEAD = "0004"
+HEAD = "0006"
 """The migration these tables belong to."""
 
 metadata = MetaData(
