@@ -9,10 +9,10 @@ from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
 from minuted_daemon.errors import MinutedError, NotFound
-from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled
+from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled, Missing
 from tests.fakes_service.virtual_time import wall_s
 
-Item = AudioBlock | CaptureHealth | MinutedError
+Item = AudioBlock | CaptureHealth | Missing | MinutedError
 
 
 def block(loud: bool, index: int = 0, filled: tuple[Filled, ...] = ()) -> AudioBlock:
@@ -50,7 +50,7 @@ class FakeCaptureStream:
     def appear(self) -> None:
         self._absent = False
 
-    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
+    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth | Missing]:
         index = 0
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -79,7 +79,7 @@ class FakeCaptureStream:
             index += 1
             if isinstance(item, MinutedError):
                 raise item
-            if isinstance(item, CaptureHealth):
+            if isinstance(item, CaptureHealth | Missing):
                 yield item
                 continue
             due += 0.1
@@ -128,6 +128,7 @@ class FakeCapture:
         self.refusal: MinutedError | None = None
         self.open_takes_s = 0.0
         self.opened: list[FakeCaptureStream] = []
+        self.remark: CaptureHealth | None = None
         self.choices: list[ChannelChoice] = []
 
     async def devices(self) -> Sequence[DeviceInfo]:
@@ -143,6 +144,7 @@ class FakeCapture:
         if self.refusal is not None and not (absent and wait):
             raise self.refusal
         self.opened.append(FakeCaptureStream(self.script, endless=not device.startswith("file:")))
+        self.opened[-1].remark = self.remark
         if absent:
             self.opened[-1].vanish()
         return self.opened[-1]
