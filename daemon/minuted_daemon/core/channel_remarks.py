@@ -36,18 +36,19 @@ class ChannelRemarks:
     def observe(self, chosen: Frames, length_s: float) -> bool:
         """Take the frames that were mixed last; tell whether there is another remark now."""
         downmix = self._downmix
-        clipped = np.count_nonzero(np.abs(chosen) >= _FULL_SCALE, axis=0).max(initial=0) >= _CLIPPED
-        self._observe_silence(chosen, length_s)
+        peak = max(float(chosen.max(initial=0.0)), -float(chosen.min(initial=0.0)))
+        clipped = peak >= _FULL_SCALE and _clips(chosen)
+        self._observe_silence(peak, length_s)
         self._gather(CHANNELS_CANCEL, downmix.cancels, length_s, _CANCELS_S)
-        self._gather(CLIPPING, bool(clipped), length_s, _CLIPS_S)
+        self._gather(CLIPPING, clipped, length_s, _CLIPS_S)
         remark = self._told()
         changed, self.remark = remark[0] != self.remark[0], remark if remark[0] != self.remark[0] else self.remark
         return changed
 
-    def _observe_silence(self, chosen: Frames, length_s: float) -> None:
+    def _observe_silence(self, peak: float, length_s: float) -> None:
         numbers = tuple(self._downmix.chosen)
-        dead = chosen.std(axis=0) < _DEAD
-        if not np.abs(chosen).max(initial=0.0) > _SILENCE:
+        dead = self._downmix.powers < _DEAD**2
+        if peak <= _SILENCE:
             silent = numbers
         elif dead.all():
             return  # a pause tells nothing
@@ -81,6 +82,10 @@ class ChannelRemarks:
         if len(self._silent) == len(self._downmix.chosen):
             return "the source is silent: is it muted or unplugged?"
         return f"{_channels(self._silent)} silent; check the microphone, or choose other channels"
+
+
+def _clips(chosen: Frames) -> bool:
+    return bool(np.count_nonzero(np.abs(chosen) >= _FULL_SCALE, axis=0).max() >= _CLIPPED)
 
 
 def _channels(numbers: Sequence[int]) -> str:
