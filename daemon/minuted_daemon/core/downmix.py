@@ -96,7 +96,7 @@ class Downmix:
             return np.asarray(rows.mean(axis=0, dtype=np.float32))
         used = np.flatnonzero(weights)
         if len(used) == 1 and weights[used[0]] == 1:
-            return rows[used[0]].copy()
+            return np.array(rows[used[0]])
         return np.asarray(weights @ rows, np.float32)
 
     def _observe(self, power: NDArray[np.float64]) -> None:

@@ -47,6 +47,12 @@ def test_an_honest_head_is_believed() -> None:
     assert found_in(wav(36 + ALL - 1, ALL - 1, odd)) == Extent(44, END - 1)
 
 
+def test_a_chunk_that_should_have_been_padded() -> None:
+    content = wav(36 + ALL + 13, ALL)
+    odd = content[:12] + b"LIST" + struct.pack("<I", 5) + b"INFOx" + content[12:]
+    assert found_in(odd) == Extent(57, END + 13)
+
+
 @pytest.mark.parametrize("behind", [b"TAG" + b"x" * 125, b"ID3\x04" + b"y" * 50, b"\0" * 4_052, NOTE[:15]])
 def test_what_is_no_audio_is_not_played(behind: bytes) -> None:
     assert found_in(wav(36 + ALL, ALL, behind=behind)) == Extent(44, END)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,13 @@ def test_what_ffmpeg_reads_is_taken_where_it_is_installed(name: str, options: tu
     assert caught.value.reason == "FILE_NOT_AUDIO"
     assert "ffmpeg -i IN OUT.flac" in caught.value.message
     assert "Debian package ffmpeg" in caught.value.message
+
+
+def test_what_phones_record_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a.amr").write_bytes(b"#!AMR\n" + (b"\x3c" + bytes(range(31))) * 100)
+    got = heard(reader_of(tmp_path / "a.amr"))
+    assert len(got) == 2 * RATE
+    assert got.any()
 
 
 def mpeg(path: Path, *options: str) -> bytes:
@@ -252,6 +260,20 @@ def test_a_decoder_that_says_nothing_of_use_is_no_recording(harm: str, tmp_path:
     with pytest.raises(Invalid) as caught:
         reader_of(tmp_path / "a.webm", program(tmp_path, harm))
     assert caught.value.reason == "FILE_NOT_AUDIO"
+
+
+def test_a_reader_that_waits_for_its_decoder_can_be_called_off(tmp_path: Path) -> None:
+    (tmp_path / "a.webm").write_bytes(b"\x1aE\xdf\xa3" + bytes(100))
+    decoders = Decoders(program(tmp_path, TELLS + "time.sleep(60)").ffmpeg, Limits(stalled_s=60.0))
+    reader = reader_of(tmp_path / "a.webm", decoders)
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(heard, reader)
+        time.sleep(0.5)
+        began_s = time.monotonic()
+        reader.abort()
+        with pytest.raises(DeviceError):
+            waiting.result()
+    assert time.monotonic() - began_s < 3
 
 
 def test_no_decoder_outlives_its_reader(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ class Decoder(Protocol):
         """After Interrupted: go on `lost` frames behind the last one that was given; false if there is nothing."""
         ...
 
+    def abort(self) -> None:
+        """From another thread: have a `read` that waits come back soon; nothing more is wanted."""
+        ...
+
     def close(self) -> None:
         """Let go of the file."""
         ...

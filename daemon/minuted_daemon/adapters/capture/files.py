@@ -115,6 +115,7 @@ class FileStream:
         if not self._closed.is_set():
             self._closed.set()
             self._running.set()
+            self._reader.abort()
             self._executor.submit(self._reader.close)
             self._executor.shutdown(wait=False)
 

@@ -40,6 +40,10 @@ _PLAIN_AIFF = frozenset(
 _PLAIN_CAF = frozenset({b"lpcm", b"ulaw", b"alaw"})
 
 
+def _is_printable(name: bytes) -> bool:
+    return len(name) == 4 and all(0x20 <= letter < 0x7F for letter in name)
+
+
 @dataclass(frozen=True, slots=True)
 class Grammar:
     """How chunks follow each other. `counts_header`: a chunk's length takes in its name and length."""
@@ -70,6 +74,8 @@ class Grammar:
             body = at + self.header
             yield Chunk(head[: self.name], body, length)
             at = body + length + -length % self.align
+            if self.align == 2 and length % 2 and not _is_printable(read(at, 4)) and _is_printable(read(at - 1, 4)):
+                at -= 1  # a writer that does not pad
 
 
 @dataclass(frozen=True, slots=True)

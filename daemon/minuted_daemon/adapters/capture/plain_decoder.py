@@ -120,6 +120,9 @@ class PlainDecoder:
         self._at += lost
         return True
 
+    def abort(self) -> None:
+        """See decoding.Decoder: it waits for nothing but the disk."""
+
     def close(self) -> None:
         """See decoding.Decoder."""
         with contextlib.suppress(*_FAULTS):

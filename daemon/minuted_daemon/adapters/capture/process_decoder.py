@@ -43,7 +43,7 @@ class UndecodableError(Exception):
 class Limits:
     """How long a decoder may give nothing, and how much processor time it may use."""
 
-    stalled_s: float = 10.0
+    stalled_s: float = 8.0
     opening_s: float = 4.0
     cpu_s: int = 3_600
 
@@ -93,6 +93,12 @@ class ProcessDecoder:
         """See decoding.Decoder: these decoders find their way by themselves, or not at all."""
         del lost
         return False
+
+    def abort(self) -> None:
+        """See decoding.Decoder."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def close(self) -> None:
         """See decoding.Decoder."""

@@ -70,6 +70,10 @@ class Reader:
             self._error = error
         return items
 
+    def abort(self) -> None:
+        """From another thread: have a `read` that waits come back soon; nothing more is wanted."""
+        self._decoder.abort()
+
     def close(self) -> None:
         """Let go of the file."""
         self._decoder.close()
