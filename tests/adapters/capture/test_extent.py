@@ -47,6 +47,11 @@ def test_an_honest_head_is_believed() -> None:
     assert found_in(wav(36 + ALL - 1, ALL - 1, odd)) == Extent(44, END - 1)
 
 
+def test_recordings_that_were_put_one_behind_the_other_are_all_played() -> None:
+    one = wav(36 + ALL, ALL)
+    assert found_in(one + one) == Extent(44, 2 * len(one), remark=HEADER_WRONG)
+
+
 def test_a_chunk_that_should_have_been_padded() -> None:
     content = wav(36 + ALL + 13, ALL)
     odd = content[:12] + b"LIST" + struct.pack("<I", 5) + b"INFOx" + content[12:]

@@ -167,6 +167,18 @@ def test_a_flac_of_unknown_length_is_played_to_its_last_sample(tmp_path: Path) -
     assert reader.missing is None
 
 
+def test_a_flac_that_was_cut_before_its_length_was_known_ends_with_its_last_whole_frame(tmp_path: Path) -> None:
+    content = flac()
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)
+    (tmp_path / "a.flac").write_bytes(content[:-700])
+    reader = reader_of(tmp_path / "a.flac")
+    got = heard(reader)
+    assert reader.missing is not None, "how much is not known, but that something is"
+    assert 4 * RATE < reader.missing.start <= len(got) < 5 * RATE
+    assert np.abs(got[: reader.missing.start] - speech(5.0)[: reader.missing.start]).max() < 1e-4
+
+
 @pytest.mark.parametrize(
     "cut",
     [

@@ -40,6 +40,10 @@ class Decoder(Protocol):
         """Go past so many of the next frames if that is quickly and exactly done; give how many."""
         ...
 
+    def at_end(self) -> bool:
+        """After Interrupted: tell whether no more of the file is left to be decoded."""
+        ...
+
     def resume(self, lost: int) -> bool:
         """After Interrupted: go on `lost` frames behind the last one that was given; false if there is nothing."""
         ...

@@ -21,6 +21,8 @@ _TAIL = 1 << 16
 _MOST_ZEROS = 1 << 26
 _STEP = 1 << 20
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
+_AUDIO_AGAIN = frozenset({b"data", b"SSND", b"RIFF", b"RIFX", b"RF64", b"FORM"})
+"""Recordings that were put one behind the other: their heads are but a click."""
 _BEHIND_AUDIO = frozenset(
     {
         b"LIST",
@@ -151,7 +153,7 @@ def _chunks_to_the_end(grammar: Grammar, read: Bytes, size: int, begin: int) -> 
     at = begin
     for chunk in grammar.chunks(read, size, begin):
         name = chunk.name[:4]
-        if not all(0x20 <= letter < 0x7F for letter in name):
+        if not all(0x20 <= letter < 0x7F for letter in name) or name in _AUDIO_AGAIN:
             return False
         at = chunk.body + chunk.length
         if at > size + 1:

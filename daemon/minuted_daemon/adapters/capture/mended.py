@@ -13,7 +13,7 @@ _LARGEST_HEAD = 1 << 24
 class MendedFile:
     """A file object for reading, made of a head of its own and of the bytes [start, end) of a descriptor.
 
-    Never raises while it is read: the library could not pass that on. What went wrong stands in `error`.
+    size: of the whole. Never raises while it is read: the library could not pass that on. What went wrong stands in `error`.
     """
 
     def __init__(self, descriptor: int, head: bytes, start: int, end: int) -> None:
@@ -21,12 +21,12 @@ class MendedFile:
         self._descriptor = descriptor
         self._head = head
         self._start = start
-        self._size = len(head) + end - start
+        self.size = len(head) + end - start
         self._at = 0
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """See io.IOBase."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         self._at = max(0, base + offset)
         return self._at
 
@@ -36,7 +36,7 @@ class MendedFile:
 
     def read(self, count: int = -1) -> bytes:
         """See io.IOBase."""
-        left = max(0, self._size - self._at)
+        left = max(0, self.size - self._at)
         count = left if count < 0 else min(count, left)
         data = self._head[self._at : self._at + count]
         rest = count - len(data)

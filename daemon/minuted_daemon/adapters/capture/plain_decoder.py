@@ -102,6 +102,10 @@ class PlainDecoder:
         self._at += count
         return count if there == self._at else 0
 
+    def at_end(self) -> bool:
+        """See decoding.Decoder."""
+        return self._file.error is None and self._file.tell() >= self._file.size
+
     def resume(self, lost: int) -> bool:
         """See decoding.Decoder. A stream that lost its way is read anew from behind the damage."""
         if not self._reopens:

@@ -89,6 +89,10 @@ class ProcessDecoder:
         del count
         return 0
 
+    def at_end(self) -> bool:
+        """See decoding.Decoder: nobody tells."""
+        return False
+
     def resume(self, lost: int) -> bool:
         """See decoding.Decoder: these decoders find their way by themselves, or not at all."""
         del lost

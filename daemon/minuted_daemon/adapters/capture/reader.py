@@ -80,24 +80,26 @@ class Reader:
 
     def _decode(self, renderer: Renderer) -> Iterator[Item]:
         self._skip_to(round(self._skip * self._rate_hz * BLOCK_S))
-        begun, damaged = self._at, False
+        begun, damaged, cut = self._at, False, False
         while True:
             try:
                 frames = self._read(self._chunk)
             except Interrupted as fault:
                 yield from self._heard(renderer, fault.frames)
+                is_last = self._decoder.at_end()
                 lost = self._go_on()
-                damaged = lost == 0
+                damaged = lost == 0 and not is_last
+                cut = lost == 0 and is_last
                 for start in range(0, lost, self._rate_hz):
                     yield from renderer.fill(min(self._rate_hz, lost - start))
-                if damaged:
+                if not lost:
                     break
                 continue
             if not len(frames):
                 break
             yield from self._heard(renderer, frames)
         yield from renderer.finish()
-        self._end(begun, damaged)
+        self._end(begun, damaged, cut)
 
     def _heard(self, renderer: Renderer, frames: Frames) -> Iterator[Item]:
         if not len(frames):
@@ -145,9 +147,14 @@ class Reader:
             lost += step << max(0, attempt - _MOST_STEPS // 2)
         return 0
 
-    def _end(self, begun: int, damaged: bool) -> None:
-        """Tell what was promised and did not come. Raises DeviceError where it cannot be told how much that is."""
+    def _end(self, begun: int, damaged: bool, cut: bool) -> None:
+        """Tell what was promised and did not come. Raises DeviceError where it cannot be told how much that is.
+
+        `cut`: the last piece of a file could not be decoded because it is no whole one.
+        """
         promised, held = self._decoder.promised, self._decoder.held
+        if cut and promised is None:
+            promised = self._at + self._chunk
         if held is not None and self._at < held:
             damaged, promised = True, None
         if promised is not None and promised > self._at + self._decoder.slack:
