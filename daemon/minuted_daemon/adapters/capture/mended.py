@@ -13,7 +13,8 @@ _LARGEST_HEAD = 1 << 24
 class MendedFile:
     """A file object for reading, made of a head of its own and of the bytes [start, end) of a descriptor.
 
-    size: of the whole. Never raises while it is read: the library could not pass that on. What went wrong stands in `error`.
+    size: of the whole. Never raises while it is read: the library could not pass that on. What went wrong stands in
+    `error`.
     """
 
     def __init__(self, descriptor: int, head: bytes, start: int, end: int) -> None:
