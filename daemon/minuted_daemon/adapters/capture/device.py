@@ -142,8 +142,9 @@ class SharedDevice:
     def resume(self, stream: BufferedStream) -> None:
         """See buffer.Owner."""
         with self._lock:
-            if self._down is not None:
-                stream.put(self._down)
+            told = self._down or self._remark
+            if told is not None:
+                stream.put(told)
         self._adjust()
 
     def _adjust(self) -> None:

@@ -81,6 +81,7 @@ class FileStream:
         first = self._ready[0]
         if isinstance(first, CaptureHealth):
             self._ready.popleft()
+            self.remark = first if first.reason else None
             return first
         delay_s = due_s - time.monotonic()
         if delay_s > 0:
