@@ -1,8 +1,8 @@
 """From a source's channels to one, so that speech survives: dead, silent and inverted channels are found and left out.
 
 Decides for each block it is given, from what was heard up to the end of it; the same blocks always give the same sound.
-A change is faded, and every threshold has a second one for the way back, so that nothing is changed to and fro. What a
-person should be told about the channels is remarks.py's.
+A change is faded, and what led to it must be clearly over before it is taken back. What a person should be told about
+the channels is channel_remarks.py's.
 """
 
 from collections.abc import Sequence
