@@ -41,6 +41,16 @@ class TextSource(Enum):
     NONE = "none"
 
 
+class SuspectReason(Enum):
+    """Why a text looks invented; the first that holds."""
+
+    BOILERPLATE = "boilerplate"  # a line of subtitles that transcribers know by heart
+    NO_SPEECH = "no_speech"  # no speech in its audio, or far too little for so many words
+    REPETITION = "repetition"  # one word or phrase on end, more often than people say it
+    TOO_FAST = "too_fast"  # more words than anybody says in that time
+    CUMULATIVE = "cumulative"  # the text before it again, and more
+
+
 # --- from the diarizer: positions are samples since the start of the epoch's stream -----------------------------------
 
 
@@ -259,7 +269,10 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class TurnState:
-    """A turn as it is now. `speaker` is None where attribution is UNKNOWN."""
+    """A turn as it is now. `speaker` is None where attribution is UNKNOWN.
+
+    `spoken`: samples of speech in its audio, as voice activity told when it was closed; None if that is unknown.
+    """
 
     number: TurnNumber
     start: Sample
@@ -269,6 +282,7 @@ class TurnState:
     text: str
     text_source: TextSource
     overlapping: tuple[Overlap, ...] = ()
+    spoken: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
