@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
 from minuted_daemon.core.samples import Sample
 
 SessionId = NewType("SessionId", str)
@@ -133,7 +133,11 @@ class OverlapRecord:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """One revision of a turn. `generation` numbers the commit its text answers, None where there is none."""
+    """One revision of a turn. `generation` numbers the commit its text answers, None where there is none.
+
+    `suspect`: why the text looks invented, None if it does not. `spoken`: samples of speech in its audio, None if
+    unknown.
+    """
 
     id: TurnId
     session_id: SessionId
@@ -150,6 +154,8 @@ class TurnRecord:
     generation: int | None = None
     latency_s: float | None = None
     seq: Seq = Seq(0)
+    suspect: SuspectReason | None = None
+    spoken: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ what is known when the text is settled. What the lines are that such models know
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minuted_daemon.core.boilerplate import Kind, kind_of
-from minuted_daemon.core.events import SuspectReason
+from minuted_daemon.core.events import Attribution, SuspectReason
 from minuted_daemon.core.loquacity import begins_with, folded, goes_round, is_parted, rounds, syllables, units
 from minuted_daemon.core.samples import RATE_HZ, samples
 
@@ -76,14 +76,17 @@ class _Remembered:
 class Suspicion:
     """One session's opinion of its texts. Remembers the last few, for those that only repeat what came before."""
 
-    def __init__(self, languages: Sequence[str] = ()) -> None:
-        """`languages`: those of the session (BCP 47), none: any."""
+    def __init__(self, languages: Sequence[str] = (), diarized: bool = True) -> None:
+        """`languages`: those of the session (BCP 47), none: any. `diarized`: a diarizer listens, and could claim."""
         self._languages = tuple(languages)
+        self._diarized = diarized
         self._last: OrderedDict[Hashable, _Remembered] = OrderedDict()
 
     def judge(self, key: Hashable, said: Said) -> SuspectReason | None:
         """Give why a text looks invented, None if it does not. `key` is the turn's: judged again it is a new text."""
         self._last.pop(key, None)
+        if not self._diarized:
+            said = replace(said, claimed=None)
         text = folded(said.text)
         if not any(map(str.isalnum, text)):
             return None
@@ -141,6 +144,11 @@ class Suspicion:
                 break
             on_end += 1
         return on_end >= (_CLOSINGS_ON_END if closing else _EVERYDAYS_ON_END[said.claimed])
+
+
+def is_claimed(attribution: Attribution) -> bool | None:
+    """Tell whether a diarizer heard somebody speak a turn; None where it was away for a moment."""
+    return None if attribution is Attribution.INFERRED else attribution is Attribution.DIARIZED
 
 
 def _says_again(one: _Remembered, count: int, before: Sequence[_Remembered]) -> bool:

@@ -41,6 +41,7 @@ class Turn:
     fallback_is_whole: bool = False  # it is a completed text, only of an attempt that was given up
     text: str = ""
     text_source: TextSource = TextSource.NONE
+    spoken: int | None = None  # samples of speech in its audio, noted while that was known
     overlapping: tuple[Overlap, ...] = ()
     swallowed: bool = False  # all of its audio went into other turns' commits
     settled: bool = False

@@ -102,6 +102,10 @@ class VoiceTrack:
         pairs = [((base + int(a)) * FRAME, (base + int(b)) * FRAME) for a, b in edges.reshape(-1, 2)]
         return [(a, b) for a, b in pairs if b - a >= at_least]
 
+    def spoken(self, start: int, end: int) -> int:
+        """Give how many samples of [start, end) are speech, as the best judge of voice activity says."""
+        return FRAME * int(np.count_nonzero(self._voiced[self._index(start) : self._index(end)]))
+
     def around(self, start: int, end: int, lead: int, tail: int, reach: int) -> tuple[int, int]:
         """Give where the audio of speech in [start, end) begins and ends.
 

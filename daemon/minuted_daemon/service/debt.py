@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from minuted_daemon.core.records import TurnId, TurnRecord
 from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.suspicion import Suspicion
 from minuted_daemon.ports import Transcriber
 from minuted_daemon.service.retry import ASK_AGAIN_S
 from minuted_daemon.service.standing import Standing
@@ -25,6 +26,7 @@ class Debt:
     """
 
     transcriber: Transcriber | None = None
+    suspicion: Suspicion = field(default_factory=Suspicion)
     attempts: dict[TurnId, _Attempts] = field(default_factory=dict)
     given_up: set[tuple[Sample, Sample]] = field(default_factory=set)
     unwanted: list[tuple[Sample, Sample]] = field(default_factory=list)

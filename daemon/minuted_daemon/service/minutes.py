@@ -3,7 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from minuted_daemon.core.events import SpeakerNumber, TextSource, TurnNumber, TurnState, UtteranceId
+from minuted_daemon.core.events import (
+    SpeakerNumber,
+    SuspectReason,
+    TextSource,
+    TurnNumber,
+    TurnState,
+    UtteranceId,
+)
 from minuted_daemon.core.records import (
     OverlapRecord,
     Record,
@@ -16,6 +23,7 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.core.suspicion import Said, Suspicion, is_claimed
 from minuted_daemon.service.views import PartialTurn
 
 FORGET_AFTER = samples(600.0)
@@ -30,6 +38,7 @@ class _Known:
     state: TurnState
     generation: UtteranceId | None = None
     final: bool = False
+    suspect: SuspectReason | None = None
     latency_s: float | None = None
 
 
@@ -49,13 +58,15 @@ class Minutes:
         new_id: Callable[[], str],
         wall_s: Callable[[Sample], float],
         now_s: Callable[[], float],
+        suspicion: Suspicion | None = None,
     ) -> None:
-        """`wall_s` gives a sample's wall time, `now_s` the present one."""
+        """`wall_s` gives a sample's wall time, `now_s` the present one. `suspicion`: the session's own."""
         self._session_id = session_id
         self._session_name = session_name
         self._new_id = new_id
         self._wall_s = wall_s
         self._now_s = now_s
+        self._suspicion = suspicion or Suspicion()
         self._turns: dict[TurnNumber, _Known] = {}
         self._people: dict[SpeakerNumber, _Person] = {}
         self._numbers: dict[TurnId, TurnNumber] = {}
@@ -78,6 +89,8 @@ class Minutes:
     def settled(self, turn: TurnState, generation: UtteranceId | None) -> list[Record]:
         """Note a turn's final or revised state; give what is to be stored, in order."""
         known = self._know(turn)
+        if not known.final or (known.state.text, known.state.text_source) != (turn.text, turn.text_source):
+            known.suspect = self._suspicion.judge(turn.number, _said(turn))
         known.state, known.generation, known.final = turn, generation, True
         people = [number for number in (turn.speaker, *(o.speaker for o in turn.overlapping)) if number is not None]
         records: list[Record] = []
@@ -94,6 +107,7 @@ class Minutes:
         if known is None:
             return None
         self._numbers.pop(known.id, None)
+        self._suspicion.forget(number)
         if known.final:
             return self._record(known, TurnLife.RETRACTED)
         return self._partial(known, TurnLife.RETRACTED)
@@ -173,7 +187,14 @@ class Minutes:
             overlapping=tuple(OverlapRecord(self._person(o.speaker).record.id, o.duration) for o in turn.overlapping),
             generation=known.generation,
             latency_s=known.latency_s,
+            suspect=known.suspect,
+            spoken=turn.spoken,
         )
+
+
+def _said(turn: TurnState) -> Said:
+    claimed = is_claimed(turn.attribution)
+    return Said(turn.text, turn.start, turn.end - turn.start, turn.spoken, claimed, turn.speaker)
 
 
 def _storable(text: str) -> str:

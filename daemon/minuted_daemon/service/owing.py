@@ -26,6 +26,7 @@ from minuted_daemon.core.records import (
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample, seconds
+from minuted_daemon.core.suspicion import Said, Suspicion, is_claimed
 from minuted_daemon.errors import MinutedError, Rejected, VendorError, WrongState
 from minuted_daemon.ports import OwedTurn, Spool, Spools, Store, Transcriber
 from minuted_daemon.service.asking import Asking
@@ -206,6 +207,7 @@ class Owing:
         # The same over all connections: it knows whether its substitute has taken over.
         if debt.transcriber is None:
             debt.transcriber = await self._transcriber(record, debt.standing)
+            debt.suspicion = Suspicion(record.settings.languages, diarized=record.settings.diarizer != NONE)
         used = (await self._store.resume_point(record.id)).generation or 0
         async with deadline(
             OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
@@ -245,9 +247,12 @@ class Owing:
             debt.give_up(turn)  # there were words in it, or may have been in what is gone
             return
         told = owed.stored.session_name, owed.stored.speakers
+        claimed = is_claimed(turn.attribution)
+        told_so = Said(text, turn.start, turn.end - turn.start, turn.spoken, claimed, turn.speaker_id)
         answered = replace(
             turn,
             text=text if spoken else "",
+            suspect=debt.suspicion.judge(turn.id, told_so),
             text_source=TextSource.COMPLETED,
             life=TurnLife.FINAL if spoken else TurnLife.RETRACTED,
             generation=utterance,

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import IntervalKind, SessionState, TurnLife
 
-HEAD = "0004"
+HEAD = "0005"
 """The migration these tables belong to."""
 
 metadata = MetaData(
@@ -136,6 +136,8 @@ def _turn_columns() -> list[Column[str] | Column[int] | Column[float] | CheckCon
         Column("generation", Integer),
         Column("latency_s", REAL),
         Column("seq", Integer, nullable=False),
+        Column("suspect", Text),
+        Column("spoken", Integer),
         _stretch(),
         _one_of("attribution", Attribution),
         _one_of("text_source", TextSource),
