@@ -51,39 +51,39 @@ CREDITS: Mapping[str, str] = {
 
 CLOSINGS: Mapping[str, str] = {
     "en": "thank you for watching | thanks for watching | thank you for your watching | thank you for viewing"
-    " | thank you for listening | thanks for listening | thank you for your attention | thanks for tuning in"
+    " | thanks for tuning in"
     " | please subscribe | like and subscribe | please like and subscribe | subscribe | don't forget to subscribe"
     " | subscribe to my channel | please subscribe to my channel | share this video with your friends on social media"
-    " | see you in the next video | see you next video | see you in the next one | see you next time"
-    " | I'll see you next time | I'll see you in the next video | I hope you enjoyed this video | the end"
-    " | hello everyone welcome to my channel | welcome to my channel | we'll be right back | to be continued",
+    " | see you in the next video | see you next video | see you in the next one"
+    " | I'll see you in the next video | I hope you enjoyed this video"
+    " | hello everyone welcome to my channel | welcome to my channel",
     "de": "Vielen Dank fürs Zuschauen | Danke fürs Zuschauen | Danke für's Zusehen | Vielen Dank fürs Zusehen"
-    " | Vielen Dank für Ihre Aufmerksamkeit | Vielen Dank fürs Zuhören | Bis zum nächsten Mal | Abonniert den Kanal"
+    " | Abonniert den Kanal"
     " | Bis zum nächsten Video",
     "fr": "Merci d'avoir regardé | Merci d'avoir regardé cette vidéo | Merci d'avoir regardé la vidéo"
-    " | Merci de votre attention | Abonnez-vous | N'oubliez pas de vous abonner | N'hésitez pas à vous abonner"
+    " | Abonnez-vous | N'oubliez pas de vous abonner | N'hésitez pas à vous abonner"
     " | À la prochaine vidéo | J'espère que vous avez apprécié la vidéo | Je vous remercie de vous abonner",
     "es": "Gracias por ver | Gracias por ver el video | Gracias por ver este video | ¡Suscríbete al canal!"
-    " | Suscríbete | Suscríbete a mi canal | No olvides suscribirte | No olviden suscribirse | Hasta la próxima",
+    " | Suscríbete | Suscríbete a mi canal | No olvides suscribirte | No olviden suscribirse",
     "it": "Grazie per la visione | Grazie per aver guardato | Grazie per aver guardato il video | Iscriviti al canale"
-    " | Non dimenticare di iscriverti | Alla prossima",
+    " | Non dimenticare di iscriverti",
     "pt": "Obrigado por assistir | Obrigada por assistir | Obrigado por ver"
-    " | Inscreva-se no canal | Se inscreva no canal | Até a próxima | Até o próximo vídeo",
-    "nl": "Bedankt voor het kijken | Dank je wel voor het kijken | Tot de volgende keer | Abonneer je op het kanaal",
-    "pl": "Dziękuję za oglądanie | Dziękuję za uwagę | Dzięki za oglądanie | Zapraszam do subskrypcji",
+    " | Inscreva-se no canal | Se inscreva no canal | Até o próximo vídeo",
+    "nl": "Bedankt voor het kijken | Dank je wel voor het kijken | Abonneer je op het kanaal",
+    "pl": "Dziękuję za oglądanie | Dzięki za oglądanie | Zapraszam do subskrypcji",
     "tr": "İzlediğiniz için teşekkürler | İzlediğiniz için teşekkür ederim | Abone olmayı unutmayın | Abone ol"
-    " | Kanalıma abone olmayı unutmayın | Yorumlarınızı bekliyorum | Bir sonraki videoda görüşmek üzere",
+    " | Kanalıma abone olmayı unutmayın | Bir sonraki videoda görüşmek üzere",
     "sv": "Tack för att du har tittat | Tack för att du tittade | Tack för att ni har tittat",
     "no": "Takk for at du så på | Takk for at du så med | Takk for at dere så på",
     "da": "Tak fordi du så med | Tak for at du så med",
     "fi": "Kiitos kun katsoit | Kiitos katsomisesta",
-    "cs": "Děkuji za pozornost | Děkuji za shlédnutí | Díky za sledování",
-    "hu": "Köszönöm, hogy megnézted | Köszönöm a figyelmet",
+    "cs": "Děkuji za shlédnutí | Díky za sledování",
+    "hu": "Köszönöm, hogy megnézted",
     "ro": "Mulțumesc pentru vizionare | Vă mulțumesc pentru vizionare | Să vă mulțumim pentru vizionare",
     "el": "Ευχαριστώ που παρακολουθήσατε | Σας ευχαριστώ που παρακολουθήσατε",
-    "ru": "Спасибо за просмотр | Спасибо за внимание | Подписывайтесь на канал | Подписывайтесь на мой канал"
-    " | До новых встреч | Ставьте лайки и подписывайтесь на канал",
-    "uk": "Дякую за перегляд | Дякую за увагу | Підписуйтесь на канал",
+    "ru": "Спасибо за просмотр | Подписывайтесь на канал | Подписывайтесь на мой канал"
+    " | Ставьте лайки и подписывайтесь на канал",
+    "uk": "Дякую за перегляд | Підписуйтесь на канал",
     "ar": "شكرا على المشاهدة | شكرا للمشاهدة | اشتركوا في القناة | شكراً لكم على المشاهدة",
     "he": "תודה על הצפייה | תודה שצפיתם",
     "hi": "देखने के लिए धन्यवाद | चैनल को सब्सक्राइब करें",
@@ -94,7 +94,7 @@ CLOSINGS: Mapping[str, str] = {
     "ms": "Terima kasih kerana menonton",
     "zh": "谢谢观看 | 謝謝觀看 | 感谢观看 | 感謝觀看 | 谢谢收看 | 謝謝收看 | 感谢收看 | 谢谢大家观看"
     " | 请订阅 | 我们下期再见 | 下期再见 | 请不吝点赞订阅 | 謝謝大家收看 | 多谢收看",
-    "ja": "ご視聴ありがとうございました | ご視聴ありがとうございます | ご清聴ありがとうございました"
+    "ja": "ご視聴ありがとうございました | ご視聴ありがとうございます"
     " | 見てくれてありがとう | 最後までご視聴いただきありがとうございます"
     " | 最後までご視聴いただき本当にありがとうございます"
     " | チャンネル登録をお願いします | チャンネル登録お願いします | チャンネル登録よろしくお願いします"
@@ -107,28 +107,34 @@ CLOSINGS: Mapping[str, str] = {
 
 EVERYDAY: Mapping[str, str] = {
     "en": "you | thank you | thank you very much | thank you so much | thanks | bye | bye bye | thank you bye | the"
-    " | thank you all | thank you guys | thanks a lot | goodbye | good night | I'm sorry",
-    "de": "danke | vielen Dank | danke schön | Tschüss | auf Wiedersehen",
-    "fr": "merci | merci beaucoup | merci à tous | au revoir",
-    "es": "gracias | muchas gracias | adiós",
-    "it": "grazie | grazie mille | ciao | arrivederci",
-    "pt": "obrigado | obrigada | muito obrigado | tchau",
-    "nl": "bedankt | dank je wel | dank u wel | doei",
-    "pl": "dziękuję | dziękuję bardzo | dzięki",
+    " | thank you all | thank you guys | thanks a lot | goodbye | good night | I'm sorry"
+    " | thank you for listening | thanks for listening | thank you for your attention"
+    " | see you next time | I'll see you next time | the end | we'll be right back | to be continued",
+    "de": "danke | vielen Dank | danke schön | Tschüss | auf Wiedersehen"
+    " | Vielen Dank für Ihre Aufmerksamkeit | Vielen Dank fürs Zuhören | Bis zum nächsten Mal",
+    "fr": "merci | merci beaucoup | merci à tous | au revoir | Merci de votre attention",
+    "es": "gracias | muchas gracias | adiós | Hasta la próxima",
+    "it": "grazie | grazie mille | ciao | arrivederci | Alla prossima",
+    "pt": "obrigado | obrigada | muito obrigado | tchau | Até a próxima",
+    "nl": "bedankt | dank je wel | dank u wel | doei | Tot de volgende keer",
+    "pl": "dziękuję | dziękuję bardzo | dzięki | Dziękuję za uwagę",
     "tr": "teşekkürler | teşekkür ederim | hoşça kalın",
     "sv": "tack | tack så mycket | hej då",
     "no": "takk | tusen takk | ha det",
     "da": "tak | mange tak | farvel",
     "fi": "kiitos | moi moi",
-    "ru": "спасибо | пока | до свидания | большое спасибо",
-    "uk": "дякую | до побачення",
+    "ru": "спасибо | пока | до свидания | большое спасибо | Спасибо за внимание | До новых встреч",
+    "uk": "дякую | до побачення | Дякую за увагу",
     "ar": "شكرا | شكراً جزيلاً",
     "he": "תודה | תודה רבה",
     "zh": "谢谢 | 謝謝 | 谢谢大家 | 謝謝大家 | 拜拜 | 再见",
-    "ja": "ありがとうございました | ありがとうございます | ありがとう | おやすみなさい | お疲れ様でした",
+    "ja": "ありがとうございました | ありがとうございます | ありがとう | おやすみなさい | お疲れ様でした"
+    " | ご清聴ありがとうございました",
     "ko": "감사합니다 | 고맙습니다 | 안녕히 계세요",
     "vi": "cảm ơn | cảm ơn các bạn",
     "id": "terima kasih",
+    "cs": "Děkuji za pozornost",
+    "hu": "Köszönöm a figyelmet",
 }
 
 _SUBTITLES = (
@@ -151,9 +157,11 @@ _CREDIT_LINES = re.compile(
 )
 _CLOSING_LINES = re.compile(
     r"(?:and |so |okay )?(?:thank you|thanks)(?: (?:so much|very much|guys|everyone|all|again|once again))*"
-    r" for (?:watching|viewing|tuning in)(?: .{0,40})?"
-    r"|(?:please |and |don't forget to |be sure to |make sure to )*(?:like|subscribe|hit the bell)\b.{0,40}"
-    r"\b(?:subscribe|channel|bell|notifications?)\b.{0,30}"
+    r" for (?:watching|viewing|tuning in)"
+    r"(?:,? (?:this video|the video|my video|everyone|guys|again|(?:and |see you |please ).{0,40}))?"
+    r"|(?:please |and |don't forget to |be sure to |make sure to )*"
+    r"(?:like,? (?:comment,? )?(?:share,? )?(?:and )?subscribe"
+    r"|subscribe (?:to|for) (?:my|our|the|this) .{0,12}channel|hit the (?:bell|like|subscribe)).{0,40}"
     r"|(?:and )?(?:i'll |i will |we'll )?see you (?:all |guys )?(?:in|on) (?:the|my|our) next (?:video|episode|one)"
     r"|.{0,12}チャンネル登録.{0,16}|.{0,12}ご視聴.{0,12}ありがとうござい.{0,4}|.{0,8}시청해\s?주셔서 감사.{0,6}"
     r"|.{0,10}(?:感谢|感謝|谢谢|謝謝)(?:您的|你的|大家的?)?(?:观看|觀看|收看).{0,6}",
@@ -167,7 +175,8 @@ _LONGEST, _LONGEST_LINE = 400, 120  # characters; a text is as long as its vendo
 def kind_of(text: str, languages: Sequence[str] = ()) -> tuple[Kind, bool] | None:
     """Give what kind of known lines a text holds, if it holds nothing else, and whether they are of these languages.
 
-    A line whose language is not among `languages` (BCP 47; none: any) is as well known, but nobody there would say it.
+    A line whose language is not among `languages` (BCP 47; none: any) is as well known, but nobody there would say it;
+    English is said everywhere.
     """
     text = text.strip()
     if not text or len(text) > _LONGEST:
@@ -185,7 +194,7 @@ def kind_of(text: str, languages: Sequence[str] = ()) -> tuple[Kind, bool] | Non
     if not known:
         return None
     bases = {language.split("-")[0].casefold() for language in languages}
-    ours = not bases or all(not said or bool(said & bases) for _, said in known)
+    ours = not bases or all(not said or bool(said & {*bases, "en"}) for _, said in known)
     return max(kind for kind, _ in known), ours
 
 

@@ -11,10 +11,11 @@ from itertools import pairwise
 LONGEST = 1_500
 """Characters of a text that are looked at; nobody says more in one turn."""
 _VOWELS = "aeiouyæøœıəαεηιουωаеёиоуыэюяіїєў"
-_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _VOWEL_RUN = re.compile(f"[{_VOWELS}]+")
 _BLOCK = re.compile(r"[぀-ヿ㐀-鿿가-힯豈-﫿ｦ-ﾝ\U00020000-\U0003ffff]")
 """Kana, Han, Hangul: a sign is a syllable."""
+_KANA = re.compile(r"[぀-ヿｦ-ﾝ]")
 _UNPARTED = re.compile(r"[぀-ヿ㐀-鿿豈-﫿ｦ-ﾝ฀-໿က-႟ក-៿\U00020000-\U0003ffff]")
 """Signs of scripts that put no blanks between words."""
 _STRETCHED = re.compile(r"([^\W\d_])\1{15,}|([^\W\d_]{2,3}?)\2{9,}")
@@ -47,7 +48,7 @@ def units(text: str) -> list[str]:
 
 def syllables(text: str) -> int:
     """Give at least how many syllables a folded text has."""
-    blocks = 0 if text.isascii() else len(_BLOCK.findall(text))
+    blocks = 0 if text.isascii() else len(_BLOCK.findall(text)) - len(_KANA.findall(text)) // 4  # they are short
     rest = text if not blocks else _BLOCK.sub(" ", text)
     return blocks + sum(_syllables_of_word(word) for word in _WORD.findall(rest))
 
