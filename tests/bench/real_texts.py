@@ -14,6 +14,8 @@ from minuted_daemon.core.suspicion import Said
 from tests.fakes.meeting import TIMELINES, Meeting, Segment, load_meeting
 
 TESTS = Path(__file__).resolve().parent.parent
+BRIEF, BRIEF_S = ("Mm.", "Yeah.", "Uh.", "No.", "Okay.", "Hm."), 0.25
+"""All that anybody says in so short a time."""
 SHORT: dict[int, Sequence[str]] = {
     1: ("Yeah.", "Okay.", "Mm-hmm.", "Mm.", "Right.", "Yes.", "No.", "Thanks.", "Bye.", "Hmm.", "So.", "You?", "Um."),
     2: ("Thank you.", "Oh yeah.", "Yes, yes.", "I see.", "Okay, bye.", "No, no.", "Seventeen pounds.", "Bye bye."),
@@ -46,6 +48,8 @@ def words() -> Iterator[str]:
 def spoken_by(meeting: Meeting, segment: Segment, stream: Iterator[str], turn: int) -> list[str]:
     """Give a text for each word of a segment: such as people say in short, else the next of the stream."""
     places = [word for word in meeting.words_between(segment.start, segment.end) if word.speaker == segment.speaker]
+    if segment.end - segment.start < BRIEF_S * RATE_HZ:
+        return [BRIEF[turn % len(BRIEF)]]
     if len(places) in SHORT:
         return SHORT[len(places)][turn % len(SHORT[len(places)])].split()
     return list(islice(stream, len(places)))

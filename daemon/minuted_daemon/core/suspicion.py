@@ -23,6 +23,8 @@ _DENSEST = 40.0
 _DENSEST_UNCLAIMED = 25.0
 _KNOWN_FASTEST, _KNOWN_FASTEST_CLAIMED = 12.0, 20.0
 """Syllables in a second of speech as measured, of a line that such models know by heart."""
+_KNOWN_LEAST_S = 0.12
+"""Of speech, for the shortest of them; a tap on the table has less."""
 _KNOWN_SLOWEST_S = 0.6  # a syllable
 _PAUSES_S = 1.5
 _REMEMBERED = 8
@@ -133,7 +135,8 @@ class Suspicion:
             spoken_s = said.spoken / RATE_HZ
             longest_s = _KNOWN_SLOWEST_S * count + (_PAUSES_S if closing else _EVERYDAY_LONGEST_S)
             too_long = spoken_s > longest_s and (closing or not said.claimed)
-            if too_long or spoken_s <= count / (_KNOWN_FASTEST_CLAIMED if said.claimed else _KNOWN_FASTEST):
+            least_s = count / (_KNOWN_FASTEST_CLAIMED if said.claimed else _KNOWN_FASTEST)
+            if too_long or spoken_s <= max(least_s, _KNOWN_LEAST_S):
                 return True
         times, length = rounds(one.units)
         if times >= (_CLOSINGS_ON_END if closing else _EVERYDAY_ROUNDS if length > 1 else _WORD_ROUNDS):
