@@ -1,4 +1,4 @@
-"""Which texts look invented, and how much speech is under each.
+"""Which texts look invented, and how much speech, and sound like it, is under each.
 
 Revision: 0005. Follows 0004.
 """
@@ -10,8 +10,8 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-# Turns from before were never judged, and nobody knows how much speech is under them.
-COLUMNS = (("suspect", "TEXT"), ("spoken", "INTEGER"))
+# Turns from before were never judged, and nobody knows what is under them.
+COLUMNS = (("suspect", "TEXT"), ("spoken", "INTEGER"), ("voiced", "INTEGER"))
 
 
 def upgrade() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import count, cycle, islice
 from pathlib import Path
 
+from minuted_daemon.core.events import Evidence
 from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.core.suspicion import Said
 from tests.fakes.meeting import TIMELINES, Meeting, Segment, load_meeting
@@ -63,10 +64,11 @@ def segments(meeting: Meeting) -> list[Said]:
         own = [word for word in meeting.words_between(segment.start, segment.end) if word.speaker == segment.speaker]
         text = " ".join(spoken_by(meeting, segment, stream, next(numbers)))
         spoken = sum(word.end - word.start for word in own) // 2
-        turns.append(Said(text, segment.start, segment.end - segment.start, spoken, True, segment.speaker))
+        evidence = Evidence(spoken, spoken)
+        turns.append(Said(text, segment.start, segment.end - segment.start, evidence, True, segment.speaker))
     return turns
 
 
 def _said(text: str, start_s: float, end_s: float, speaker: str) -> Said:
     start, end = round(start_s * RATE_HZ), round(end_s * RATE_HZ)
-    return Said(text, start, end - start, (end - start) // 2, True, speaker)
+    return Said(text, start, end - start, Evidence((end - start) // 2, (end - start) // 2), True, speaker)

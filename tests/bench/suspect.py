@@ -15,7 +15,7 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import Attribution, SpeakerEnded, SpeakerStarted, TurnState
+from minuted_daemon.core.events import Attribution, Evidence, SpeakerEnded, SpeakerStarted, TurnState
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
 from minuted_daemon.core.suspicion import Said, Suspicion
 from minuted_daemon.core.voice import VoiceDetector, VoiceTrack
@@ -81,13 +81,13 @@ def merged(meeting: Meeting, weather: Weather) -> list[Said]:
 
 def _said(turn: TurnState) -> Said:
     claimed = turn.attribution is Attribution.DIARIZED
-    return Said(turn.text, turn.start, turn.end - turn.start, turn.spoken, claimed, turn.speaker)
+    return Said(turn.text, turn.start, turn.end - turn.start, turn.evidence, claimed, turn.speaker)
 
 
-def heard(pcm: NDArray[np.int16], stretches: Sequence[tuple[int, int]], noise_db: float | None) -> list[int]:
+def heard(pcm: NDArray[np.int16], stretches: Sequence[tuple[int, int]], noise_db: float | None) -> list[Evidence]:
     """Give what the daemon's voice activity hears in stretches of a recording in a room."""
     rng = np.random.default_rng(7)
-    told, detector, track = [0] * len(stretches), VoiceDetector(), VoiceTrack()
+    told, detector, track = [Evidence(0, 0)] * len(stretches), VoiceDetector(), VoiceTrack()
     for start in range(0, len(pcm) - BLOCK + 1, BLOCK):
         block = pcm[start : start + BLOCK].astype(np.float64)
         if noise_db is not None:
@@ -95,7 +95,7 @@ def heard(pcm: NDArray[np.int16], stretches: Sequence[tuple[int, int]], noise_db
         track.append(detector.observe(Sample(start), np.clip(block, -32768, 32767).astype(np.int16)))
         for number, (low, high) in enumerate(stretches):
             if high <= track.end < high + BLOCK:
-                told[number] = track.spoken(low, high)
+                told[number] = track.evidence(low, high)
     return told
 
 
@@ -105,11 +105,11 @@ def recorded(noise_db: float | None) -> list[list[Said]]:
     for name in (*library.names("H"), *library.names("I")):
         meeting = library.load(name)
         stretches = [(segment.start, segment.end) for segment in meeting.segments]
-        spoken = heard(meeting.audio, stretches, noise_db)
+        evidence = heard(meeting.audio, stretches, noise_db)
         found.append(
             [
                 Said(one.text, one.start, one.end - one.start, there, True, one.speaker)
-                for one, there in zip(meeting.segments, spoken, strict=True)
+                for one, there in zip(meeting.segments, evidence, strict=True)
             ]
         )
     return found
@@ -124,7 +124,7 @@ def inventions(spoken: Callable[[float], float], claimed: bool) -> list[Said]:
             invented.answer(number, tuple(invented.CLOSINGS)),
             samples(10.0 * number),
             samples(length_s),
-            samples(spoken(length_s)),
+            Evidence(samples(spoken(length_s)), samples(spoken(length_s))),
             claimed,
         )
         for number, length_s in enumerate(lengths)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minuted_daemon.core.events import SuspectReason
+from minuted_daemon.core.events import Evidence, SuspectReason
 from minuted_daemon.core.samples import samples
 from minuted_daemon.core.suspicion import Said, Suspicion
 from tests.bench.real_texts import meetings, segments, utterances
@@ -20,9 +20,13 @@ def said(
     text: str, length_s: float = 2.0, spoken_s: float | None = None, claimed: bool | None = True, **more: object
 ) -> Said:
     """Without `spoken_s`: four fifths of it are speech."""
-    spoken = samples(0.8 * length_s if spoken_s is None else spoken_s)
+    evidence = of_speech(samples(0.8 * length_s if spoken_s is None else spoken_s))
     more.setdefault("start", 0)
-    return Said(text, length=samples(length_s), spoken=spoken, claimed=claimed, **more)  # type: ignore[arg-type]
+    return Said(text, length=samples(length_s), evidence=evidence, claimed=claimed, **more)  # type: ignore[arg-type]
+
+
+def of_speech(length: int) -> Evidence:
+    return Evidence(length, length)
 
 
 def judged(text: str, *lengths: float, claimed: bool | None = True, languages: tuple[str, ...] = ()) -> object:
@@ -108,6 +112,19 @@ def test_no_speech_or_far_too_little() -> None:
         assert Suspicion().judge(1, Said(sentence, 0, 48_000)) is None, "nobody knows"
     assert judged("Mm-hmm.", 0.25, 0.1) is None
     assert judged("Yes.", 0.2, 0.08) is None
+
+
+def test_where_the_judges_differ_a_diarizer_that_claims_has_the_casting_vote() -> None:
+    def mark(text: str, spoken_s: float, voiced_s: float, claimed: bool) -> SuspectReason | None:
+        evidence = Evidence(samples(spoken_s), samples(voiced_s))
+        return Suspicion().judge(1, Said(text, 0, samples(3.0), evidence, claimed))
+
+    sentence = invented.SENTENCES[0]
+    assert mark(sentence, 0.0, 2.0, True) is None, "energy and the diarizer heard it, the model did not"
+    assert mark(sentence, 2.0, 0.0, True) is None
+    assert mark(sentence, 0.0, 0.0, True) is NO_SPEECH
+    assert mark(sentence, 0.0, 2.0, False) is NO_SPEECH, "a fan"
+    assert mark("Thank you for watching!", 0.0, 2.0, True) is BOILERPLATE
 
 
 @pytest.mark.parametrize("text", invented.LOOPS, ids=lambda text: text[:16])
@@ -234,7 +251,9 @@ def test_any_text_is_judged_and_always_the_same(told: list[tuple[str, int, int |
     def all_of() -> list[SuspectReason | None]:
         suspicion = Suspicion(("en", "ja"), diarized)
         return [
-            suspicion.judge(n % 5, Said(text, n * 9, length, spoken, n % 3 == 0 or None))
+            suspicion.judge(
+                n % 5, Said(text, n * 9, length, None if spoken is None else of_speech(spoken), n % 3 == 0 or None)
+            )
             for n, (text, length, spoken) in enumerate(told)
         ]
 
@@ -254,9 +273,9 @@ def test_of_real_turns_hardly_any_is_marked(claimed: bool | None, languages: tup
     for turns in [*map(segments, meetings()), *utterances()]:
         suspicion = Suspicion(languages)
         for number, one in enumerate(turns):
-            spoken = one.spoken or 0
             # A turn that nobody claims is there because all of it was heard.
-            told = Said(one.text, one.start, one.length, spoken if claimed else 2 * spoken, claimed, one.holder)
+            evidence = one.evidence if claimed or one.evidence is None else of_speech(2 * one.evidence.spoken)
+            told = Said(one.text, one.start, one.length, evidence, claimed, one.holder)
             marked += suspicion.judge(number, told) is not None
             judged += 1
     assert judged > 3_000

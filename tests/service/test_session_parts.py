@@ -7,6 +7,7 @@ import pytest
 
 from minuted_daemon.core.events import (
     Attribution,
+    Evidence,
     Overlap,
     SpeakerNumber,
     SuspectReason,
@@ -210,19 +211,19 @@ def test_a_text_is_judged_once_and_again_when_it_changes() -> None:
     def mark(state: TurnState) -> SuspectReason | None:
         record = book.settled(state, None)[-1]
         assert isinstance(record, TurnRecord)
-        assert record.spoken == state.spoken
+        assert record.evidence == state.evidence
         return record.suspect
 
-    silent = replace(turn(1, "Shall we begin?"), spoken=0)
+    silent = replace(turn(1, "Shall we begin?"), evidence=Evidence(0, 0))
     assert mark(silent) is SuspectReason.NO_SPEECH
     assert mark(replace(silent, speaker=None, attribution=Attribution.UNKNOWN)) is SuspectReason.NO_SPEECH
     assert mark(replace(silent, text="Subtitles by the Amara.org community")) is SuspectReason.BOILERPLATE
     assert mark(replace(silent, text="", text_source=TextSource.NONE)) is None
-    said = replace(turn(2, "Shall we begin?"), spoken=9_000)
+    said = replace(turn(2, "Shall we begin?"), evidence=Evidence(9_000, 9_000))
     assert mark(said) is None
     gone = book.retracted(TurnNumber(1))
     assert isinstance(gone, TurnRecord)
-    partial = book.grew(replace(turn(3, "Subtitles by the Amara.org community"), spoken=0))
+    partial = book.grew(replace(turn(3, "Subtitles by the Amara.org community"), evidence=Evidence(0, 0)))
     assert partial is not None
     assert partial.turn.turn.suspect is None, "judged when it is settled"
 

@@ -268,11 +268,19 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnState:
-    """A turn as it is now. `speaker` is None where attribution is UNKNOWN.
+class Evidence:
+    """What voice activity heard in a turn's audio, in samples.
 
-    `spoken`: samples of speech in its audio, as voice activity told when it was closed; None if that is unknown.
+    spoken: speech, as the best judge says. voiced: sound that energy takes for voice, whatever it is.
     """
+
+    spoken: int
+    voiced: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnState:
+    """A turn as it is now. `speaker` is None where attribution is UNKNOWN, `evidence` where it was not noted."""
 
     number: TurnNumber
     start: Sample
@@ -282,7 +290,7 @@ class TurnState:
     text: str
     text_source: TextSource
     overlapping: tuple[Overlap, ...] = ()
-    spoken: int | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Outcomes:
             turn.partial.strip() if partial else turn.text,
             TextSource.NONE if partial else turn.text_source,
             turn.overlapping,
-            turn.spoken,
+            turn.evidence,
         )
 
     def show_partials(self, growing: Turn | None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
-from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.samples import Sample
 
 SessionId = NewType("SessionId", str)
@@ -135,7 +135,7 @@ class OverlapRecord:
 class TurnRecord:
     """One revision of a turn. `generation` numbers the commit its text answers, None where there is none.
 
-    `suspect`: why the text looks invented, None if it does not. `spoken`: samples of speech in its audio, None if
+    `suspect`: why the text looks invented, None if it does not. `evidence`: what was heard in its audio, None if
     unknown.
     """
 
@@ -155,7 +155,7 @@ class TurnRecord:
     latency_s: float | None = None
     seq: Seq = Seq(0)
     suspect: SuspectReason | None = None
-    spoken: int | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ def redacted(turn: TurnRecord, start: Sample, end: Sample) -> TurnRecord:
     if turn.end <= start or turn.start >= end:
         return turn
     wordless = replace(
-        turn, text="", text_source=TextSource.NONE, generation=None, overlapping=(), suspect=None, spoken=None
+        turn, text="", text_source=TextSource.NONE, generation=None, overlapping=(), suspect=None, evidence=None
     )
     before, behind = start - turn.start, turn.end - end
     if turn.life is TurnLife.RETRACTED or max(before, behind) <= 0:

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from minuted_daemon.core.boilerplate import Kind, kind_of
-from minuted_daemon.core.events import Attribution, SuspectReason
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason
 from minuted_daemon.core.loquacity import begins_with, folded, goes_round, is_parted, rounds, syllables, units
 from minuted_daemon.core.samples import RATE_HZ, samples
 
@@ -55,16 +55,23 @@ _ALIKE, _ALIKE_FROM = 0.8, 12
 class Said:
     """A settled text and the evidence for it. Lengths are in samples.
 
-    `spoken`: the speech in its audio as voice activity tells, None if unknown. `claimed`: whether a diarizer heard
-    somebody speak it, None where there is no diarizer. `holder`: who said it, None if unknown.
+    `claimed`: whether a diarizer heard somebody speak it, None where there is no diarizer. `holder`: who said it, None
+    if unknown.
     """
 
     text: str
     start: int
     length: int
-    spoken: int | None = None
+    evidence: Evidence | None = None
     claimed: bool | None = None
     holder: Hashable = None
+
+    @property
+    def heard(self) -> int | None:
+        """How much of it may be speech: with a diarizer's word for it, also what only energy takes for voice."""
+        if self.evidence is None:
+            return None
+        return max(self.evidence.spoken, self.evidence.voiced) if self.claimed else self.evidence.spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +112,12 @@ class Suspicion:
         self._last.pop(key, None)
 
     def _judged(self, one: _Remembered, text: str, before: Sequence[_Remembered]) -> SuspectReason | None:
-        said, spoken = one.said, one.said.spoken
+        said, heard = one.said, one.said.heard
         known = kind_of(said.text, self._languages)
         count = syllables(text)
         if known is not None and known[0] is Kind.CREDIT:
             return SuspectReason.BOILERPLATE
-        if spoken is not None and spoken <= _NO_SPEECH:
+        if heard is not None and heard <= _NO_SPEECH:
             return SuspectReason.NO_SPEECH
         if goes_round(text):
             return SuspectReason.REPETITION
@@ -119,7 +126,7 @@ class Suspicion:
         if count > _FASTEST * (said.length / RATE_HZ + _EDGE_S) + _AT_ONCE:
             return SuspectReason.CUMULATIVE if _says_again(one, count, before) else SuspectReason.TOO_FAST
         densest = _DENSEST_UNCLAIMED if said.claimed is False else _DENSEST
-        if spoken is not None and count > densest * spoken / RATE_HZ + 1:
+        if heard is not None and count > densest * heard / RATE_HZ + 1:
             return SuspectReason.NO_SPEECH
         return SuspectReason.CUMULATIVE if _says_again(one, count, before) else None
 
@@ -131,8 +138,8 @@ class Suspicion:
         said, closing = one.said, kind is Kind.CLOSING
         if closing and (not ours or said.claimed is False):
             return True
-        if said.spoken is not None:
-            spoken_s = said.spoken / RATE_HZ
+        if said.evidence is not None:
+            spoken_s = said.evidence.spoken / RATE_HZ
             longest_s = _KNOWN_SLOWEST_S * count + (_PAUSES_S if closing else _EVERYDAY_LONGEST_S)
             too_long = spoken_s > longest_s and (closing or not said.claimed)
             least_s = count / (_KNOWN_FASTEST_CLAIMED if said.claimed else _KNOWN_FASTEST)

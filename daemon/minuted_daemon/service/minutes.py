@@ -89,7 +89,7 @@ class Minutes:
     def settled(self, turn: TurnState, generation: UtteranceId | None) -> list[Record]:
         """Note a turn's final or revised state; give what is to be stored, in order."""
         known = self._know(turn)
-        if not known.final or (known.state.text, known.state.text_source) != (turn.text, turn.text_source):
+        if not known.final or _is_other(turn, known.state):
             known.suspect = self._suspicion.judge(turn.number, _said(turn))
         known.state, known.generation, known.final = turn, generation, True
         people = [number for number in (turn.speaker, *(o.speaker for o in turn.overlapping)) if number is not None]
@@ -188,13 +188,19 @@ class Minutes:
             generation=known.generation,
             latency_s=known.latency_s,
             suspect=known.suspect,
-            spoken=turn.spoken,
+            evidence=turn.evidence,
         )
+
+
+def _is_other(turn: TurnState, before: TurnState) -> bool:
+    """Tell whether there is news by which a text may look otherwise."""
+    now, then = ((one.text, one.text_source, one.attribution) for one in (turn, before))
+    return now != then
 
 
 def _said(turn: TurnState) -> Said:
     claimed = is_claimed(turn.attribution)
-    return Said(turn.text, turn.start, turn.end - turn.start, turn.spoken, claimed, turn.speaker)
+    return Said(turn.text, turn.start, turn.end - turn.start, turn.evidence, claimed, turn.speaker)
 
 
 def _storable(text: str) -> str:

@@ -248,7 +248,7 @@ class Owing:
             return
         told = owed.stored.session_name, owed.stored.speakers
         claimed = is_claimed(turn.attribution)
-        told_so = Said(text, turn.start, turn.end - turn.start, turn.spoken, claimed, turn.speaker_id)
+        told_so = Said(text, turn.start, turn.end - turn.start, turn.evidence, claimed, turn.speaker_id)
         answered = replace(
             turn,
             text=text if spoken else "",

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minuted_daemon.adapters.storage.store import open_store
-from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.records import (
     IntervalKind,
     OverlapRecord,
@@ -57,7 +57,7 @@ TURNS = st.builds(
     generation=st.none() | POSITION,
     latency_s=st.none() | st.floats(-10, 1e6),
     suspect=st.none() | st.sampled_from(SuspectReason),
-    spoken=st.none() | POSITION,
+    evidence=st.none() | st.builds(Evidence, POSITION, POSITION),
 )
 INTERVALS = st.builds(
     lambda number, stretch, **changes: interval(number, start=stretch[0], end=stretch[1], **changes),

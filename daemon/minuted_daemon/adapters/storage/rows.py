@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.records import (
     IntervalId,
     IntervalKind,
@@ -119,7 +119,8 @@ def turn_values(record: TurnRecord) -> Values:
         "latency_s": record.latency_s,
         "seq": record.seq,
         "suspect": None if record.suspect is None else record.suspect.value,
-        "spoken": record.spoken,
+        "spoken": None if record.evidence is None else record.evidence.spoken,
+        "voiced": None if record.evidence is None else record.evidence.voiced,
     }
 
 
@@ -156,7 +157,7 @@ def turn_record(row: AnyRow, overlapping: tuple[OverlapRecord, ...]) -> TurnReco
         latency_s=row.latency_s,
         seq=Seq(row.seq),
         suspect=None if row.suspect is None else SuspectReason(row.suspect),
-        spoken=row.spoken,
+        evidence=None if row.spoken is None else Evidence(row.spoken, row.voiced),
     )
 
 

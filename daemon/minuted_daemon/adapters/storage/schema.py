@@ -138,6 +138,7 @@ def _turn_columns() -> list[Column[str] | Column[int] | Column[float] | CheckCon
         Column("seq", Integer, nullable=False),
         Column("suspect", Text),
         Column("spoken", Integer),
+        Column("voiced", Integer),
         _stretch(),
         _one_of("attribution", Attribution),
         _one_of("text_source", TextSource),
