@@ -9,8 +9,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 from minuted_daemon.core.boilerplate import Kind, kind_of
-from minuted_daemon.core.events import Attribution, Evidence, SuspectReason
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TurnState
 from minuted_daemon.core.loquacity import begins_with, folded, goes_round, is_parted, rounds, syllables, units
+from minuted_daemon.core.records import TurnRecord
 from minuted_daemon.core.samples import RATE_HZ, samples
 
 _NO_SPEECH = samples(0.03)
@@ -156,9 +157,11 @@ class Suspicion:
         return on_end >= (_CLOSINGS_ON_END if closing else _EVERYDAYS_ON_END[said.claimed])
 
 
-def is_claimed(attribution: Attribution) -> bool | None:
-    """Tell whether a diarizer heard somebody speak a turn; None where it was away for a moment."""
-    return None if attribution is Attribution.INFERRED else attribution is Attribution.DIARIZED
+def said_in(turn: TurnState | TurnRecord) -> Said:
+    """Give what a turn says. One whose diarizer was away for a moment is neither claimed nor not."""
+    claimed = None if turn.attribution is Attribution.INFERRED else turn.attribution is Attribution.DIARIZED
+    holder = turn.speaker if isinstance(turn, TurnState) else turn.speaker_id
+    return Said(turn.text, turn.start, turn.end - turn.start, turn.evidence, claimed, holder)
 
 
 def _says_again(one: _Remembered, count: int, before: Sequence[_Remembered]) -> bool:

@@ -1,10 +1,10 @@
 """What is known of the texts that one ended session is owed, beside what is stored. Nothing waits or is read here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from minuted_daemon.core.records import TurnId, TurnRecord
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.core.suspicion import Suspicion
+from minuted_daemon.core.suspicion import Suspicion, said_in
 from minuted_daemon.ports import Transcriber
 from minuted_daemon.service.retry import ASK_AGAIN_S
 from minuted_daemon.service.standing import Standing
@@ -38,6 +38,10 @@ class Debt:
         """Whether the turn's text is still to be had."""
         touched = any(turn.start < end and turn.end > start for start, end in self.unwanted)
         return not touched and (turn.start, turn.end) not in self.given_up
+
+    def judged(self, turn: TurnRecord) -> TurnRecord:
+        """Mark the turn if its text looks invented; take the mark away if it does not."""
+        return replace(turn, suspect=self.suspicion.judge(turn.id, said_in(turn)))
 
     def due_s(self, turn: TurnRecord) -> float:
         """Give the time from which on the turn may be asked for."""

@@ -23,7 +23,7 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.core.samples import Sample, samples
-from minuted_daemon.core.suspicion import Said, Suspicion, is_claimed
+from minuted_daemon.core.suspicion import Suspicion, said_in
 from minuted_daemon.service.views import PartialTurn
 
 FORGET_AFTER = samples(600.0)
@@ -89,8 +89,9 @@ class Minutes:
     def settled(self, turn: TurnState, generation: UtteranceId | None) -> list[Record]:
         """Note a turn's final or revised state; give what is to be stored, in order."""
         known = self._know(turn)
-        if not known.final or _is_other(turn, known.state):
-            known.suspect = self._suspicion.judge(turn.number, _said(turn))
+        now, before = ((one.text, one.text_source, one.attribution) for one in (turn, known.state))
+        if not known.final or now != before:
+            known.suspect = self._suspicion.judge(turn.number, said_in(turn))
         known.state, known.generation, known.final = turn, generation, True
         people = [number for number in (turn.speaker, *(o.speaker for o in turn.overlapping)) if number is not None]
         records: list[Record] = []
@@ -182,25 +183,14 @@ class Minutes:
             attribution=turn.attribution,
             text=_storable(turn.text),
             text_source=turn.text_source,
+            suspect=known.suspect,
+            evidence=turn.evidence,
             life=life,
             start_wall_s=self._wall_s(turn.start),
             overlapping=tuple(OverlapRecord(self._person(o.speaker).record.id, o.duration) for o in turn.overlapping),
             generation=known.generation,
             latency_s=known.latency_s,
-            suspect=known.suspect,
-            evidence=turn.evidence,
         )
-
-
-def _is_other(turn: TurnState, before: TurnState) -> bool:
-    """Tell whether there is news by which a text may look otherwise."""
-    now, then = ((one.text, one.text_source, one.attribution) for one in (turn, before))
-    return now != then
-
-
-def _said(turn: TurnState) -> Said:
-    claimed = is_claimed(turn.attribution)
-    return Said(turn.text, turn.start, turn.end - turn.start, turn.evidence, claimed, turn.speaker)
 
 
 def _storable(text: str) -> str:

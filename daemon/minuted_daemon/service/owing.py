@@ -26,7 +26,7 @@ from minuted_daemon.core.records import (
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample, seconds
-from minuted_daemon.core.suspicion import Said, Suspicion, is_claimed
+from minuted_daemon.core.suspicion import Suspicion
 from minuted_daemon.errors import MinutedError, Rejected, VendorError, WrongState
 from minuted_daemon.ports import OwedTurn, Spool, Spools, Store, Transcriber
 from minuted_daemon.service.asking import Asking
@@ -247,16 +247,14 @@ class Owing:
             debt.give_up(turn)  # there were words in it, or may have been in what is gone
             return
         told = owed.stored.session_name, owed.stored.speakers
-        claimed = is_claimed(turn.attribution)
-        told_so = Said(text, turn.start, turn.end - turn.start, turn.evidence, claimed, turn.speaker_id)
         answered = replace(
             turn,
             text=text if spoken else "",
-            suspect=debt.suspicion.judge(turn.id, told_so),
             text_source=TextSource.COMPLETED,
             life=TurnLife.FINAL if spoken else TurnLife.RETRACTED,
             generation=utterance,
         )
+        answered = debt.judged(answered)
         if debt.wants(turn) and await self._journal.revise(answered, *told):
             debt.attempts.pop(turn.id, None)
             debt.texts += 1
