@@ -340,8 +340,10 @@ class RealtimeConnection(Connection):
         usage = {"type": "duration", "seconds": round(turn.samples / WIDE_HZ, 3)}
         assert turn.transcription is not None
         extra: dict[str, Any] = {"languages": []} if turn.transcription["model"] == "gpt-transcribe" else {}
-        transcript = " ".join(item.word.text for item in heard) or invented
+        transcript = " ".join(item.word.text for item in heard)
         self.standin.book_completed(turn.id)
+        if invented:
+            transcript = invented
         for _ in range({"twice": 2, "deltas_only": 0}.get(turn.fault, 1)):
             self._send(COMPLETED, item_id=turn.id, content_index=0, transcript=transcript, usage=usage, **extra)
 
