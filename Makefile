@@ -17,7 +17,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-p
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
-	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-devices chaos soak
+	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-devices bench-suspect chaos soak
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -86,6 +86,9 @@ bench-footprint: $(VENV)/.dev  ## Memory and processor time of four sessions, an
 
 bench-devices: $(VENV)/.dev  ## Every fault of a microphone and of a sound server: how soon it is noticed and mended
 	$(BIN)/python -m tests.bench.device_faults
+
+bench-suspect: $(VENV)/.dev  ## How many real turns are taken for invented, and how many invented ones are caught
+	$(BIN)/python -m tests.bench.suspect
 
 chaos: $(VENV)/.dev  ## Everything that can go wrong, and what became of the words; then fifty times kill -9
 	$(BIN)/python -m tests.bench.chaos --markdown

@@ -651,11 +651,17 @@ class Store(Protocol):
         ...
 
     async def turns(
-        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+        self,
+        session_id: SessionId,
+        limit: int,
+        token: str | None,
+        as_delivered: bool = False,
+        exclude_suspect: bool = False,
     ) -> Page[StoredTurn]:
         """A session's FINAL turns at their latest revision, by start, then id. Raises Invalid (BAD_PAGE_TOKEN).
 
         `as_delivered`: every turn as it was when it first became FINAL, also those retracted since.
+        `exclude_suspect`: without those that look invented, or did then.
         """
         ...
 

@@ -30,6 +30,7 @@ class Knobs:
     late_s: tuple[float, float] = (20.0, 35.0)
     early_item_id_differs: bool = False  # deltas before a commit carry another item_id than `committed`
     extra_fields: bool = True
+    invents: tuple[str, ...] = ()  # languages: what no word is heard in is answered as such models do (invented.py)
     expires_s: float = 3600.0
     expiry: str = "both"  # "error", "close" or "both"
     ping_s: float = 20.0

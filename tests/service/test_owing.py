@@ -12,7 +12,7 @@ import pytest
 
 from minuted_daemon.adapters.spool.session_spool import SessionSpool
 from minuted_daemon.adapters.spool.spools import Bounds
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.ledger import NO_TEXT
 from minuted_daemon.core.records import (
     IntervalId,
@@ -103,6 +103,20 @@ async def test_texts_come_as_revisions_and_nothing_else_changes(tmp_path: Path) 
             assert np.array_equal(heard, audio[start * 3 // 2 : end * 3 // 2])
         assert (await desk.store.session(ONE)).transcriber_sent == 100
         assert not desk.holds("I would rath\0")
+
+
+async def test_a_text_that_comes_late_is_judged_like_any_other(tmp_path: Path) -> None:
+    answers = "Thank you for watching!", "I would rather wait.", "I would rather wait for all of the others. Fine."
+    async with a_desk(tmp_path, *answers) as desk:
+        tap, word = Evidence(samples(0.1), samples(0.2)), Evidence(samples(0.5), samples(0.5))
+        await fill(desk, SAID, replace(OWED, evidence=tap), replace(BEGUN, evidence=word), LAST)
+        await desk.finished()
+        assert [(one.text, one.suspect) for one in await desk.turns()] == [
+            (SAID.text, None),
+            (answers[0], SuspectReason.BOILERPLATE),
+            (answers[1], None),
+            (answers[2], SuspectReason.CUMULATIVE),
+        ]
 
 
 async def test_subscribers_are_told_with_the_speakers(tmp_path: Path) -> None:

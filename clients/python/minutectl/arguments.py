@@ -54,9 +54,10 @@ _OPTION_USAGE = {
     "sessions": " [--coverage]",
     "start": " [--device D] [--diarizer X] [--transcriber X] [--fallback F] [--keep-audio] [--channels 1,2] [--mix M]",
     "redact": " --last 5m | --from 12:30 [--to 13:00]",
-    "turns": " [--as-delivered]",
-    "watch": " [--after SEQ] [--finals]",
-    "export": f" --format {{{','.join(FORMATS)}}}",
+    "turns": " [--as-delivered] [--no-suspect]",
+    "watch": " [--after SEQ] [--finals] [--no-suspect]",
+    "search": " [--no-suspect]",
+    "export": f" --format {{{','.join(FORMATS)}}} [--no-suspect]",
     "levels": " [--device D]",
 }
 _OPTIONS = {
@@ -72,9 +73,10 @@ _OPTIONS = {
         "--mix",
     ),
     "redact": ("--last", "--from", "--to"),
-    "turns": ("--as-delivered",),
-    "watch": ("--after", "--finals"),
-    "export": ("--format",),
+    "turns": ("--as-delivered", "--no-suspect"),
+    "watch": ("--after", "--finals", "--no-suspect"),
+    "search": ("--no-suspect",),
+    "export": ("--format", "--no-suspect"),
     "levels": ("--device",),
 }
 _OPTIONS_ANYWHERE = ("--address", "--json", "--help", "-h", "--version")
@@ -210,6 +212,8 @@ def _child(name: str) -> _Parser:
             _valued(child, "--format", "F", None, ", ".join(FORMATS))
         case _:
             pass
+    if "--no-suspect" in _OPTIONS.get(name, ()):
+        child.add_argument("--no-suspect", action="store_true", help="leave out turns whose text looks invented")
     return child
 
 

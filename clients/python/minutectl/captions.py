@@ -93,6 +93,8 @@ class Captions:
         caption.append(lines.plain(turn.text), style=style)
         if withdrawn or turn.revision:
             caption.append("  [withdrawn]" if withdrawn else "  [corrected]", style="dim")
+        if turn.HasField("suspect") and not withdrawn:
+            caption.append(f"  {lines.suspicion(turn)}", style="dim")
         return caption
 
     def _name(self, turn: Turn) -> str:

@@ -102,7 +102,9 @@ def levels(room: Client, args: Namespace) -> None:
 
 def watch(room: Client, args: Namespace) -> None:
     """Follow the minutes until interrupted."""
-    events = room.watch(args.name or "", after=args.after, partials=_wants_partials(args))
+    events = room.watch(
+        args.name or "", after=args.after, partials=_wants_partials(args), exclude_suspect=args.no_suspect
+    )
     if not args.json and _is_a_screen():
         _watch_on_screen(room, args, events)
     else:
@@ -153,18 +155,20 @@ def _lost(room: Client) -> str:
 
 def turns(room: Client, args: Namespace) -> None:
     """Print a session's turns."""
-    _each(args, room.turns(args.name, as_delivered=args.as_delivered), lines.turn_line)
+    listed = room.turns(args.name, as_delivered=args.as_delivered, exclude_suspect=args.no_suspect)
+    _each(args, listed, lines.turn_line)
 
 
 def search(room: Client, args: Namespace) -> None:
     """Find turns."""
-    _each(args, room.search(args.query), lambda turn: lines.turn_line(turn, with_session=True))
+    found = room.search(args.query, exclude_suspect=args.no_suspect)
+    _each(args, found, lambda turn: lines.turn_line(turn, with_session=True))
 
 
 def export(room: Client, args: Namespace) -> None:
     """Write a transcript's bytes as they are; with --json each part as its message."""
     file_format: Any = ExportFormat.Value(f"EXPORT_FORMAT_{args.format.upper()}")
-    for part in room.export(args.name, file_format):
+    for part in room.export(args.name, file_format, exclude_suspect=args.no_suspect):
         if args.json:
             _line(lines.as_json(ExportTranscriptResponse(data=part)))
         else:

@@ -22,6 +22,7 @@ from minuted import (
     Speaker,
     StreamLevelsResponse,
     StreamTurnsResponse,
+    SuspectReason,
     Turn,
     TurnState,
 )
@@ -30,6 +31,13 @@ from minuted import (
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _TENTH = 100_000_000
 """Nanoseconds in a tenth of a second."""
+_SUSPECT = {
+    SuspectReason.SUSPECT_REASON_NO_SPEECH: "no speech under it",
+    SuspectReason.SUSPECT_REASON_BOILERPLATE: "a stock phrase of transcribers",
+    SuspectReason.SUSPECT_REASON_REPETITION: "endless repetition",
+    SuspectReason.SUSPECT_REASON_TOO_FAST: "faster than anybody speaks",
+    SuspectReason.SUSPECT_REASON_CUMULATIVE: "repeats the turn before",
+}
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -72,8 +80,15 @@ def holder(turn: Turn) -> str:
     return who(turn.speaker) if known else "?"
 
 
+def suspicion(turn: Turn) -> str:
+    """Give why a turn's text looks invented as a mark to put behind it, empty if it does not."""
+    if not turn.HasField("suspect"):
+        return ""
+    return f"[suspect: {_SUSPECT.get(turn.suspect.reason, 'looks invented')}]"
+
+
 def turn_line(turn: Turn, *, with_session: bool = False) -> str:
-    """Give a turn as `00:12.3  S1  Shall we begin?`, with a mark if it was changed or taken back."""
+    """Give a turn as `00:12.3  S1  Shall we begin?`, with marks if it was changed or taken back, or looks invented."""
     mark = ""
     if turn.state == TurnState.TURN_STATE_RETRACTED:
         mark = "  [withdrawn]"
@@ -81,6 +96,8 @@ def turn_line(turn: Turn, *, with_session: bool = False) -> str:
         mark = "  [corrected]"
     elif turn.state == TurnState.TURN_STATE_PARTIAL:
         mark = " ..."
+    if turn.HasField("suspect") and turn.state != TurnState.TURN_STATE_RETRACTED:
+        mark += f"  {suspicion(turn)}"
     prefix = f"{plain(turn.session_name)}  " if with_session else ""
     return f"{prefix}{clock(turn.start_offset)}  {holder(turn)}  {plain(turn.text)}{mark}"
 

@@ -41,6 +41,16 @@ class TextSource(Enum):
     NONE = "none"
 
 
+class SuspectReason(Enum):
+    """Why a text looks invented; the first that holds."""
+
+    BOILERPLATE = "boilerplate"  # a line of subtitles that transcribers know by heart
+    NO_SPEECH = "no_speech"  # no speech in its audio, or far too little for so many words
+    REPETITION = "repetition"  # one word or phrase on end, more often than people say it
+    TOO_FAST = "too_fast"  # more words than anybody says in that time
+    CUMULATIVE = "cumulative"  # the text before it again, and more
+
+
 # --- from the diarizer: positions are samples since the start of the epoch's stream -----------------------------------
 
 
@@ -276,8 +286,19 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What voice activity heard in a turn's audio, in samples.
+
+    spoken: speech, as the best judge says. voiced: sound that energy takes for voice, whatever it is.
+    """
+
+    spoken: int
+    voiced: int
+
+
+@dataclass(frozen=True, slots=True)
 class TurnState:
-    """A turn as it is now. `speaker` is None where attribution is UNKNOWN."""
+    """A turn as it is now. `speaker` is None where attribution is UNKNOWN, `evidence` where it was not noted."""
 
     number: TurnNumber
     start: Sample
@@ -287,6 +308,7 @@ class TurnState:
     text: str
     text_source: TextSource
     overlapping: tuple[Overlap, ...] = ()
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

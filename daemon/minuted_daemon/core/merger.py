@@ -372,6 +372,7 @@ class Merger:
             self._cutter.catch_late(self._horizon, self._final)
 
     def _turn_closed(self, turn: Turn) -> None:
+        turn.evidence = self._track.evidence(turn.first, turn.last)  # by the time its text comes it may be forgotten
         self._outcomes.closed(turn)
         if turn.misfit:
             self._reviser.news(turn.start, self._now)

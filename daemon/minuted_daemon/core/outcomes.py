@@ -122,6 +122,7 @@ class Outcomes:
             turn.said if partial else turn.text,
             TextSource.NONE if partial else turn.text_source,
             turn.overlapping,
+            turn.evidence,
         )
 
     def show_partials(self, growing: Turn | None) -> None:

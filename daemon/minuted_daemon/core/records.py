@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.samples import Sample
 
 SessionId = NewType("SessionId", str)
@@ -135,7 +135,11 @@ class OverlapRecord:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """One revision of a turn. `generation` numbers the commit its text answers, None where there is none."""
+    """One revision of a turn. `generation` numbers the commit its text answers, None where there is none.
+
+    `suspect`: why the text looks invented, None if it does not. `evidence`: what was heard in its audio, None if
+    unknown.
+    """
 
     id: TurnId
     session_id: SessionId
@@ -152,6 +156,8 @@ class TurnRecord:
     generation: int | None = None
     latency_s: float | None = None
     seq: Seq = Seq(0)
+    suspect: SuspectReason | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,6 +224,7 @@ class Reviser:
                 low, high = max(pieces, key=lambda piece: piece[1] - piece[0])
                 turn = Turn(TurnNumber(next(self._numbers)), segment.voice, segment.start, segment.end, low, high, low)
                 turn.not_after, turn.closed = high, True
+                turn.evidence = self._track.evidence(low, high)
                 new.append(turn)
         return [turn for turn in new if turn.last - turn.first >= SHORTEST]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from minuted_daemon.core.events import Overlap, TextSource, TurnNumber, TurnState, UtteranceId
+from minuted_daemon.core.events import Evidence, Overlap, TextSource, TurnNumber, TurnState, UtteranceId
 from minuted_daemon.core.samples import ENDLESS, samples
 from minuted_daemon.core.timeline import UNHEARD, Voice
 from minuted_daemon.core.words import has_words, settled
@@ -45,6 +45,7 @@ class Turn:
     fallback_is_whole: bool = False  # it is a completed text, only of an attempt that was given up
     text: str = ""
     text_source: TextSource = TextSource.NONE
+    evidence: Evidence | None = None  # noted while it is remembered
     overlapping: tuple[Overlap, ...] = ()
     swallowed: bool = False  # all of its audio went into other turns' commits
     settled: bool = False

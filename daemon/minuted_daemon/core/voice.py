@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import VoiceObserved
+from minuted_daemon.core.events import Evidence, VoiceObserved
 from minuted_daemon.core.samples import FRAME, RATE_HZ, Sample, samples
 
 _FLOOR_START_DB = -60.0
@@ -101,6 +101,15 @@ class VoiceTrack:
         base = self._first + low
         pairs = [((base + int(a)) * FRAME, (base + int(b)) * FRAME) for a, b in edges.reshape(-1, 2)]
         return [(a, b) for a, b in pairs if b - a >= at_least]
+
+    def spoken(self, start: int, end: int) -> int:
+        """Give how many samples of [start, end) are speech, as the best judge of voice activity says."""
+        return FRAME * int(np.count_nonzero(self._voiced[self._index(start) : self._index(end)]))
+
+    def evidence(self, start: int, end: int) -> Evidence:
+        """Give what was heard in [start, end), for whoever doubts what is said to have been said there."""
+        voiced = FRAME * int(np.count_nonzero(self._voiced[self._index(start) : self._index(end)]))
+        return Evidence(self.spoken(start, end), voiced)
 
     def around(self, start: int, end: int, lead: int, tail: int, reach: int) -> tuple[int, int]:
         """Give where the audio of speech in [start, end) begins and ends.

@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from minuted.v1 import daemon_pb2, devices_pb2, sessions_pb2, speakers_pb2, turns_pb2
 from minuted_daemon.core import records
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
 from minuted_daemon.core.ledger import Coverage
 from minuted_daemon.core.records import Health, IntervalKind, SessionState, TurnLife
 from minuted_daemon.core.samples import RATE_HZ
@@ -57,6 +57,13 @@ TEXT_SOURCES: Mapping[TextSource, turns_pb2.TextSource] = {
     TextSource.COMPLETED: turns_pb2.TEXT_SOURCE_COMPLETED,
     TextSource.PROVISIONAL: turns_pb2.TEXT_SOURCE_PROVISIONAL,
     TextSource.NONE: turns_pb2.TEXT_SOURCE_NONE,
+}
+SUSPECT_REASONS: Mapping[SuspectReason, turns_pb2.SuspectReason] = {
+    SuspectReason.NO_SPEECH: turns_pb2.SUSPECT_REASON_NO_SPEECH,
+    SuspectReason.BOILERPLATE: turns_pb2.SUSPECT_REASON_BOILERPLATE,
+    SuspectReason.REPETITION: turns_pb2.SUSPECT_REASON_REPETITION,
+    SuspectReason.TOO_FAST: turns_pb2.SUSPECT_REASON_TOO_FAST,
+    SuspectReason.CUMULATIVE: turns_pb2.SUSPECT_REASON_CUMULATIVE,
 }
 KINDS: Mapping[IntervalKind, turns_pb2.IntervalKind] = {
     IntervalKind.GAP: turns_pb2.INTERVAL_KIND_GAP,
@@ -178,6 +185,8 @@ def turn(stored: records.StoredTurn) -> turns_pb2.Turn:
         message.text_source = TEXT_SOURCES[record.text_source]
         if record.latency_s is not None:
             message.latency.CopyFrom(length(record.latency_s))
+        if record.suspect is not None:
+            message.suspect.reason = SUSPECT_REASONS[record.suspect]
     return message
 
 

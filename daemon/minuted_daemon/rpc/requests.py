@@ -135,10 +135,10 @@ def _position(request: RedactSessionRequest, field: str, problems: Problems) -> 
     return Sample(length.seconds * RATE_HZ + length.nanos * RATE_HZ // NANOS) if fine else Sample(0)
 
 
-def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool]:
-    """Read a StreamTurns: session key, cursor, whether partials are wanted. Raises Invalid."""
+def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool, bool]:
+    """Read a StreamTurns: session key, cursor, whether partials are wanted, and suspect turns not. Raises Invalid."""
     problems = Problems()
     problems.check(request.after_seq >= 0, "after_seq", "must not be negative")
     problems.raise_any()
     after = Seq(request.after_seq) if request.HasField("after_seq") else None
-    return request.session or None, after, request.include_partials
+    return request.session or None, after, request.include_partials, request.exclude_suspect

@@ -1,9 +1,10 @@
 """What is known of the texts that one ended session is owed, beside what is stored. Nothing waits or is read here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from minuted_daemon.core.records import TurnId, TurnRecord
 from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.suspicion import Suspicion, said_in
 from minuted_daemon.ports import Transcriber
 from minuted_daemon.service.retry import ASK_AGAIN_S
 from minuted_daemon.service.standing import Standing
@@ -37,6 +38,7 @@ class Debt:
     """
 
     transcriber: Transcriber | None = None
+    suspicion: Suspicion = field(default_factory=Suspicion)
     attempts: dict[TurnId, _Attempts] = field(default_factory=dict)
     given_up: set[tuple[Sample, Sample]] = field(default_factory=set)
     unwanted: list[tuple[Sample, Sample]] = field(default_factory=list)
@@ -51,6 +53,10 @@ class Debt:
     def is_unwanted(self, turn: TurnRecord) -> bool:
         """Whether somebody wants some of it forgotten."""
         return any(turn.start < end and turn.end > start for start, end in self.unwanted)
+
+    def judged(self, turn: TurnRecord) -> TurnRecord:
+        """Mark the turn if its text looks invented; take the mark away if it does not."""
+        return replace(turn, suspect=self.suspicion.judge(turn.id, said_in(turn)))
 
     def due_s(self, turn: TurnRecord) -> float:
         """Give the time from which on the turn may be asked for."""

@@ -27,6 +27,7 @@ from minuted_daemon.core.records import (
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample, seconds
+from minuted_daemon.core.suspicion import Suspicion
 from minuted_daemon.core.words import has_words, storable
 from minuted_daemon.errors import MinutedError, Rejected, Unavailable, VendorError, WrongState
 from minuted_daemon.ports import OwedTurn, Spool, Spools, Store, Transcriber
@@ -227,6 +228,7 @@ class Owing:
         # The same over all connections: it knows whether its substitute has taken over.
         if debt.transcriber is None:
             debt.transcriber = await self._transcriber(record, debt.standing)
+            debt.suspicion = Suspicion(record.settings.languages, diarized=record.settings.diarizer != NONE)
         used = (await self._store.resume_point(record.id)).generation or 0
         async with deadline(
             OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
@@ -296,6 +298,7 @@ class Owing:
             life=TurnLife.FINAL if text else TurnLife.RETRACTED,
             generation=utterance,
         )
+        answered = debt.judged(answered)
         if not debt.is_unwanted(turn) and await self._journal.revise(
             answered, owed.stored.session_name, owed.stored.speakers
         ):

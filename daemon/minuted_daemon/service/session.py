@@ -21,6 +21,7 @@ from minuted_daemon.core.records import (
     SessionState,
 )
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, seconds
+from minuted_daemon.core.suspicion import Suspicion
 from minuted_daemon.errors import MinutedError, StoreError, WrongState
 from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream, Missing
 from minuted_daemon.service.coverage import lacks_text, open_claims
@@ -78,7 +79,8 @@ class Session:
             self._log,
         )
         self._clock = WallClock(() if resumed is None else resumed.points)
-        self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s)
+        suspicion = Suspicion(record.settings.languages, diarized=parts.diarizer is not None)
+        self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s, suspicion)
         if resumed is not None:
             self._minutes.recall(resumed.speakers)
         self._writer = Writer(

@@ -196,6 +196,15 @@ def test_turns_as_they_were_delivered(daemon: Daemon, capfd: pytest.CaptureFixtu
     assert capfd.readouterr().out.splitlines()[:2] == ["00:12.3  S1  one", "00:12.3  S1  two"]
 
 
+def test_turns_that_look_invented_can_be_left_out(daemon: Daemon) -> None:
+    assert main(["turns", "boardroom", "--no-suspect"]) == main(["turns", "boardroom"]) == 0
+    assert [one.exclude_suspect for one in daemon.asked] == [True] * 2 + [False] * 2
+    with Running("watch", "--json", "--no-suspect") as watch:
+        daemon.script.put(event(turn=turn("Shall we?", 5)))
+        watch.out.readline()
+    assert daemon.asked[-1] == turns_pb2.StreamTurnsRequest(include_partials=True, exclude_suspect=True)
+
+
 def test_what_is_not_as_it_was_meant_is_said(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
     link = daemon.session.transcriber_link
     link.health, link.reason = sessions_pb2.LINK_HEALTH_CONNECTING, "LANGUAGE_NOT_KNOWN"
@@ -443,6 +452,8 @@ def test_watch_in_a_pipe_prints_a_line_for_each_change(daemon: Daemon) -> None:
         event(turn=turn("Shall we begin?", 5)),
         event(turn=turn("Shall we?", 6, revision=1)),
         event(turn=turn("", 7, state="RETRACTED", label="S2")),
+        event(turn=turn("Bye! Bye!", 7, suspect={"reason": turns_pb2.SUSPECT_REASON_REPETITION})),
+        event(turn=turn("Bye.", 7, revision=2, suspect={"reason": turns_pb2.SUSPECT_REASON_NO_SPEECH})),
         event(turn=turn("hm", 8, label="")),
         event(interval=interval),
         event(speaker={"session_name": "boardroom", "seq": 9, "speaker": {"label": "S1", "display_name": "Ada"}}),
@@ -450,12 +461,14 @@ def test_watch_in_a_pipe_prints_a_line_for_each_change(daemon: Daemon) -> None:
         event(caught_up={"seq": 9}),
     ):
         daemon.script.put(item)
-    daemon.script.queue[3].turn.attribution = turns_pb2.ATTRIBUTION_UNKNOWN
+    daemon.script.queue[5].turn.attribution = turns_pb2.ATTRIBUTION_UNKNOWN
     with Running("watch", "boardroom") as watch:
-        assert [watch.out.readline() for _ in range(7)] == [
+        assert [watch.out.readline() for _ in range(9)] == [
             "00:12.3  S1  Shall we begin?\n",
             "00:12.3  S1  Shall we?  [corrected]\n",
             "00:12.3  S2    [withdrawn]\n",
+            "00:12.3  S1  Bye! Bye!  [suspect: endless repetition]\n",
+            "00:12.3  S1  Bye.  [corrected]  [suspect: no speech under it]\n",
             "00:12.3  ?  hm\n",
             "00:00.0  --  muted until 1:01:30.0\n",
             "--  S1 is Ada\n",

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.records import (
     IntervalId,
     IntervalKind,
@@ -122,6 +122,9 @@ def turn_values(record: TurnRecord) -> Values:
         "generation": record.generation,
         "latency_s": record.latency_s,
         "seq": record.seq,
+        "suspect": None if record.suspect is None else record.suspect.value,
+        "spoken": None if record.evidence is None else record.evidence.spoken,
+        "voiced": None if record.evidence is None else record.evidence.voiced,
     }
 
 
@@ -157,6 +160,8 @@ def turn_record(row: AnyRow, overlapping: tuple[OverlapRecord, ...]) -> TurnReco
         generation=row.generation,
         latency_s=row.latency_s,
         seq=Seq(row.seq),
+        suspect=None if row.suspect is None else SuspectReason(row.suspect),
+        evidence=None if row.spoken is None else Evidence(row.spoken, row.voiced),
     )
 
 
