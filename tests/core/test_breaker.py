@@ -98,6 +98,16 @@ def test_a_turn_that_fails_alone_is_given_up_and_nothing_is_told() -> None:
     assert not told(room)
 
 
+def test_a_long_turn_that_fails_alone_in_silence_is_given_up() -> None:
+    room = Room(run_of_words("a", 1, 11), 60, fails(lambda _: True))  # type: ignore[arg-type]
+    room.speaks("A", 1, 11)
+    room.run()
+    assert [one.text_source for one in room.finals] == [TextSource.NONE]
+    assert len(room.of(Commit)) == 4
+    assert room.merger.settled
+    assert not told(room)
+
+
 def test_coughs_that_nobody_can_understand_keep_no_speech_waiting_and_are_given_up() -> None:
     coughs = [Said(f"cough{n}", s(1 + n), s(1.6 + n)) for n in range(4)]
     talk = [word for n in range(20) for word in run_of_words(f"t{n}w", 12 + 3 * n, 14 + 3 * n)]
@@ -215,7 +225,7 @@ def test_whatever_comes_the_lane_goes_on(events: list[str]) -> None:
 
 
 def test_two_turns_open_it_only_with_much_audio() -> None:
-    breaker = Breaker(BreakerLimits(turns=3, audio=samples(2.5)))
+    breaker = Breaker(BreakerLimits(turns=3, audio=samples(2.5), careful=samples(2.5)))
     assert not breaker.failed(turn(1, 0), "A", 0)
     assert not breaker.failed(turn(1, 0), "A", 0), "the same one again"
     assert not breaker.failed(turn(2, 1), "B", 0)

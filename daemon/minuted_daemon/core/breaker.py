@@ -17,13 +17,15 @@ class BreakerLimits:
     """All but `turns` in samples.
 
     turns: so many different turns that failed with no answer between open the breaker. audio: so do two, if they had
-    so much audio; after one that had, a trial comes before anything else is sent. trial: the audio of one at most.
+    so much audio. careful: after so much audio that failed, a trial comes before anything else is sent. trial: the
+    audio of one at most.
     first_wait: from the opening to the first trial; each wait is twice the one before. fresh_wait: the longest where
     there is a turn that was not tried yet. longest_wait: the longest of all.
     """
 
     turns: int = 3
-    audio: int = samples(5.0)
+    audio: int = samples(6.0)
+    careful: int = samples(5.0)
     trial: int = samples(1.0)
     first_wait: int = samples(2.0)
     fresh_wait: int = samples(15.0)
@@ -56,7 +58,7 @@ class Breaker:
     @property
     def holds_up(self) -> bool:
         """Nothing is to be sent but trials."""
-        return self.is_open or sum(self._failed.values()) >= self.limits.audio
+        return self.is_open or sum(self._failed.values()) >= self.limits.careful
 
     def failed(self, turn: Turn, reason: str, now: int, *, trial: bool = False) -> bool:
         """An utterance of a turn failed; `trial`: it was one. Tell whether the breaker opens."""
@@ -70,7 +72,8 @@ class Breaker:
                     self._fresh_wait = min(2 * self._fresh_wait, self.limits.fresh_wait)
             return False
         self._failed[turn.number] = turn.last - turn.first
-        if len(self._failed) >= self.limits.turns or (len(self._failed) > 1 and self.holds_up):
+        audio = sum(self._failed.values())
+        if len(self._failed) >= self.limits.turns or (len(self._failed) > 1 and audio >= self.limits.audio):
             self.is_open = True
             self._wait = self._fresh_wait = self.limits.first_wait
             self._again = now
@@ -89,6 +92,10 @@ class Breaker:
         """Another connection may do better: it may be tried at once."""
         self._again = -self.limits.longest_wait
 
+    def suspects(self, turn: Turn) -> bool:
+        """Tell whether the turn is one of those that failed, and it is not known yet whose fault that is."""
+        return turn.number in self._failed
+
     @property
     def try_at(self) -> int:
         """When a trial may begin, if there is a turn that was not tried."""
@@ -98,9 +105,7 @@ class Breaker:
         """Choose the turn to try with now: the shortest of those tried least, so that no bad one keeps it open."""
         old_too = not self.is_open or now >= self._again + self._wait
         due = [turn for turn in turns if old_too or not _tried(turn)]
-        return min(
-            due, key=lambda turn: (turn.number in self._failed, _tried(turn), turn.last - turn.first), default=None
-        )
+        return min(due, key=lambda turn: (_tried(turn), turn.last - turn.first), default=None)
 
 
 def _tried(turn: Turn) -> int:

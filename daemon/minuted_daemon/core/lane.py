@@ -379,16 +379,16 @@ class Lane:
 
     def _faltered(self, asked: Asked, reason: str) -> bool:
         """Note that an utterance failed; tell whether that is all, and nothing is held against its turn."""
-        turn, was_open = asked.turn, self._breaker.is_open
+        turn, was_open, trial = asked.turn, self._breaker.is_open, asked.turn is self._trial
         if self._refused:
             return False
+        self._trial = None if trial else self._trial
         counts = reason != _CONNECTION_ENDED
-        if counts and self._breaker.failed(turn, reason, self._now, trial=turn is self._trial):
+        if counts and self._breaker.failed(turn, reason, self._now, trial=trial):
             self.told.append(TranscriberFaltered(reason, self._breaker.failures))
         if asked.piece:
             self._asked.pop(asked.utterance, None)
             turn.trials += 1
-            self._trial = None if turn is self._trial else self._trial
         elif was_open:
             turn.trials += 1
             self._take_back(asked)
@@ -398,7 +398,6 @@ class Lane:
 
     def _take_back(self, asked: Asked) -> None:
         self._asked.pop(asked.utterance, None)
-        self._trial = None if asked.turn is self._trial else self._trial
         self._ask_again(asked)
 
     def _recovered(self, failures: int) -> None:
@@ -421,10 +420,12 @@ class Lane:
 
     def _begin_trial(self, horizon: int) -> None:
         waiting = {turn: track for track in self._tracks if track.ready for turn in track.queue}
-        enough = [turn for turn in waiting if turn.closed or _length(turn, horizon) >= self._breaker.limits.trial]
+        # One that is spoken now is waited for.
+        others = [turn for turn in waiting if not self._breaker.suspects(turn)] or list(waiting)
+        enough = [turn for turn in others if turn.closed or _length(turn, horizon) >= self._breaker.limits.trial]
         turn = self._trial = self._breaker.choice(enough, self._now)
-        if turn is None:
-            return
+        if turn is None or self._breaker.suspects(turn):
+            return  # the second attempt of a turn that may be at fault itself is no trial with a piece
         if not turn.closed or _length(turn, turn.last) > self._breaker.limits.trial:
             self._send_piece(waiting[turn], turn, horizon)
 
