@@ -204,15 +204,25 @@ class TranscriberRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechJudged:
+    """A model's verdicts on frames that were observed by now: core.speech.Verdict as uint8, one a frame, from `start`."""
+
+    start: Sample
+    verdicts: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceObserved:
     """The voice activity of the audio behind the last observation: one entry for each 10 ms frame.
 
-    voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale.
+    voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale. judged: what a model
+    says meanwhile of this and of earlier observations; None where there is no model, and energy is all there is.
     """
 
     start: Sample
     voiced: NDArray[np.bool_]
     level_db: NDArray[np.float32]
+    judged: SpeechJudged | None = None
 
 
 # --- commands to the transcriber --------------------------------------------------------------------------------------

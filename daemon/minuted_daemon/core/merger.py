@@ -296,7 +296,7 @@ class Merger:
         found += [(min(turn.start, turn.first), max(turn.end, turn.last)) for turn in awaited]
         recent = since - LATE_NEWS
         for low, high in self._book.uncovered(recent, since):
-            found += self._track.runs(low, high, voiced=True, at_least=SHORTEST)
+            found += self._track.speech(low, high, at_least=SHORTEST)
         for span in self._cutter.spans(recent) if self._cutter.late else ():
             found += self._book.uncovered(span.start, since if span.end is None else min(span.end, since))
         return [(start, min(end, int(heard))) for start, end in found if start < min(end, heard)]
@@ -360,6 +360,8 @@ class Merger:
 
     def _cut(self) -> None:
         self._changed = False
+        if self._final:
+            self._track.decide()
         before = self._unheard.claimed_to
         since = before - LATE_NEWS
         spans = self._past.spans(since) + self._epochs.spans(since)
