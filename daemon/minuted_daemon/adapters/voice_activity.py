@@ -57,10 +57,6 @@ class SileroStream:
 
     def __init__(self, models: "SileroModels") -> None:
         self._models = models
-        self.reset()
-
-    def reset(self) -> None:
-        """See SpeechModel."""
         self._context: Floats = np.zeros(_CONTEXT, dtype=np.float32)
         self._output: Floats = np.zeros(_HIDDEN, dtype=np.float32)
         self._cell: Floats = np.zeros(_HIDDEN, dtype=np.float32)

@@ -36,11 +36,10 @@ class Verdict(IntEnum):
 
 
 class SpeechModel(Protocol):
-    """One stream's model of voice activity."""
+    """One stream's model of voice activity.
 
-    def reset(self) -> None:
-        """Forget what was heard: what comes next does not follow on it."""
-        ...
+    It keeps what it knows of the room where it is not asked for a while: one that begins anew takes taps for words.
+    """
 
     def chances(self, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
         """Give the chance of speech in each of the next windows; None where there is no model after all.
@@ -91,8 +90,6 @@ class SpeechJudge:
         self._base = at
         self._rest = np.zeros(0, dtype=np.int16)
         self._chances = np.zeros(0, dtype=np.float32)
-        if at is not None and self._model is not None:
-            self._model.reset()
 
     def _listen(self, pcm: NDArray[np.int16]) -> None:
         rest = np.concatenate((self._rest, pcm))
