@@ -93,7 +93,7 @@ async def run(config: Config) -> None:
             merger=partial(_merger, config.merge),
             spools=spools,
             freeze_s=config.merge.freeze_s,
-            speech_models=SileroModels(),
+            speech_models=SileroModels() if config.merge.voice_activity == "model" else None,
         )
         around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
         if told_to_stop.is_set():

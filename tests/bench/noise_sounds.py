@@ -119,7 +119,9 @@ def coughs(seconds: float, seed: int) -> Sound:
             length = rng.uniform(0.12, 0.28)
             air = _burst(rng, length, (350, 3800))
             for centre in (rng.uniform(500, 800), rng.uniform(1100, 1600)):
-                air = air + 1.5 * sosfilt(butter(1, (0.8 * centre, 1.2 * centre), "band", fs=RATE_HZ, output="sos"), air)
+                air = air + 1.5 * sosfilt(
+                    butter(1, (0.8 * centre, 1.2 * centre), "band", fs=RATE_HZ, output="sos"), air
+                )
             _add(whole, round(number * 0.35 * RATE_HZ), air)
         return 0.25 * whole / np.abs(whole).max()
 
@@ -133,7 +135,9 @@ def paper(seconds: float, seed: int) -> Sound:
     def page() -> Sound:
         count = round(rng.uniform(0.4, 0.9) * RATE_HZ)
         crackle = np.abs(rng.standard_normal(count)) ** 4
-        rustle = sosfilt(butter(2, (1200, 7500), "band", fs=RATE_HZ, output="sos"), crackle * rng.standard_normal(count))
+        rustle = sosfilt(
+            butter(2, (1200, 7500), "band", fs=RATE_HZ, output="sos"), crackle * rng.standard_normal(count)
+        )
         swell = np.hanning(count)
         return 0.12 * np.asarray(rustle * swell / np.abs(rustle).max())
 

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class _Network:
-    """The weights, laid out for products with rows. Raises OSError, ValueError or KeyError where the file is damaged."""
+    """The weights, laid out for products with rows. Raises ValueError or KeyError where the file is damaged."""
 
     def __init__(self, content: bytes) -> None:
         weights = _tensors(content)
@@ -130,7 +130,7 @@ def _convolved(x: Floats, weight: Floats, bias: Floats, stride: int) -> Floats:
     taken = range(0, length, stride)
     rows = np.stack([padded[:, at : at + 3].reshape(count, -1) for at in taken], axis=1)
     y = rows.reshape(-1, 3 * width) @ weight + bias
-    return np.maximum(y, 0).reshape(count, len(taken), -1)
+    return np.asarray(np.maximum(y, 0).reshape(count, len(taken), -1), dtype=np.float32)
 
 
 def _sigmoid(x: Floats) -> Floats:

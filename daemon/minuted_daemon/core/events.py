@@ -205,7 +205,7 @@ class TranscriberRefused:
 
 @dataclass(frozen=True, slots=True)
 class SpeechJudged:
-    """A model's verdicts on frames that were observed by now: core.speech.Verdict as uint8, one a frame, from `start`."""
+    """A model's verdicts on frames that were observed by now: one a frame from `start` on, speech.Verdict as uint8."""
 
     start: Sample
     verdicts: NDArray[np.uint8]

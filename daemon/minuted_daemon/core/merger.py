@@ -24,6 +24,7 @@ from minuted_daemon.core.events import (
     SpeakerNumber,
     SpeakerRelabelled,
     SpeakersMatched,
+    SpeechJudged,
     TextCompleted,
     TextFailed,
     TextGrew,
@@ -80,6 +81,7 @@ class Resumption:
 
 MergeInput = (
     VoiceObserved
+    | SpeechJudged
     | EpochOpened
     | EpochTookOver
     | EpochClosed
@@ -150,6 +152,8 @@ class Merger:
         match event:
             case VoiceObserved():
                 self._track.append(event)
+            case SpeechJudged():
+                self._track.take(event)
             case TextGrew():
                 self._lane.grew(event.utterance, event.text, event.replaces)
             case TextCompleted():

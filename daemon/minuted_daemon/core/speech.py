@@ -85,6 +85,18 @@ class SpeechJudge:
             self._begin_listening(at=None)
         return judged
 
+    def finish(self) -> SpeechJudged | None:
+        """No more audio comes: judge the rest, as if silence followed."""
+        if self._base is not None:
+            self._listen(np.zeros((NEAR // WINDOW + SHORTEST + 2) * WINDOW, dtype=np.int16))
+        if self._model is None:
+            return None
+        if self._base is not None:
+            return self._judge()
+        rest, self._tail = self._tail, self._tail[:0]
+        verdicts = np.full(len(rest) // FRAME, Verdict.NOT_SPEECH, dtype=np.uint8)
+        return SpeechJudged(Sample(self._end - len(rest)), verdicts)
+
     def _begin_listening(self, at: int | None) -> None:
         """From `at` on the model is asked; None: not for now."""
         self._base = at
@@ -114,7 +126,7 @@ class SpeechJudge:
         base = self._base or 0
         on, decided = _speech(self._chances)
         first = self._end - len(self._tail)
-        until = max(base + decided * WINDOW - NEAR, first) // FRAME * FRAME
+        until = min(max(base + decided * WINDOW - NEAR, first), self._end) // FRAME * FRAME
         centres = np.arange(first, until, FRAME) + FRAME // 2 - base
         before = np.concatenate(([0], np.cumsum(on)))
         last = len(on)

@@ -1,4 +1,4 @@
-"""Voice activity, and what the merge asks of it: energy for every frame, beside it a model's verdict where there is one.
+"""Voice activity, and what the merge asks of it: energy for every frame, and a model's verdict where there is one.
 
 Energy says where sound begins and ends, and where it is quiet; whether sound is speech is the model's to say
 (speech.py), and energy's only where there is none. No state beyond a minute.
@@ -48,6 +48,10 @@ class VoiceDetector:
         self._follow(start, len(pcm), level_db)
         voiced = level_db > self._floor_db + _ABOVE_FLOOR_DB
         return VoiceObserved(start, voiced, level_db, self._judged(start, pcm, level_db))
+
+    def finish(self) -> SpeechJudged | None:
+        """No more audio comes: give the model's verdicts that are still due, None where there is no model."""
+        return None if self._judge is None else self._judge.finish()
 
     def _judged(self, start: Sample, pcm: NDArray[np.int16], level_db: NDArray[np.float32]) -> SpeechJudged | None:
         if self._judge is None:
@@ -118,7 +122,7 @@ class VoiceTrack:
         if len(voiced):
             self.last_voiced = self.end - (count - 1 - int(voiced[-1])) * FRAME
         if observed.judged is not None:
-            self._take(observed.judged)
+            self.take(observed.judged)
         else:
             self._judged_to = self.end
             self._learn_floor(observed)
@@ -147,7 +151,8 @@ class VoiceTrack:
         near = (verdict == Verdict.UNJUDGED) | (verdict == Verdict.NEAR_SPEECH)
         return np.asarray((verdict == Verdict.SPEECH) | (near & voiced), dtype=np.bool_)
 
-    def _take(self, judged: SpeechJudged) -> None:
+    def take(self, judged: SpeechJudged) -> None:
+        """Take a model's verdicts on frames that were appended."""
         end = judged.start + len(judged.verdicts) * FRAME
         low, high = self._index(judged.start), self._index(end)
         self._verdict[low:high] = judged.verdicts[len(judged.verdicts) - (high - low) :]
