@@ -97,6 +97,7 @@ class VoiceTrack:
         self.last_voiced = begin
         self.silent_since: int | None = None  # where the last long silence began, whether or not it is over
         self._judged_to = begin
+        self._silenced: list[tuple[int, int]] = []  # not judged yet, and to be no speech whatever is said of it
         self._room_from: int | None = None  # where the room was first heard, as long as its floor is not known
         self._floor_known = False
 
@@ -156,7 +157,10 @@ class VoiceTrack:
         end = judged.start + len(judged.verdicts) * FRAME
         low, high = self._index(judged.start), self._index(end)
         self._verdict[low:high] = judged.verdicts[len(judged.verdicts) - (high - low) :]
+        for start, until in self._silenced:
+            self._verdict[self._index(start) : self._index(until + FRAME - 1)] = Verdict.NOT_SPEECH
         self._judged_to = max(self._judged_to, end)
+        self._silenced = [one for one in self._silenced if one[1] > self._judged_to]
         self._floor_known = True  # a model needs none
 
     def _learn_floor(self, observed: VoiceObserved) -> None:
@@ -183,6 +187,10 @@ class VoiceTrack:
         low, high = self._index(start), self._index(end + FRAME - 1)
         self._voiced[low:high] = False
         self._verdict[low:high] = Verdict.NOT_SPEECH
+        if not self._floor_known:
+            self._level[low:high] = _DIGITAL_SILENCE_DB
+        if end > self._judged_to:
+            self._silenced.append((start, end))
 
     def runs(self, start: int, end: int, voiced: bool, at_least: int = 0) -> list[tuple[int, int]]:
         """Give the runs of voiced (or unvoiced) frames inside [start, end), of at least so many samples."""
