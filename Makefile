@@ -81,7 +81,7 @@ bench-footprint: $(VENV)/.dev  ## Memory and processor time of four sessions, an
 	$(BIN)/python -m tests.bench.footprint
 
 bench-noise: $(VENV)/.dev  ## What is sent of rooms in which nobody speaks, and what is kept of short words
-	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.bench.noise
+	$(BIN)/python -m tests.bench.noise
 
 bench-devices: $(VENV)/.dev  ## Every fault of a microphone and of a sound server: how soon it is noticed and mended
 	$(BIN)/python -m tests.bench.device_faults

@@ -54,8 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     # gRPC's own remarks would stand between ours; it reads this once, when it is first imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # Its products are small: threads of its own cost more than they bring. It reads this once, too.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         if command == "run":
             return _run(config_file)

@@ -71,9 +71,7 @@ def send(sound: Sound, models: SileroModels | None, diarized: bool) -> Sent:
         merger.feed(observed)
         outputs = merger.advance(Sample(at + BLOCK))
         ranges += [(output.start, output.end) for output in outputs if isinstance(output, Append)]
-    last = detector.finish()
-    if last is not None:
-        merger.feed(last)
+    merger.feed(detector.finish())
     merger.close()
     for extra in range(1, 50):
         outputs = merger.advance(Sample(len(pcm) + extra * BLOCK))

@@ -159,12 +159,10 @@ def test_digital_silence_is_no_voice_and_teaches_nothing() -> None:
     detector = VoiceDetector()
     for at in range(0, s(10), BLOCK):
         assert not detector.observe(Sample(at), np.zeros(BLOCK, dtype=np.int16)).voiced.any()
-    for at in range(s(10), s(11), BLOCK):
-        quiet = noise(rng, -62, BLOCK).astype(np.int16)
-        assert not detector.observe(Sample(at), quiet).voiced.any()
     loud = noise(rng, -20, BLOCK).astype(np.int16)
-    assert detector.observe(Sample(s(11)), loud).voiced.all()
-    assert not detector.observe(Sample(s(11.1)), quiet).voiced.any()
+    assert detector.observe(Sample(s(10)), loud).voiced.all()
+    quiet = noise(rng, -62, BLOCK).astype(np.int16)
+    assert not detector.observe(Sample(s(10.1)), quiet).voiced.any()
 
 
 @settings(max_examples=30)

@@ -142,6 +142,7 @@ def test_speech_from_the_first_sample_is_not_the_room() -> None:
     for at in range(0, len(pcm), BLOCK):
         track.append(detector.observe(Sample(at), pcm[at : at + BLOCK].astype(np.int16)))
         assert track.judged_to == (0 if at + BLOCK < s(1) else at + BLOCK)
+    assert track.judged_to == len(pcm)
     assert track.speech(0, len(pcm)) == [(0, s(0.5))]
 
 
@@ -218,15 +219,12 @@ def test_quiet_speech_that_energy_does_not_notice_is_spoken_all_the_same() -> No
     assert track.spoken(0, s(0.4)) == s(0.1)
 
 
-@pytest.mark.parametrize("judged", [True, False])
-def test_what_was_forgotten_is_no_speech_whatever_is_said_of_it_later(judged: bool) -> None:
+def test_what_was_forgotten_is_no_speech_whatever_is_said_of_it_later() -> None:
     track = VoiceTrack()
     voiced, level = np.ones(100, dtype=np.bool_), np.full(100, -20, dtype=np.float32)
-    level[90:] = -60
     nothing = SpeechJudged(Sample(0), np.zeros(0, dtype=np.uint8))
-    track.append(VoiceObserved(Sample(0), voiced[:80], level[:80], nothing if judged else None))
+    track.append(VoiceObserved(Sample(0), voiced[:80], level[:80], nothing))
     track.silence(s(0.2), s(0.8))
-    verdicts = np.full(100, Verdict.SPEECH, dtype=np.uint8)
-    told = SpeechJudged(Sample(0), verdicts) if judged else None
+    told = SpeechJudged(Sample(0), np.full(100, Verdict.SPEECH, dtype=np.uint8))
     track.append(VoiceObserved(Sample(s(0.8)), voiced[80:], level[80:], told))
     assert track.speech(0, s(1)) == [(0, s(0.2)), (s(0.8), s(1))]

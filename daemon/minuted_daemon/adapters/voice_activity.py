@@ -21,6 +21,9 @@ _CONTEXT = 64
 _STFT, _STFT_HOP = 256, 128
 _STRIDES = (1, 2, 2, 1)
 _HIDDEN = 128
+_ON_ONE_CORE = 200_000
+"""Products of more multiplications than about this are spread over threads, which wait for each other longer than
+they work, above all where the machine is busy."""
 
 Floats = NDArray[np.float32]
 log = structlog.get_logger()
@@ -49,7 +52,7 @@ class _Network:
         x = np.abs(np.fft.rfft(pieces * self.taper, axis=2)).astype(np.float32)
         for weight, bias, stride in self.layers:
             x = _convolved(x, weight, bias, stride)
-        return np.asarray(x.reshape(len(windows), _HIDDEN) @ self.heard + self.bias, dtype=np.float32)
+        return _product(x.reshape(len(windows), _HIDDEN), self.heard) + self.bias
 
 
 class SileroStream:
@@ -72,11 +75,11 @@ class SileroStream:
         told = network.features(windows)
         logits = np.empty(len(told), dtype=np.float32)
         for number, row in enumerate(told):
-            gates = row + self._output @ network.remembered
+            gates = row + _product(self._output[None], network.remembered)[0]
             keep = _sigmoid(gates[: 2 * _HIDDEN])
             self._cell = keep[_HIDDEN:] * self._cell + keep[:_HIDDEN] * np.tanh(gates[2 * _HIDDEN : 3 * _HIDDEN])
             self._output = _sigmoid(gates[3 * _HIDDEN :]) * np.tanh(self._cell)
-            logits[number] = np.maximum(self._output, 0) @ network.out
+            logits[number] = (np.maximum(self._output, 0) * network.out).sum()
         return _sigmoid(logits + network.out_bias)
 
 
@@ -129,8 +132,20 @@ def _convolved(x: Floats, weight: Floats, bias: Floats, stride: int) -> Floats:
     padded[:, 1:-1] = x
     taken = range(0, length, stride)
     rows = np.stack([padded[:, at : at + 3].reshape(count, -1) for at in taken], axis=1)
-    y = rows.reshape(-1, 3 * width) @ weight + bias
+    y = _product(rows.reshape(-1, 3 * width), weight) + bias
     return np.asarray(np.maximum(y, 0).reshape(count, len(taken), -1), dtype=np.float32)
+
+
+def _product(rows: Floats, weight: Floats) -> Floats:
+    """Multiply some rows with a matrix, a few at a time; one row alone would go another way, which has threads."""
+    count = max(2, _ON_ONE_CORE // weight.size)
+    if len(rows) == 1:
+        return np.asarray((np.repeat(rows, 2, axis=0) @ weight)[:1], dtype=np.float32)
+    firsts = [min(at, len(rows) - 2) for at in range(0, len(rows), count)]
+    done = np.empty((len(rows), weight.shape[1]), dtype=np.float32)
+    for first in firsts:
+        np.matmul(rows[first : first + count], weight, out=done[first : first + count])
+    return done
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -205,7 +205,7 @@ class TranscriberRefused:
 
 @dataclass(frozen=True, slots=True)
 class SpeechJudged:
-    """A model's verdicts on frames that were observed by now: one a frame from `start` on, speech.Verdict as uint8."""
+    """Verdicts on frames that were observed by now: one a frame from `start` on, speech.Verdict as uint8."""
 
     start: Sample
     verdicts: NDArray[np.uint8]
@@ -216,7 +216,8 @@ class VoiceObserved:
     """The voice activity of the audio behind the last observation: one entry for each 10 ms frame.
 
     voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale. judged: what a model
-    says meanwhile of this and of earlier observations; None where there is no model, and energy is all there is.
+    (or energy, where there is none) says meanwhile of this and of earlier observations; None: voice is all that is
+    known, and taken for speech.
     """
 
     start: Sample

@@ -13,6 +13,7 @@ from minuted_daemon.core.events import SpeechJudged, VoiceObserved
 from minuted_daemon.core.samples import FRAME, RATE_HZ, Sample, samples
 from minuted_daemon.core.speech import SpeechJudge, SpeechModel, Verdict
 
+_FLOOR_START_DB = -60.0
 _FLOOR_LEAST_DB = -75.0
 _FLOOR_RISE_DB = 6.0  # a second: a fan that starts is room noise soon, a word is not
 _FLOOR_WINDOW = 3 * RATE_HZ
@@ -26,42 +27,25 @@ LONG_SILENCE = samples(1.5)
 """Nobody speaks on across this."""
 
 
-class VoiceDetector:
-    """Tells voice from room noise by energy over a noise floor: the quietest frame of the last 3 s.
+class _Floor:
+    """The noise floor of a room: the quietest frame of the last 3 s.
 
     Source: the idea of minimum statistics (Martin 2001); people who speak leave gaps, noise does not.
     """
 
-    def __init__(self, model: SpeechModel | None = None) -> None:
-        """`model`: this stream's own, None where energy is all there is."""
-        self._floor_db = _FLOOR_LEAST_DB
-        self._heard = 0  # samples that said anything about the room
+    def __init__(self, start_db: float | None) -> None:
+        """`start_db`: what it rises from; None for a floor that is where the first second of the room says."""
+        self.db = _FLOOR_LEAST_DB if start_db is None else start_db
+        self.heard = 0 if start_db is None else _SETTLING
         self._quietest: deque[tuple[int, float]] = deque()  # (position, level): rising levels, the first one counts
-        self._judge = None if model is None else SpeechJudge(model)
 
-    def observe(self, start: Sample, pcm: NDArray[np.int16]) -> VoiceObserved:
-        """Judge the next block: int16, shape (n * 160,), 16 kHz."""
-        frames = pcm.reshape(-1, FRAME).astype(np.float32)
-        frames -= frames.mean(axis=1, keepdims=True)
-        power = np.einsum("ij,ij->i", frames, frames) / (FRAME * 32768.0**2)
-        level_db = (10.0 * np.log10(power + 1e-10)).astype(np.float32)
-        self._follow(start, len(pcm), level_db)
-        voiced = level_db > self._floor_db + _ABOVE_FLOOR_DB
-        return VoiceObserved(start, voiced, level_db, self._judged(start, pcm, level_db))
+    @property
+    def known(self) -> bool:
+        """True once enough of the room was heard."""
+        return self.heard >= _SETTLING
 
-    def finish(self) -> SpeechJudged | None:
-        """No more audio comes: give the model's verdicts that are still due, None where there is no model."""
-        return None if self._judge is None else self._judge.finish()
-
-    def _judged(self, start: Sample, pcm: NDArray[np.int16], level_db: NDArray[np.float32]) -> SpeechJudged | None:
-        if self._judge is None:
-            return None
-        loudest = float(level_db.max(initial=_DIGITAL_SILENCE_DB))
-        settling = self._heard <= _SETTLING
-        sound = loudest > (_FLOOR_LEAST_DB if settling else self._floor_db) + _SOUND_DB
-        return self._judge.hear(start, pcm, sound)
-
-    def _follow(self, start: int, length: int, level_db: NDArray[np.float32]) -> None:
+    def follow(self, start: int, level_db: NDArray[np.float32]) -> None:
+        """Hear the next frames."""
         heard = level_db[level_db > _DIGITAL_SILENCE_DB]  # digital silence says nothing about the room
         if not len(heard):
             return
@@ -71,17 +55,73 @@ class VoiceDetector:
         self._quietest.append((start, quietest))
         while self._quietest[0][0] <= start - _FLOOR_WINDOW:
             self._quietest.popleft()
-        risen = self._floor_db + _FLOOR_RISE_DB * length / RATE_HZ
-        if self._heard < _SETTLING:  # nothing is known yet that it could rise from
-            risen = self._quietest[0][1]
-        self._heard += len(heard) * FRAME
-        self._floor_db = max(_FLOOR_LEAST_DB, min(self._quietest[0][1], risen))
+        quietest = self._quietest[0][1]
+        risen = self.db + _FLOOR_RISE_DB * len(level_db) * FRAME / RATE_HZ if self.known else quietest
+        self.heard += len(heard) * FRAME
+        self.db = max(_FLOOR_LEAST_DB, min(quietest, risen))
+
+
+class _EnergyJudge:
+    """Takes for speech what is louder than the room, where there is no model to ask."""
+
+    def __init__(self, floor: _Floor) -> None:
+        self._floor = floor
+        self._levels = np.zeros(0, dtype=np.float32)  # of the frames that wait for the floor to be known
+        self._start = 0
+
+    def hear(self, start: Sample, level_db: NDArray[np.float32]) -> SpeechJudged:
+        """Judge the next frames, and those that were heard before the floor was known."""
+        if not len(self._levels) or start != self._start + len(self._levels) * FRAME:
+            self._start, self._levels = start, level_db
+        else:
+            self._levels = np.concatenate((self._levels, level_db))
+        if self._floor.known or not (level_db > _DIGITAL_SILENCE_DB).any():
+            return self.finish()
+        return SpeechJudged(Sample(self._start), np.zeros(0, dtype=np.uint8))
+
+    def finish(self) -> SpeechJudged:
+        """Judge what still waits."""
+        loud = self._levels > self._floor.db + _ABOVE_FLOOR_DB
+        start, self._levels = self._start, self._levels[:0]
+        return SpeechJudged(Sample(start), np.where(loud, Verdict.SPEECH, Verdict.NOT_SPEECH).astype(np.uint8))
+
+
+class VoiceDetector:
+    """Tells voice from room noise by energy over a noise floor, and has a model say what of it is speech.
+
+    What is voiced is told at once, so its floor starts low and rises. Verdicts can wait until the room is known.
+    """
+
+    def __init__(self, model: SpeechModel | None = None) -> None:
+        """`model`: this stream's own, None where energy is all there is."""
+        self._floor, self._room = _Floor(_FLOOR_START_DB), _Floor(None)
+        self._judge = None if model is None else SpeechJudge(model)
+        self._energy = _EnergyJudge(self._room)
+
+    def observe(self, start: Sample, pcm: NDArray[np.int16]) -> VoiceObserved:
+        """Judge the next block: int16, shape (n * 160,), 16 kHz."""
+        frames = pcm.reshape(-1, FRAME).astype(np.float32)
+        frames -= frames.mean(axis=1, keepdims=True)
+        power = np.einsum("ij,ij->i", frames, frames) / (FRAME * 32768.0**2)
+        level_db = (10.0 * np.log10(power + 1e-10)).astype(np.float32)
+        self._floor.follow(start, level_db)
+        self._room.follow(start, level_db)
+        judged = self._energy.hear(start, level_db)
+        if self._judge is not None:
+            sound_db = (self._room.db if self._room.known else _FLOOR_LEAST_DB) + _SOUND_DB
+            judged = self._judge.hear(start, pcm, bool((level_db > sound_db).any())) or judged
+        return VoiceObserved(start, level_db > self._floor.db + _ABOVE_FLOOR_DB, level_db, judged)
+
+    def finish(self) -> SpeechJudged:
+        """No more audio comes: give the verdicts that are still due."""
+        judged = None if self._judge is None else self._judge.finish()
+        return judged or self._energy.finish()
 
 
 class VoiceTrack:
     """The voice activity of the last minute, by 10 ms frame.
 
-    "Voiced" is energy's word, "speech" that of the best judge: the model's where it judged, else energy's.
+    "Voiced" is energy's word, "speech" that of the best judge there is; without any verdict, what is voiced.
     """
 
     _CAPACITY = 6_000
@@ -98,8 +138,6 @@ class VoiceTrack:
         self.silent_since: int | None = None  # where the last long silence began, whether or not it is over
         self._judged_to = begin
         self._silenced: list[tuple[int, int]] = []  # not judged yet, and to be no speech whatever is said of it
-        self._room_from: int | None = None  # where the room was first heard, as long as its floor is not known
-        self._floor_known = False
 
     def append(self, observed: VoiceObserved) -> None:
         """Take the next frames; they follow directly on those before."""
@@ -126,16 +164,14 @@ class VoiceTrack:
             self.take(observed.judged)
         else:
             self._judged_to = self.end
-            self._learn_floor(observed)
 
     @property
     def judged_to(self) -> int:
         """Whether sound before this is speech is decided; what lies behind it may yet turn out to be."""
-        return self._judged_to if self._floor_known or self._room_from is None else self._room_from
+        return self._judged_to
 
     def decide(self) -> None:
         """No more audio comes: what is not judged yet stays as energy says."""
-        self._settle()
         self._judged_to = self.end
 
     def spoken(self, start: int, end: int) -> int:
@@ -161,34 +197,12 @@ class VoiceTrack:
             self._verdict[self._index(start) : self._index(until + FRAME - 1)] = Verdict.NOT_SPEECH
         self._judged_to = max(self._judged_to, end)
         self._silenced = [one for one in self._silenced if one[1] > self._judged_to]
-        self._floor_known = True  # a model needs none
-
-    def _learn_floor(self, observed: VoiceObserved) -> None:
-        """Judge the first second of a room again once it was heard: only then is its quietest frame known."""
-        if self._floor_known:
-            return
-        heard = np.flatnonzero(observed.level_db > _DIGITAL_SILENCE_DB)
-        if self._room_from is None and len(heard):
-            self._room_from = self.end - (len(observed.level_db) - int(heard[0])) * FRAME
-        if self._room_from is not None and self.end - self._room_from >= _SETTLING:
-            self._settle()
-
-    def _settle(self) -> None:
-        if not self._floor_known and self._room_from is not None:
-            low = self._index(self._room_from)
-            levels = self._level[low : self._used]
-            heard = levels[levels > _DIGITAL_SILENCE_DB]
-            floor = max(_FLOOR_LEAST_DB, float(heard.min(initial=0.0)))
-            self._voiced[low : self._used] |= levels > floor + _ABOVE_FLOOR_DB
-        self._floor_known = True
 
     def silence(self, start: int, end: int) -> None:
         """Forget that there was voice in [start, end)."""
         low, high = self._index(start), self._index(end + FRAME - 1)
         self._voiced[low:high] = False
         self._verdict[low:high] = Verdict.NOT_SPEECH
-        if not self._floor_known:
-            self._level[low:high] = _DIGITAL_SILENCE_DB
         if end > self._judged_to:
             self._silenced.append((start, end))
 

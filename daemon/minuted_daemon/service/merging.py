@@ -117,10 +117,9 @@ class Merging:
         self._heard = heard
         self._merge(observed)
 
-    def judged(self, last: SpeechJudged | None) -> None:
-        """All audio was heard; these are the verdicts on the rest of it, None where no model judges."""
-        if last is not None:
-            self._merge(last)
+    def judged(self, last: SpeechJudged) -> None:
+        """All audio was heard; these are the verdicts on the rest of it."""
+        self._merge(last)
 
     def missed(self, heard: Sample) -> None:
         """Nothing was heard between what was listened to last and `heard`."""
