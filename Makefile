@@ -48,6 +48,10 @@ proto: $(VENV)/.dev  ## Generate the stubs anew
 	$(PROTOC) --python_out=clients/python --pyi_out=clients/python --grpc_python_out=clients/python \
 		--mypy_grpc_out=quiet:clients/python $(PROTOS)
 
+.PHONY: docs
+docs: $(VENV)/.dev  ## Write the table of settings anew, from systemd/minuted.toml
+	$(BIN)/python -m tests.documents
+
 proto-check: $(VENV)/.dev
 	@set -e; out=$$(mktemp -d); trap 'rm -rf '$$out EXIT; \
 	$(PROTOC) --python_out=$$out --pyi_out=$$out --grpc_python_out=$$out --mypy_grpc_out=quiet:$$out $(PROTOS); \

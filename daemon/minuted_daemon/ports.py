@@ -241,6 +241,11 @@ class TranscriberStream(Protocol):
         """Seconds until the vendor ends this connection, None where it does not say."""
         ...
 
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """What is to be said of this connection although it works: sentences by their UPPER_SNAKE reason."""
+        ...
+
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
         """Send audio (int16, shape (n,), any n, at this stream's `rate_hz`) of the utterance.
 

@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 
 def connect(address: str | None = None) -> "AsyncClient":
-    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call."""
+    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call.
+
+    Raises InvalidAddress.
+    """
     return AsyncClient(choose(address))
 
 

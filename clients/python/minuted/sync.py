@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 
 def connect(address: str | None = None) -> "Client":
-    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call."""
+    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call.
+
+    Raises InvalidAddress.
+    """
     return Client(choose(address))
 
 

@@ -4,7 +4,7 @@ To the links this is an engine like any other. A refusal in mid-session breaks t
 link connect again at once, and it is then connected to the substitute.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -136,6 +136,7 @@ class EngagedTranscriber:
     def __init__(self, post: Post[Transcriber], languages: Sequence[str]) -> None:
         self._post = post
         self._languages = languages
+        self._remarked: set[str] = set()
         self._look_at_languages()
 
     @property
@@ -154,10 +155,20 @@ class EngagedTranscriber:
             self._look_at_languages()
             return await serving.open(languages)
         with self._post.refusals():
-            return _CountedTranscriberStream(await serving.open(languages), self._post)
+            stream = await serving.open(languages)
+        self._take_remarks(stream.remarks)
+        return _CountedTranscriberStream(stream, self._post)
 
     async def close(self) -> None:
         """Nothing: the engine is shared."""
+
+    def _take_remarks(self, remarks: Mapping[str, str]) -> None:
+        """Say what the newest connection remarks, and no more what only one before it did."""
+        for reason in self._remarked - remarks.keys():
+            self._post.standing.take_back(reason)
+        for reason, sentence in remarks.items():
+            self._post.standing.remark(reason, sentence)
+        self._remarked = set(remarks)
 
     def _look_at_languages(self) -> None:
         serving = self._post.serving.capabilities
@@ -177,6 +188,10 @@ class _CountedTranscriberStream:
     @property
     def expires_in_s(self) -> float | None:
         return self._stream.expires_in_s
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        return self._stream.remarks
 
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
         with self._post.refusals():

@@ -19,6 +19,10 @@ class Standing:
         """Have this said from the next report of the link on. What was remarked first gives the reason."""
         self._remarks[reason] = detail
 
+    def take_back(self, reason: str) -> None:
+        """Have this said no more."""
+        self._remarks.pop(reason, None)
+
     def told(self, link: Link) -> Link:
         """Give the link's health with the remarks, unless it has worse to tell."""
         if not self._remarks or link.reason or link.health not in (Health.CONNECTING, Health.UP):

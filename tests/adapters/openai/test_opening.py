@@ -29,6 +29,18 @@ def test_capabilities_and_a_cheap_start() -> None:
         (429, {"Retry-After": "3"}, "", Unavailable, "RATE_LIMITED"),
         (429, {}, '{"error":{"code":"insufficient_quota"}}', Rejected, "QUOTA_EXHAUSTED"),
         (503, {}, "", Unavailable, "VENDOR_DOWN"),
+        (407, {"Proxy-Authenticate": "Basic"}, "", Unavailable, "PROXY_REFUSED"),
+        (403, {}, "<html>Blocked by policy</html>", Unavailable, "GATEWAY_REFUSED"),
+        (
+            403,
+            {"Via": "1.1 cdn"},
+            '{"error":{"code":"unsupported_country"}}',
+            Rejected,
+            "ACCESS_DENIED",
+        ),
+        (401, {"Via": "1.1 gate.example (squid)"}, "", Unavailable, "GATEWAY_REFUSED"),
+        (502, {"Content-Type": "text/html"}, "oops", Unavailable, "GATEWAY_FAILED"),
+        (404, {}, '{"error":{}}', Rejected, "CONFIG_REJECTED"),
     ],
 )
 async def test_refused_upgrades_are_told_apart(
@@ -39,7 +51,7 @@ async def test_refused_upgrades_are_told_apart(
         with pytest.raises(kind) as caught:
             await transcriber.open(())
         assert caught.value.reason == reason
-        assert getattr(caught.value, "retry_after_s", None) == (3.0 if headers else None)
+        assert getattr(caught.value, "retry_after_s", None) == (3.0 if "Retry-After" in headers else None)
         assert len(peer.paths) == 1
         assert_no_secret(caught.value)
 
@@ -107,15 +119,84 @@ async def test_a_refused_option_is_dropped_once() -> None:
     ]
 
 
-async def test_settings_refused_twice_are_refused_for_good() -> None:
+async def test_transcription_never_ends_because_of_a_hint() -> None:
+    """However many options are refused, in whatever order, and whether or not the refusal names them."""
+    updates: list[dict[str, object]] = []
+
     async def script(peer: Peer) -> None:
         await peer.tell("session.created")
-        for _ in range(2):
-            await peer.told()
-            await peer.refuse("invalid_value", param=None)
+        params = ["session.audio.input.transcription.delay", "session.audio.input.transcription.languages", None]
+        for param in params:
+            updates.append((await peer.told())["session"]["audio"]["input"]["transcription"])
+            await peer.refuse("invalid_value", param=param)
+        updates.append((await peer.told())["session"]["audio"]["input"]["transcription"])
+        await peer.tell("session.updated", session={})
         await idle(peer)
 
+    async with engine(script) as (transcriber, _):
+        opened = await transcriber.open(())
+        remarks = opened.remarks["HINTS_LEFT_OUT"]
+        await opened.close()
+    assert updates[-1] == {"model": "gpt-live-transcribe"}
+    assert all(name in remarks for name in ("delay", "languages", "keywords"))
+
+
+async def test_settings_refused_without_any_hint_are_refused() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        while True:
+            await peer.told()
+            await peer.refuse("invalid_value", param=None)
+
     assert (await refused(script)).reason == "CONFIG_REJECTED"
+
+
+@pytest.mark.parametrize("code", [1011, 4000])
+async def test_a_server_that_breaks_off_over_hints_is_told_none(code: int) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        update = await peer.told()
+        if set(update["session"]["audio"]["input"]["transcription"]) > {"model"}:
+            await peer.socket.close(code, "extra fields not permitted")
+            return
+        await peer.tell("session.updated", session={})
+        await idle(peer)
+
+    async with engine(script) as (transcriber, peer):
+        if code == 1011:  # which may be anything, once
+            with pytest.raises(Unavailable):
+                await transcriber.open(())
+        opened = await transcriber.open(())
+        assert "breaks off" in opened.remarks["HINTS_LEFT_OUT"]
+        await opened.close()
+        assert len(peer.paths) == (3 if code == 1011 else 2)
+
+
+async def test_a_server_that_breaks_off_anyway_is_not_blamed_on_hints() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.socket.close(1011)
+
+    async with engine(script) as (transcriber, _):
+        for _ in range(3):
+            with pytest.raises(Unavailable) as caught:
+                await transcriber.open(())
+            assert caught.value.reason == "CLOSED_1011"
+
+
+async def test_where_refusals_take_their_time_no_hint_is_sent() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        update = await peer.told()
+        while set(update["session"]["audio"]["input"]["transcription"]) > {"model"}:
+            await peer.refuse("invalid_value", param="session.audio.input.transcription.keywords")
+            update = await peer.told()
+        await peer.tell("session.updated", session={})
+        await idle(peer)
+
+    async with engine(script, replace(LIMITS, hints_s=0.0)) as (transcriber, _):
+        await (await transcriber.open(())).close()
 
 
 async def test_a_refused_model_is_refused_at_once() -> None:
@@ -126,6 +207,52 @@ async def test_a_refused_model_is_refused_at_once() -> None:
         await idle(peer)
 
     assert (await refused(script)).reason == "CONFIG_REJECTED"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "server_error", "code": "server_error", "param": None},
+        {"type": "invalid_request_error", "code": "server_error", "param": None},
+        {"type": "server_error", "code": "internal_error", "param": "session.audio.input.transcription.model"},
+        {"type": "invalid_request_error", "code": "invalid_value", "event_id": "commit_7"},
+        {"type": "invalid_request_error", "code": "invalid_value", "param": "audio"},
+        {"type": "something_new", "code": None, "param": None},
+    ],
+)
+async def test_an_error_that_names_no_setting_is_no_refusal(error: dict[str, object]) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.tell("error", error={"message": f"said {KEY}", **error})
+        await idle(peer)
+
+    fault = await refused(script)
+    assert isinstance(fault, Unavailable)
+    assert fault.reason == "CONFIG_FAILED"
+
+
+async def test_an_error_of_an_item_is_no_refusal() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        error = {"type": "server_error", "code": "server_error"}
+        await peer.tell("conversation.item.input_audio_transcription.failed", item_id="i", error=error)
+        await idle(peer)
+
+    assert isinstance(await refused(script), Unavailable)
+
+
+async def test_a_rate_limit_while_configured_is_waited_for() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.refuse("rate_limit_exceeded")
+        await idle(peer)
+
+    fault = await refused(script)
+    assert isinstance(fault, Unavailable)
+    assert fault.reason == "RATE_LIMITED"
 
 
 async def test_settings_that_are_never_confirmed() -> None:

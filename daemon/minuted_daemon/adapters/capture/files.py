@@ -17,6 +17,7 @@ import soundfile
 
 from minuted_daemon.adapters.capture.headers import is_audio, is_wav, missing_bytes
 from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered, Renderer, to_mono
+from minuted_daemon.adapters.capture.sandbox import why_hidden
 from minuted_daemon.errors import DeviceError, Invalid
 from minuted_daemon.ports import AudioBlock
 
@@ -209,16 +210,17 @@ def _descriptor(path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _refusal("FILE_NOT_FOUND", path, "does not exist") from error
+        raise _refusal("FILE_NOT_FOUND", path, why_hidden(path) or "does not exist") from error
     except PermissionError as error:
-        raise _refusal(
-            "FILE_UNREADABLE", path, "may not be read by the daemon's user; change its permissions"
-        ) from error
+        may_not = why_hidden(path, denied=True) or "may not be read by the daemon's user; change its permissions"
+        raise _refusal("FILE_UNREADABLE", path, may_not) from error
     except (OSError, ValueError) as error:
         what = os.strerror(error.errno or errno.EINVAL) if isinstance(error, OSError) else "not a path"
         raise _refusal("FILE_UNREADABLE", path, f"cannot be opened: {what}") from error
     try:
         status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise _refusal("FILE_UNREADABLE", path, "is a directory; name a recording in it")
         if not stat.S_ISREG(status.st_mode):
             raise _refusal("FILE_UNREADABLE", path, "is not a regular file; give a WAV or FLAC file")
         if status.st_size == 0:

@@ -23,6 +23,7 @@ from minuted_daemon.adapters.capture.faults import Fault, pack_fault
 from minuted_daemon.adapters.capture.listing import scan
 from minuted_daemon.adapters.capture.naming import NamedInput, find_input, name_inputs
 from minuted_daemon.adapters.capture.origin import Origin
+from minuted_daemon.adapters.capture.portaudio import load_portaudio
 from minuted_daemon.adapters.capture.sound_server import ServerAwayError, SoundServer
 
 _BLOCK_S = 0.1
@@ -94,7 +95,7 @@ def _watch_stdin(stop: Callable[[], None]) -> None:
 
 def _capture(assignment: Assignment, pipe: int, stopped: threading.Event) -> None:
     try:
-        import sounddevice  # importing it is what may fail
+        sounddevice = load_portaudio()
     except OSError as error:
         raise _WorkerFault(Fault("AUDIO_UNAVAILABLE", "PortAudio is not installed")) from error
     try:

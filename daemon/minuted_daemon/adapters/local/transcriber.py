@@ -1,6 +1,6 @@
 """The offline transcriber as the daemon sees it. English only; the model runs in the worker."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -39,6 +39,11 @@ class LocalTranscriberStream:
     def rate_hz(self) -> int:
         """16000."""
         return RATE_HZ
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """Nothing."""
+        return {}
 
     @property
     def expires_in_s(self) -> float | None:

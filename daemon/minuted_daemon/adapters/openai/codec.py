@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minuted_daemon.adapters.openai.dialects import Dialect, dialect_of
 from minuted_daemon.core.samples import WIDE_BLOCK
 from minuted_daemon.errors import Garbled
 
@@ -26,6 +27,7 @@ class SessionCreated:
     """The connection is accepted. `expires_at`: when it ends, in seconds since 1970 by the vendor's clock."""
 
     expires_at: float | None
+    dialect: Dialect = Dialect.CURRENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,17 @@ def _expiry(body: dict[str, Any]) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value < 1e11 else None
 
 
+def _created(body: dict[str, Any]) -> SessionCreated:
+    return SessionCreated(_expiry(body), dialect_of(body))
+
+
 def _updated(body: dict[str, Any]) -> SessionUpdated:
-    detection: Any = body.get("session")
+    session = body.get("session")
+    detection: Any = session
     for name in ("audio", "input", "turn_detection"):
         detection = detection.get(name) if isinstance(detection, dict) else None
+    if detection is None and isinstance(session, dict):
+        detection = session.get("turn_detection")  # where the session object is the beta's
     return SessionUpdated(_expiry(body), cuts_itself=detection is not None)
 
 
@@ -191,8 +200,11 @@ def _delta(body: dict[str, Any]) -> Delta | None:
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], ServerEvent | None]] = {
-    "session.created": lambda body: SessionCreated(_expiry(body)),
+    "session.created": _created,
     "session.updated": _updated,
+    # The beta's names, which other makers still use.
+    "transcription_session.created": _created,
+    "transcription_session.updated": _updated,
     "input_audio_buffer.committed": _committed,
     "input_audio_buffer.cleared": lambda _: Cleared(),
     _TRANSCRIPTION + "delta": _delta,
