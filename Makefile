@@ -12,7 +12,7 @@ PROTOS := $(sort $(wildcard proto/minuted/v1/*.proto))
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 RUN_PACKAGES := python3 python3-venv libportaudio2
 # g++ and python3-dev: meeteval has no wheel. The rest is a microphone without a sound card (tests/rig).
-TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils
+TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils ffmpeg
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minuted_daemon import config_values as values
 from minuted_daemon.config_file import DEFAULT_FILE, Entry, Source, read_source
+from minuted_daemon.core.channels import MIXES, MOST_CHANNELS
 from minuted_daemon.credentials import read_key
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.listen_setting import listen
@@ -98,6 +99,8 @@ class SessionConfig:
     languages: tuple[str, ...] = ()
     fallback: str = "none"
     keep_audio: bool = False
+    channels: tuple[int, ...] = ()
+    mix: str = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +151,8 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "languages": values.texts(values.language),
         "fallback": values.text(values.one_of("none", "local")),
         "keep_audio": values.flag(),
+        "channels": values.whole_numbers(1, MOST_CHANNELS),
+        "mix": values.text(values.one_of(*MIXES)),
     },
 }
 _KEY_FILES = {

@@ -12,9 +12,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
+from minuted_daemon.core.events import DiarizerNews, TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ
-from minuted_daemon.errors import Rejected, Unavailable
+from minuted_daemon.errors import Rejected, Unavailable, VendorError
 from minuted_daemon.ports import (
     Diarizer,
     DiarizerCapabilities,
@@ -48,7 +48,7 @@ class Post(Generic[E]):
         self.fell_back = False
         self._role = role
         self._substitute = substitute
-        self._refusal: Rejected | None = None
+        self._refusal: VendorError | None = None
         self._log = log
 
     @contextmanager
@@ -70,11 +70,15 @@ class Post(Generic[E]):
         self.standing.remark(FELL_BACK, f"{self._refusal.message} The local {self._role} serves instead.")
         self._log.warning("fell_back", role=self._role, reason=self._refusal.reason)
 
+    def give_up(self, fault: VendorError) -> None:
+        """The engine is of no use: the substitute takes over at the next connection, if there is one."""
+        self._replaceable(fault)
+
     def sent(self, count: int) -> None:
         """So many samples at 16 kHz went out; only what the session's own engine was sent may be billed."""
         self.standing.sent += count
 
-    def _replaceable(self, refusal: Rejected) -> bool:
+    def _replaceable(self, refusal: VendorError) -> bool:
         if self._substitute is None or (self._substitute.missing() is not None and not self.fell_back):
             return False
         self._refusal = self._refusal or refusal
@@ -103,6 +107,10 @@ class EngagedDiarizer:
         with self._post.refusals():
             return _CountedDiarizerStream(await self._post.serving.open(), self._post)
 
+    def give_up(self, fault: VendorError) -> None:
+        """What it says cannot be used: see Post.give_up."""
+        self._post.give_up(fault)
+
     async def close(self) -> None:
         """Nothing: the engine is shared."""
 
@@ -117,7 +125,7 @@ class _CountedDiarizerStream:
             await self._stream.send(pcm)
         self._post.sent(len(pcm))
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
+    async def events(self) -> AsyncIterator[DiarizerNews]:
         with self._post.refusals():
             async for event in self._stream.events():
                 yield event

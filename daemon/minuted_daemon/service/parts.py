@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from minuted_daemon.core.merger import Merger
 from minuted_daemon.core.voice import VoiceDetector
-from minuted_daemon.ports import CaptureStream, Diarizer, Spool, Store, Transcriber, VoicePrinter
+from minuted_daemon.ports import CaptureStream, Spool, Store, Transcriber, VoicePrinter
+from minuted_daemon.service.credibility import CheckedDiarizer
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.standing import Standing
@@ -22,7 +23,7 @@ class Parts:
     merger: Merger
     voice: VoiceDetector
     freeze_s: float
-    diarizer: Diarizer | None = None
+    diarizer: CheckedDiarizer | None = None
     transcriber: Transcriber | None = None
     spool: Spool | None = None
     diarizer_standing: Standing = field(default_factory=Standing)

@@ -10,8 +10,15 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from minuted_daemon.core.events import Append, TranscriberLost, TranscriberRefused, UtteranceId
-from minuted_daemon.core.records import Link
+from minuted_daemon.core.events import (
+    Append,
+    TranscriberFaltered,
+    TranscriberLost,
+    TranscriberRecovered,
+    TranscriberRefused,
+    UtteranceId,
+)
+from minuted_daemon.core.records import Health, Link
 from minuted_daemon.ports import Spool, Transcriber
 from minuted_daemon.service.links import UP, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
@@ -40,12 +47,23 @@ class TranscriberLink:
         self._beside = TranscriberTrack(transcriber, languages, spool, sink, log, makes_up=True, rest_s=REST_S)
         self._policy = policy
         self._sink = sink
-        self._report = report
+        self._report = _Reported(report)
         self._log = log
         self._made_up: UtteranceId | None = None  # the last one that was begun beside
 
-    def submit(self, command: Command) -> None:
-        """Hand over the next command; never waits. Without a connection it is void, as the merger is told."""
+    def submit(self, command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
+        """Hand over the next command; never waits. Without a connection it is void, as the merger is told.
+
+        That the transcriber fails at everything is no command: it is told and logged, once.
+        """
+        if isinstance(command, TranscriberFaltered):
+            self._log.warning("transcriber_faltered", reason=command.reason, failures=command.failures)
+            self._report.falters(command)
+            return
+        if isinstance(command, TranscriberRecovered):
+            self._log.info("transcriber_recovered", failures=command.failures, waiting=command.waiting)
+            self._report.recovered()
+            return
         if isinstance(command, Append) and command.makes_up:
             self._made_up = command.utterance
         (self._beside if command.utterance == self._made_up else self._first).submit(command)
@@ -56,11 +74,13 @@ class TranscriberLink:
 
         def opened() -> None:
             policy.opened(asyncio.get_running_loop().time())
-            self._report(UP)
+            self._report.link(UP)
 
         async with one_fault() as group:
             making_up = group.create_task(self._make_up())
-            await keep_connected("transcriber", lambda: self._first.connect(opened), policy, self._report, self._log)
+            await keep_connected(
+                "transcriber", lambda: self._first.connect(opened), policy, self._report.link, self._log
+            )
             making_up.cancel()
         self._sink.transcribed(TranscriberRefused())
 
@@ -80,3 +100,32 @@ class TranscriberLink:
             ):
                 self._sink.transcribed(TranscriberRefused(makes_up=True))
                 return
+
+
+class _Reported:
+    """The health of the connection; while it is up, whether the transcriber answers anything over it."""
+
+    def __init__(self, report: Callable[[Link], None]) -> None:
+        self._report = report
+        self._link: Link | None = None
+        self._faltering: Link | None = None
+
+    def link(self, link: Link) -> None:
+        """The connection is so from now on."""
+        self._link = link
+        self._report(self._faltering if self._faltering is not None and link == UP else link)
+
+    def falters(self, told: TranscriberFaltered) -> None:
+        """Nothing it is sent brings a text."""
+        detail = "The transcriber fails at every utterance; what is said is kept, and sent when it answers again."
+        self._faltering = Link(Health.DOWN, told.reason or "FAILED", detail)
+        self._again()
+
+    def recovered(self) -> None:
+        """It answers."""
+        self._faltering = None
+        self._again()
+
+    def _again(self) -> None:
+        if self._link is not None:
+            self.link(self._link)

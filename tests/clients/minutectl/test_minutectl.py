@@ -166,6 +166,11 @@ def test_a_redaction_that_says_nothing_clear_asks_nothing(
             "boardroom: running",
         ),
         (
+            ["start", "boardroom", "--channels", "2, 1", "--mix", "first"],
+            sessions_pb2.StartSessionRequest(name="boardroom", channels=[2, 1], mix="first"),
+            "boardroom: running",
+        ),
+        (
             ["start", "boardroom", "--fallback", "local"],
             sessions_pb2.StartSessionRequest(name="boardroom", fallback="local"),
             "boardroom: running",

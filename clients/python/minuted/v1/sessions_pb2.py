@@ -26,17 +26,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19minuted/v1/sessions.proto\x12\nminuted.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"N\n\x04Link\x12&\n\x06health\x18\x01 \x01(\x0e\x32\x16.minuted.v1.LinkHealth\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\")\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"C\n\x04Loss\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd5\x01\n\x08\x43overage\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05muted\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07pending\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x04lost\x18\x05 \x03(\x0b\x32\x10.minuted.v1.Loss\"\xbe\x05\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.minuted.v1.SessionState\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x06 \x01(\t\x12\x13\n\x0btranscriber\x18\x07 \x01(\t\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x0c\x63\x61pture_link\x18\x0b \x01(\x0b\x32\x10.minuted.v1.Link\x12\'\n\rdiarizer_link\x18\x0c \x01(\x0b\x32\x10.minuted.v1.Link\x12*\n\x10transcriber_link\x18\r \x01(\x0b\x32\x10.minuted.v1.Link\x12\x10\n\x08\x64\x65graded\x18\x0e \x01(\x08\x12$\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32\x13.minuted.v1.Failure\x12\x11\n\tlanguages\x18\x10 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x11 \x01(\t\x12\x30\n\rdiarizer_sent\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10transcriber_sent\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x14.minuted.v1.Coverage\x12$\n\nspool_link\x18\x15 \x01(\x0b\x32\x10.minuted.v1.Link\x12\x12\n\nkeep_audio\x18\x16 \x01(\x08\"\xa7\x01\n\x13StartSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x03 \x01(\t\x12\x13\n\x0btranscriber\x18\x04 \x01(\t\x12\x11\n\tlanguages\x18\x05 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x06 \x01(\t\x12\x17\n\nkeep_audio\x18\x07 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_keep_audio\"<\n\x14StartSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"%\n\x12StopSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\";\n\x13StopSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"&\n\x13PauseSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"<\n\x14PauseSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"\'\n\x14ResumeSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"=\n\x15ResumeSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"$\n\x11GetSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\":\n\x12GetSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"<\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.minuted.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteSessionResponse\"\xb0\x01\n\x14RedactSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\'\n\x04last\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cstart_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x86\x01\n\x15RedactSessionResponse\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05turns\x18\x03 \x01(\x05\"\x16\n\x14WatchSessionsRequest\"=\n\x15WatchSessionsResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session*\xea\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16SESSION_STATE_STARTING\x10\x01\x12\x19\n\x15SESSION_STATE_RUNNING\x10\x02\x12\x18\n\x14SESSION_STATE_PAUSED\x10\x03\x12\x1a\n\x16SESSION_STATE_STOPPING\x10\x04\x12\x19\n\x15SESSION_STATE_STOPPED\x10\x05\x12\x18\n\x14SESSION_STATE_FAILED\x10\x06\x12\x19\n\x15SESSION_STATE_DELETED\x10\x07*\x9d\x01\n\nLinkHealth\x12\x1b\n\x17LINK_HEALTH_UNSPECIFIED\x10\x00\x12\x13\n\x0fLINK_HEALTH_OFF\x10\x01\x12\x1a\n\x16LINK_HEALTH_CONNECTING\x10\x02\x12\x12\n\x0eLINK_HEALTH_UP\x10\x03\x12\x14\n\x10LINK_HEALTH_DOWN\x10\x04\x12\x17\n\x13LINK_HEALTH_REFUSED\x10\x05\x32\x80\x06\n\x0eSessionService\x12Q\n\x0cStartSession\x12\x1f.minuted.v1.StartSessionRequest\x1a .minuted.v1.StartSessionResponse\x12N\n\x0bStopSession\x12\x1e.minuted.v1.StopSessionRequest\x1a\x1f.minuted.v1.StopSessionResponse\x12Q\n\x0cPauseSession\x12\x1f.minuted.v1.PauseSessionRequest\x1a .minuted.v1.PauseSessionResponse\x12T\n\rResumeSession\x12 .minuted.v1.ResumeSessionRequest\x1a!.minuted.v1.ResumeSessionResponse\x12K\n\nGetSession\x12\x1d.minuted.v1.GetSessionRequest\x1a\x1e.minuted.v1.GetSessionResponse\x12Q\n\x0cListSessions\x12\x1f.minuted.v1.ListSessionsRequest\x1a .minuted.v1.ListSessionsResponse\x12T\n\rDeleteSession\x12 .minuted.v1.DeleteSessionRequest\x1a!.minuted.v1.DeleteSessionResponse\x12T\n\rRedactSession\x12 .minuted.v1.RedactSessionRequest\x1a!.minuted.v1.RedactSessionResponse\x12V\n\rWatchSessions\x12 .minuted.v1.WatchSessionsRequest\x1a!.minuted.v1.WatchSessionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19minuted/v1/sessions.proto\x12\nminuted.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"N\n\x04Link\x12&\n\x06health\x18\x01 \x01(\x0e\x32\x16.minuted.v1.LinkHealth\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\")\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"C\n\x04Loss\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd5\x01\n\x08\x43overage\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05muted\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07pending\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x04lost\x18\x05 \x03(\x0b\x32\x10.minuted.v1.Loss\"\xdd\x05\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.minuted.v1.SessionState\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x06 \x01(\t\x12\x13\n\x0btranscriber\x18\x07 \x01(\t\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x0c\x63\x61pture_link\x18\x0b \x01(\x0b\x32\x10.minuted.v1.Link\x12\'\n\rdiarizer_link\x18\x0c \x01(\x0b\x32\x10.minuted.v1.Link\x12*\n\x10transcriber_link\x18\r \x01(\x0b\x32\x10.minuted.v1.Link\x12\x10\n\x08\x64\x65graded\x18\x0e \x01(\x08\x12$\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32\x13.minuted.v1.Failure\x12\x11\n\tlanguages\x18\x10 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x11 \x01(\t\x12\x30\n\rdiarizer_sent\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10transcriber_sent\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x14.minuted.v1.Coverage\x12$\n\nspool_link\x18\x15 \x01(\x0b\x32\x10.minuted.v1.Link\x12\x12\n\nkeep_audio\x18\x16 \x01(\x08\x12\x10\n\x08\x63hannels\x18\x17 \x03(\x05\x12\x0b\n\x03mix\x18\x18 \x01(\t\"\xc6\x01\n\x13StartSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x03 \x01(\t\x12\x13\n\x0btranscriber\x18\x04 \x01(\t\x12\x11\n\tlanguages\x18\x05 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x06 \x01(\t\x12\x17\n\nkeep_audio\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x10\n\x08\x63hannels\x18\x08 \x03(\x05\x12\x0b\n\x03mix\x18\t \x01(\tB\r\n\x0b_keep_audio\"<\n\x14StartSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"%\n\x12StopSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\";\n\x13StopSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"&\n\x13PauseSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"<\n\x14PauseSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"\'\n\x14ResumeSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"=\n\x15ResumeSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"$\n\x11GetSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\":\n\x12GetSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"<\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.minuted.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteSessionResponse\"\xb0\x01\n\x14RedactSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\'\n\x04last\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cstart_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x86\x01\n\x15RedactSessionResponse\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05turns\x18\x03 \x01(\x05\"\x16\n\x14WatchSessionsRequest\"=\n\x15WatchSessionsResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session*\xea\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16SESSION_STATE_STARTING\x10\x01\x12\x19\n\x15SESSION_STATE_RUNNING\x10\x02\x12\x18\n\x14SESSION_STATE_PAUSED\x10\x03\x12\x1a\n\x16SESSION_STATE_STOPPING\x10\x04\x12\x19\n\x15SESSION_STATE_STOPPED\x10\x05\x12\x18\n\x14SESSION_STATE_FAILED\x10\x06\x12\x19\n\x15SESSION_STATE_DELETED\x10\x07*\x9d\x01\n\nLinkHealth\x12\x1b\n\x17LINK_HEALTH_UNSPECIFIED\x10\x00\x12\x13\n\x0fLINK_HEALTH_OFF\x10\x01\x12\x1a\n\x16LINK_HEALTH_CONNECTING\x10\x02\x12\x12\n\x0eLINK_HEALTH_UP\x10\x03\x12\x14\n\x10LINK_HEALTH_DOWN\x10\x04\x12\x17\n\x13LINK_HEALTH_REFUSED\x10\x05\x32\x80\x06\n\x0eSessionService\x12Q\n\x0cStartSession\x12\x1f.minuted.v1.StartSessionRequest\x1a .minuted.v1.StartSessionResponse\x12N\n\x0bStopSession\x12\x1e.minuted.v1.StopSessionRequest\x1a\x1f.minuted.v1.StopSessionResponse\x12Q\n\x0cPauseSession\x12\x1f.minuted.v1.PauseSessionRequest\x1a .minuted.v1.PauseSessionResponse\x12T\n\rResumeSession\x12 .minuted.v1.ResumeSessionRequest\x1a!.minuted.v1.ResumeSessionResponse\x12K\n\nGetSession\x12\x1d.minuted.v1.GetSessionRequest\x1a\x1e.minuted.v1.GetSessionResponse\x12Q\n\x0cListSessions\x12\x1f.minuted.v1.ListSessionsRequest\x1a .minuted.v1.ListSessionsResponse\x12T\n\rDeleteSession\x12 .minuted.v1.DeleteSessionRequest\x1a!.minuted.v1.DeleteSessionResponse\x12T\n\rRedactSession\x12 .minuted.v1.RedactSessionRequest\x1a!.minuted.v1.RedactSessionResponse\x12V\n\rWatchSessions\x12 .minuted.v1.WatchSessionsRequest\x1a!.minuted.v1.WatchSessionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'minuted.v1.sessions_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONSTATE']._serialized_start=2475
-  _globals['_SESSIONSTATE']._serialized_end=2709
-  _globals['_LINKHEALTH']._serialized_start=2712
-  _globals['_LINKHEALTH']._serialized_end=2869
+  _globals['_SESSIONSTATE']._serialized_start=2537
+  _globals['_SESSIONSTATE']._serialized_end=2771
+  _globals['_LINKHEALTH']._serialized_start=2774
+  _globals['_LINKHEALTH']._serialized_end=2931
   _globals['_LINK']._serialized_start=106
   _globals['_LINK']._serialized_end=184
   _globals['_FAILURE']._serialized_start=186
@@ -46,43 +46,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COVERAGE']._serialized_start=299
   _globals['_COVERAGE']._serialized_end=512
   _globals['_SESSION']._serialized_start=515
-  _globals['_SESSION']._serialized_end=1217
-  _globals['_STARTSESSIONREQUEST']._serialized_start=1220
-  _globals['_STARTSESSIONREQUEST']._serialized_end=1387
-  _globals['_STARTSESSIONRESPONSE']._serialized_start=1389
-  _globals['_STARTSESSIONRESPONSE']._serialized_end=1449
-  _globals['_STOPSESSIONREQUEST']._serialized_start=1451
-  _globals['_STOPSESSIONREQUEST']._serialized_end=1488
-  _globals['_STOPSESSIONRESPONSE']._serialized_start=1490
-  _globals['_STOPSESSIONRESPONSE']._serialized_end=1549
-  _globals['_PAUSESESSIONREQUEST']._serialized_start=1551
-  _globals['_PAUSESESSIONREQUEST']._serialized_end=1589
-  _globals['_PAUSESESSIONRESPONSE']._serialized_start=1591
-  _globals['_PAUSESESSIONRESPONSE']._serialized_end=1651
-  _globals['_RESUMESESSIONREQUEST']._serialized_start=1653
-  _globals['_RESUMESESSIONREQUEST']._serialized_end=1692
-  _globals['_RESUMESESSIONRESPONSE']._serialized_start=1694
-  _globals['_RESUMESESSIONRESPONSE']._serialized_end=1755
-  _globals['_GETSESSIONREQUEST']._serialized_start=1757
-  _globals['_GETSESSIONREQUEST']._serialized_end=1793
-  _globals['_GETSESSIONRESPONSE']._serialized_start=1795
-  _globals['_GETSESSIONRESPONSE']._serialized_end=1853
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1855
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1915
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1917
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=2003
-  _globals['_DELETESESSIONREQUEST']._serialized_start=2005
-  _globals['_DELETESESSIONREQUEST']._serialized_end=2044
-  _globals['_DELETESESSIONRESPONSE']._serialized_start=2046
-  _globals['_DELETESESSIONRESPONSE']._serialized_end=2069
-  _globals['_REDACTSESSIONREQUEST']._serialized_start=2072
-  _globals['_REDACTSESSIONREQUEST']._serialized_end=2248
-  _globals['_REDACTSESSIONRESPONSE']._serialized_start=2251
-  _globals['_REDACTSESSIONRESPONSE']._serialized_end=2385
-  _globals['_WATCHSESSIONSREQUEST']._serialized_start=2387
-  _globals['_WATCHSESSIONSREQUEST']._serialized_end=2409
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=2411
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=2472
-  _globals['_SESSIONSERVICE']._serialized_start=2872
-  _globals['_SESSIONSERVICE']._serialized_end=3640
+  _globals['_SESSION']._serialized_end=1248
+  _globals['_STARTSESSIONREQUEST']._serialized_start=1251
+  _globals['_STARTSESSIONREQUEST']._serialized_end=1449
+  _globals['_STARTSESSIONRESPONSE']._serialized_start=1451
+  _globals['_STARTSESSIONRESPONSE']._serialized_end=1511
+  _globals['_STOPSESSIONREQUEST']._serialized_start=1513
+  _globals['_STOPSESSIONREQUEST']._serialized_end=1550
+  _globals['_STOPSESSIONRESPONSE']._serialized_start=1552
+  _globals['_STOPSESSIONRESPONSE']._serialized_end=1611
+  _globals['_PAUSESESSIONREQUEST']._serialized_start=1613
+  _globals['_PAUSESESSIONREQUEST']._serialized_end=1651
+  _globals['_PAUSESESSIONRESPONSE']._serialized_start=1653
+  _globals['_PAUSESESSIONRESPONSE']._serialized_end=1713
+  _globals['_RESUMESESSIONREQUEST']._serialized_start=1715
+  _globals['_RESUMESESSIONREQUEST']._serialized_end=1754
+  _globals['_RESUMESESSIONRESPONSE']._serialized_start=1756
+  _globals['_RESUMESESSIONRESPONSE']._serialized_end=1817
+  _globals['_GETSESSIONREQUEST']._serialized_start=1819
+  _globals['_GETSESSIONREQUEST']._serialized_end=1855
+  _globals['_GETSESSIONRESPONSE']._serialized_start=1857
+  _globals['_GETSESSIONRESPONSE']._serialized_end=1915
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1917
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1977
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1979
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=2065
+  _globals['_DELETESESSIONREQUEST']._serialized_start=2067
+  _globals['_DELETESESSIONREQUEST']._serialized_end=2106
+  _globals['_DELETESESSIONRESPONSE']._serialized_start=2108
+  _globals['_DELETESESSIONRESPONSE']._serialized_end=2131
+  _globals['_REDACTSESSIONREQUEST']._serialized_start=2134
+  _globals['_REDACTSESSIONREQUEST']._serialized_end=2310
+  _globals['_REDACTSESSIONRESPONSE']._serialized_start=2313
+  _globals['_REDACTSESSIONRESPONSE']._serialized_end=2447
+  _globals['_WATCHSESSIONSREQUEST']._serialized_start=2449
+  _globals['_WATCHSESSIONSREQUEST']._serialized_end=2471
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=2473
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=2534
+  _globals['_SESSIONSERVICE']._serialized_start=2934
+  _globals['_SESSIONSERVICE']._serialized_end=3702
 # @@protoc_insertion_point(module_scope)
