@@ -108,7 +108,8 @@ def test_behind_a_gap_it_begins_anew() -> None:
     judge = SpeechJudge(Told())
     heard(judge, np.zeros(s(2), dtype=np.int16))
     judged = judge.hear(Sample(s(30)), np.full(BLOCK, 2 * LOUD, dtype=np.int16), sound=True)
-    assert judged == SpeechJudged(Sample(s(30)), judged.verdicts if judged else np.zeros(0, dtype=np.uint8))
+    assert judged is not None
+    assert (judged.start, judged.by_model) == (s(30), True)
 
 
 def test_without_a_model_there_is_no_verdict_and_energy_decides() -> None:

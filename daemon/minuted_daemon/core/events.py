@@ -227,6 +227,7 @@ class SpeechJudged:
 
     start: Sample
     verdicts: NDArray[np.uint8]
+    by_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class SpeechJudge:
             return self._judge()
         rest, self._tail = self._tail, self._tail[:0]
         verdicts = np.full(len(rest) // FRAME, Verdict.NOT_SPEECH, dtype=np.uint8)
-        return SpeechJudged(Sample(self._end - len(rest)), verdicts)
+        return SpeechJudged(Sample(self._end - len(rest)), verdicts, by_model=True)
 
     def _begin_listening(self, at: int | None) -> None:
         """From `at` on the model is asked; None: not for now."""
@@ -120,7 +120,7 @@ class SpeechJudge:
         start = self._end - len(self._tail)
         count = max(0, len(self._tail) - _LEAD) // FRAME
         self._tail = self._tail[count * FRAME :]
-        return SpeechJudged(Sample(start), np.full(count, Verdict.NOT_SPEECH, dtype=np.uint8))
+        return SpeechJudged(Sample(start), np.full(count, Verdict.NOT_SPEECH, dtype=np.uint8), by_model=True)
 
     def _judge(self) -> SpeechJudged:
         base = self._base or 0
@@ -140,7 +140,7 @@ class SpeechJudge:
         # Windows are kept as long as a frame that is near them, or a run that they belong to, is not judged.
         behind = max(0, (until - NEAR - base) // WINDOW - SHORTEST)
         self._chances, self._base = self._chances[behind:], base + behind * WINDOW
-        return SpeechJudged(Sample(first), verdicts)
+        return SpeechJudged(Sample(first), verdicts, by_model=True)
 
 
 def _speech(chances: NDArray[np.float32]) -> tuple[NDArray[np.bool_], int]:
