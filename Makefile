@@ -17,7 +17,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-p
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
-	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-devices bench-suspect chaos soak
+	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-noise bench-devices bench-suspect chaos soak
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -83,6 +83,9 @@ bench-endurance: $(VENV)/.dev  ## The offline engine over a meeting of three hou
 
 bench-footprint: $(VENV)/.dev  ## Memory and processor time of four sessions, and the time to the first answer
 	$(BIN)/python -m tests.bench.footprint
+
+bench-noise: $(VENV)/.dev  ## What is sent of rooms in which nobody speaks, and what is kept of short words
+	$(BIN)/python -m tests.bench.noise
 
 bench-devices: $(VENV)/.dev  ## Every fault of a microphone and of a sound server: how soon it is noticed and mended
 	$(BIN)/python -m tests.bench.device_faults

@@ -27,6 +27,7 @@ from minuted_daemon.adapters.process_memory import keep_heap_together, pass_over
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.adapters.systemd import Notifier
+from minuted_daemon.adapters.voice_activity import SileroModels
 from minuted_daemon.config import Config, MergeConfig
 from minuted_daemon.core.merger import Merger, MergeSettings, Resumption
 from minuted_daemon.errors import ConfigError, WrongState
@@ -94,6 +95,7 @@ async def run(config: Config) -> None:
             merger=partial(_merger, config.merge),
             spools=spools,
             freeze_s=config.merge.freeze_s,
+            speech_models=SileroModels() if config.merge.voice_activity == "model" else None,
         )
         around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
         if told_to_stop.is_set():

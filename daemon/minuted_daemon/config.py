@@ -66,6 +66,7 @@ class MergeConfig:
     join_gap_s: float = 0.8
     max_turn_s: float = 20.0
     freeze_s: float = 300.0
+    voice_activity: str = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "join_gap_s": values.number(0, 10, "seconds"),
         "max_turn_s": values.number(1, 300, "seconds"),
         "freeze_s": values.number(0, 86_400, "seconds"),
+        "voice_activity": values.text(values.one_of("model", "energy")),
     },
     "spool": {"max_gb": values.number(0.001, 10_000, "gigabytes"), "max_age_h": values.number(0.001, 8_760, "hours")},
     "network": {"ca_file": values.text(values.optional_path), "proxy": values.text(values.proxy)},

@@ -30,6 +30,7 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.speech import SpeechModel
 
 T = TypeVar("T")
 
@@ -332,6 +333,14 @@ class VoicePrinter(Protocol):
 
     async def close(self) -> None:
         """Release what it holds."""
+        ...
+
+
+class SpeechModels(Protocol):
+    """Tells speech from other sounds. Optional: without it energy alone decides what is sent that nobody claims."""
+
+    def stream(self) -> SpeechModel:
+        """Give one for a session; what they have in common is loaded when the first is asked something."""
         ...
 
 

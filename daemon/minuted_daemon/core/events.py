@@ -232,15 +232,27 @@ class TranscriberRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechJudged:
+    """Verdicts on frames that were observed by now: one a frame from `start` on, speech.Verdict as uint8."""
+
+    start: Sample
+    verdicts: NDArray[np.uint8]
+    by_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceObserved:
     """The voice activity of the audio behind the last observation: one entry for each 10 ms frame.
 
-    voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale.
+    voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale. judged: what a model
+    (or energy, where there is none) says meanwhile of this and of earlier observations; None: voice is all that is
+    known, and taken for speech.
     """
 
     start: Sample
     voiced: NDArray[np.bool_]
     level_db: NDArray[np.float32]
+    judged: SpeechJudged | None = None
 
 
 # --- commands to the transcriber --------------------------------------------------------------------------------------

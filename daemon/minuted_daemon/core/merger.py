@@ -24,6 +24,7 @@ from minuted_daemon.core.events import (
     SpeakerNumber,
     SpeakerRelabelled,
     SpeakersMatched,
+    SpeechJudged,
     TextCompleted,
     TextFailed,
     TextGrew,
@@ -80,6 +81,7 @@ class Resumption:
 
 MergeInput = (
     VoiceObserved
+    | SpeechJudged
     | EpochOpened
     | EpochTookOver
     | EpochClosed
@@ -150,6 +152,8 @@ class Merger:
         match event:
             case VoiceObserved():
                 self._track.append(event)
+            case SpeechJudged():
+                self._track.take(event)
             case TextGrew():
                 self._lane.grew(event.utterance, event.text, event.replaces)
             case TextCompleted():
@@ -297,7 +301,7 @@ class Merger:
         found += [(min(turn.start, turn.first), max(turn.end, turn.last)) for turn in awaited]
         recent = since - LATE_NEWS
         for low, high in self._book.uncovered(recent, since):
-            found += self._track.runs(low, high, voiced=True, at_least=SHORTEST)
+            found += self._track.speech(low, high, at_least=SHORTEST)
         for span in self._cutter.spans(recent) if self._cutter.late else ():
             found += self._book.uncovered(span.start, since if span.end is None else min(span.end, since))
         return [(start, min(end, int(heard))) for start, end in found if start < min(end, heard)]
@@ -362,6 +366,8 @@ class Merger:
 
     def _cut(self) -> None:
         self._changed = False
+        if self._final:
+            self._track.decide()
         before = self._unheard.claimed_to
         since = before - LATE_NEWS
         spans = self._past.spans(since) + self._epochs.spans(since)

@@ -9,7 +9,7 @@ from minuted_daemon.core.merger import Merger, Resumption
 from minuted_daemon.core.records import SessionRecord, SessionSettings
 from minuted_daemon.core.voice import VoiceDetector
 from minuted_daemon.errors import WrongState
-from minuted_daemon.ports import Capture, CaptureStream, Diarizer, Spool, Spools, Transcriber
+from minuted_daemon.ports import Capture, CaptureStream, Diarizer, SpeechModels, Spool, Spools, Transcriber
 from minuted_daemon.service import absent
 from minuted_daemon.service.engaged import EngagedDiarizer, EngagedTranscriber, Post
 from minuted_daemon.service.engines import Diarizers, Transcribers
@@ -23,7 +23,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What sessions are made from. `merger` builds a fresh one for each session."""
+    """What sessions are made from. `merger` builds a fresh one for each session.
+
+    Without `speech_models` energy alone tells what is speech.
+    """
 
     capture: Capture
     diarizers: Diarizers
@@ -31,6 +34,7 @@ class Workshop:
     merger: Callable[[Diarizer | None, Transcriber | None, Resumption | None], Merger]
     spools: Spools
     freeze_s: float
+    speech_models: SpeechModels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,11 @@ class Assembly:
         told_to = log.bind(session=record.name, session_id=record.id)
         heard, told = Standing(record.diarizer_sent), Standing(record.transcriber_sent)
         merge = workshop.merger(engines.diarizer, engines.transcriber, None if resumed is None else resumed.merge)
+        models = workshop.speech_models
         parts = Parts(
             capture,
             merge,
-            VoiceDetector(),
+            VoiceDetector(None if models is None else models.stream()),
             workshop.freeze_s,
             spool=spool,
             diarizer_standing=heard,

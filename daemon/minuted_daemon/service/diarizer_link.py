@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from minuted_daemon.core.events import Epoch, EpochTookOver, VoiceObserved
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import BLOCK, Sample
+from minuted_daemon.core.speech import Verdict
 from minuted_daemon.errors import MinutedError, Unavailable
 from minuted_daemon.service.credibility import CheckedDiarizer, Credibility
 from minuted_daemon.service.diarizer_line import DiarizationSink, DiarizerLine
@@ -89,9 +90,12 @@ class DiarizerLink:
         if self._successor is not None:
             self._successor.offer(start, pcm)
 
-    def observed(self, voice: VoiceObserved, sure: bool = False) -> None:
-        """Take the voice activity of what was heard; `sure` where a model has judged it, at any time later."""
-        self._credibility.voice(voice.start, voice.voiced, sure)
+    def observed(self, voice: VoiceObserved) -> None:
+        """Take the voice activity of what was heard, and what a model says of it some time later."""
+        self._credibility.voice(voice.start, voice.voiced)
+        judged = voice.judged
+        if judged is not None and judged.by_model and len(judged.verdicts):
+            self._credibility.voice(judged.start, judged.verdicts == Verdict.SPEECH, sure=True)
 
     def rest(self) -> None:
         """Nothing will be heard for long: hear the connection out, and have none until `wake`."""

@@ -24,6 +24,7 @@ from minuted_daemon.core.events import (
     Redacted,
     SpeakerNumber,
     SpeakersMatched,
+    SpeechJudged,
     TextSource,
     TranscriberEvent,
     TranscriberFaltered,
@@ -118,6 +119,10 @@ class Merging:
         """The next block was judged; the session has now heard everything before `heard`."""
         self._heard = heard
         self._merge(observed)
+
+    def judged(self, last: SpeechJudged) -> None:
+        """All audio was heard; these are the verdicts on the rest of it."""
+        self._merge(last)
 
     def missed(self, heard: Sample) -> None:
         """Nothing was heard between what was listened to last and `heard`."""

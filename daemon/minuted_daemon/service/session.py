@@ -364,6 +364,7 @@ class Session:
         if self._deadline_s is None:
             self._deadline_s = asyncio.get_running_loop().time() + DRAIN_LIMIT_S
         self._pausing.forget_rest()
+        self._merging.judged(self._parts.voice.finish())
         self._unspoken.close()
         if self._shown.state is not SessionState.STOPPING:  # it is, if the daemon died while it was
             self._shown.go_to(SessionState.STOPPING)
