@@ -61,6 +61,13 @@ class MergeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LinksConfig:
+    """How the links to the vendors are kept; see service/retry.py."""
+
+    retry_refused_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class SpoolConfig:
     """How much audio of all sessions is held for as long as it is needed; past either bound the oldest goes."""
 
@@ -89,6 +96,7 @@ class Config:
     storage: StorageConfig = StorageConfig()
     pyannote: PyannoteConfig = PyannoteConfig()
     openai: OpenAIConfig = OpenAIConfig()
+    links: LinksConfig = LinksConfig()
     merge: MergeConfig = MergeConfig()
     spool: SpoolConfig = SpoolConfig()
     sessions: Mapping[str, SessionConfig] = field(default_factory=dict)
@@ -109,6 +117,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "keywords": values.texts(values.keyword),
         "delay": values.text(values.delay),
     },
+    "links": {"retry_refused_s": values.number(1, 86_400, "seconds")},
     "merge": {
         "hold_back": values.automatic_or(values.number(0, 10, "seconds")),
         "join_gap_s": values.number(0, 10, "seconds"),
@@ -201,6 +210,7 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
         storage=replace(StorageConfig(), **made("storage")),  # type: ignore[arg-type]
         pyannote=replace(PyannoteConfig(), **made("pyannote")),  # type: ignore[arg-type]
         openai=replace(OpenAIConfig(), **made("openai")),  # type: ignore[arg-type]
+        links=replace(LinksConfig(), **made("links")),  # type: ignore[arg-type]
         merge=replace(MergeConfig(), **made("merge")),  # type: ignore[arg-type]
         spool=replace(SpoolConfig(), **made("spool")),  # type: ignore[arg-type]
         sessions={

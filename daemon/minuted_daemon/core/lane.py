@@ -118,8 +118,13 @@ class Lane:
             return
         track = self._past if makes_up else self._present
         self._requeue(track)
-        if not makes_up and not self._serves_both:
+        regained = makes_up and self._serves_both  # the second connection, after the first one had served for both
+        if makes_up:
+            self._serves_both = False
+        if regained or not (makes_up or self._serves_both):
             over = [turn for turn in self._present.queue if turn.closed and turn.end < self._now - _PAST]
+            if regained:
+                over = [turn for turn in over if turn.sent_to is None]
             gone = set(over)
             self._present.queue = deque(turn for turn in self._present.queue if turn not in gone)
             begun = [turn for turn in self._past.queue if turn.sent_to is not None]

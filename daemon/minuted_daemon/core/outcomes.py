@@ -34,12 +34,14 @@ _OVERLAP_LEAST = samples(0.1)
 class Outcomes:
     """Keeps the turns that wait for their text and those that may still change.
 
-    `outputs`: what is to be told, in order. `now` is session time in samples, set by the owner.
+    `outputs`: what is to be told, in order. `now` is session time in samples, set by the owner. `textless`: there is no
+    text for now, and turns are shown without it.
     """
 
     def __init__(self, epochs: Epochs, identity: Identity) -> None:
         self.outputs: list[MergeOutput] = []
         self.now = 0
+        self.textless = False
         self._epochs, self._identity = epochs, identity
         self._waiting: list[Turn] = []  # closed, and without their text
         self._finals: deque[Turn] = deque()
@@ -127,7 +129,7 @@ class Outcomes:
         """Tell of every partial that changed."""
         turns = [*self._waiting, growing] if growing is not None else self._waiting
         for turn in turns:
-            if turn.settled or not (turn.partial.strip() or turn.shown):
+            if turn.settled or not (turn.partial.strip() or turn.shown or self.textless):
                 continue
             shown = turn.shown
             if shown is None or shown.text != turn.partial.strip() or self._speaker_of(turn) != shown.speaker:

@@ -23,6 +23,7 @@ from minuted_daemon.core.records import (
     IntervalRecord,
     SessionId,
     SessionRecord,
+    SessionSettings,
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample, seconds
@@ -32,10 +33,11 @@ from minuted_daemon.service.asking import Asking
 from minuted_daemon.service.coverage import lacks_text
 from minuted_daemon.service.debt import Debt
 from minuted_daemon.service.engines import NONE
+from minuted_daemon.service.gate import Door, Gates
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import deadline
 from minuted_daemon.service.owed_audio import owed_audio
-from minuted_daemon.service.retry import NOBODY_WAITS_S, REFUSED_AGAIN_S, RetryPolicy
+from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.transcriber_track import OPEN_LIMIT_S
 
@@ -47,10 +49,16 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Door:
-    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door."""
+    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door.
+
+    `way` leads to the gate that live sessions wait at, too, where it refuses. `told`: the reason that was logged last.
+    """
 
     policy: RetryPolicy
+    way: Door
     opens_s: float = 0.0
+    refused: bool = False
+    told: str = ""
 
 
 class Owing:
@@ -62,18 +70,18 @@ class Owing:
         store: Store,
         journal: Journal,
         transcriber: Callable[[SessionRecord, Standing], Awaitable[Transcriber]],
-        random: Callable[[], float],
+        gates: Gates,
         new_id: Callable[[], str],
     ) -> None:
-        """`transcriber` gives a session's own, with its substitute behind it. `random` gives numbers in [0, 1)."""
+        """`transcriber` gives a session's own, with its substitute behind it."""
         self._spools = spools
         self._store = store
         self._journal = journal
         self._transcriber = transcriber
-        self._random = random
+        self._gates = gates
         self._new_id = new_id
         self._debts: dict[SessionId, Debt] = {}
-        self._doors: dict[tuple[str, str], _Door] = {}
+        self._doors: dict[tuple[str, str, tuple[str, ...]], _Door] = {}
         self._one_at_a_time = asyncio.Lock()
         self._waiting: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -86,9 +94,7 @@ class Owing:
         if record.settings.transcriber == NONE:
             return True
         debt = self._debts.setdefault(record.id, Debt())
-        door = self._doors.setdefault(
-            (record.settings.transcriber, record.settings.fallback), _Door(RetryPolicy(self._random, NOBODY_WAITS_S))
-        )
+        door = self._door(record.settings)
         told = False
         while (due_s := await self._due_s(record.id, debt)) is not None:
             if self._stopped:
@@ -136,6 +142,13 @@ class Owing:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    def _door(self, settings: SessionSettings) -> _Door:
+        key = settings.transcriber, settings.fallback, settings.languages
+        if key not in self._doors:
+            way = self._gates.door("transcriber", settings.transcriber, settings.languages)
+            self._doors[key] = _Door(self._gates.policy(), way)
+        return self._doors[key]
+
     async def _unpaid(self, session_id: SessionId, debt: Debt) -> AsyncGenerator[OwedTurn, None]:
         """Give the turns that lack their text and may still get it, by start."""
         spool = self._spools.spools.get(session_id)
@@ -166,7 +179,9 @@ class Owing:
         assert task is not None
         self._waiting.add(task)
         try:
-            await asyncio.sleep(max(0.0, at_s - _now_s()))
+            await door.way.pause(max(0.0, at_s - _now_s()))
+            if door.refused and door.way.may_ask:
+                door.opens_s, door.refused = 0.0, False
             async with self._one_at_a_time:
                 if door.opens_s <= _now_s():
                     await self._serve(record, debt, door)
@@ -187,16 +202,18 @@ class Owing:
         under_way, debt.under_way = debt.under_way, None
         if under_way is not None and not isinstance(failure, Rejected):
             debt.failed(under_way, _now_s())
-        delay_s = None if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
-        log.warning(
-            "texts_not_paid",
-            session=record.name,
-            session_id=record.id,
-            reason=failure.reason,
-            failures=door.policy.failures,
-            retry_in_s=round(REFUSED_AGAIN_S if delay_s is None else delay_s, 2),
-        )
-        door.opens_s = _now_s() + (REFUSED_AGAIN_S if delay_s is None else delay_s)
+        delay_s = self._gates.again_s if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
+        door.opens_s, door.refused = _now_s() + delay_s, isinstance(failure, Rejected)
+        if not door.refused or door.told != failure.reason:
+            log.warning(
+                "texts_not_paid",
+                session=record.name,
+                session_id=record.id,
+                reason=failure.reason,
+                failures=door.policy.failures,
+                retry_in_s=round(delay_s, 2),
+            )
+        door.told = failure.reason
 
     async def _ask(self, record: SessionRecord, debt: Debt, door: _Door) -> None:
         """Raises VendorError, WrongState (KEY_MISSING, ENGINE_MISSING), StoreError, NotFound (SESSION_NOT_FOUND)."""
@@ -213,6 +230,7 @@ class Owing:
             stream = await debt.transcriber.open(record.settings.languages)
         try:
             door.policy.opened(_now_s())
+            door.told = ""
             asking = Asking(stream, spool)
             async with asking.under_way(), aclosing(self._unpaid(record.id, debt)) as unpaid:
                 utterances = count(used + 1)

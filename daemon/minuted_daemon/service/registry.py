@@ -70,7 +70,12 @@ class Registry:
         self._erasing = erasing
         self._assembly = Assembly(workshop, around)
         self._owing = Owing(
-            workshop.spools, around.store, around.journal, self._assembly.transcriber, around.random, around.new_id
+            workshop.spools,
+            around.store,
+            around.journal,
+            self._assembly.transcriber,
+            self._assembly.gates,
+            around.new_id,
         )
         self._finishing = Finishing(group, workshop.spools, around.store, self._owing, around.random)
         self._interrupted = Interrupted(interruptions, around.store, around.journal, around.now_s)

@@ -116,6 +116,7 @@ class Session:
                 self._log,
                 Epoch(0) if resumed is None else resumed.recollection.epochs,
             )
+            self._diarizing.door = parts.diarizer_door
         if parts.transcriber is not None and parts.spool is not None:
             self._transcribing = TranscriberLink(
                 parts.transcriber,
@@ -126,6 +127,7 @@ class Session:
                 lambda link: self._shown.link(transcriber=link),
                 self._log,
             )
+            self._transcribing.door = parts.transcriber_door
             self._merging.submit = self._transcribing.submit
         if resumed is not None and parts.spool is not None:
             around_it = self._merging, self._hearsay, self._voices

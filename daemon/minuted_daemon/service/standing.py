@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from minuted_daemon.core.records import Health, Link
 
 FELL_BACK = "FELL_BACK"
+TAKEN_BACK = "TAKEN_BACK"
+"""The reason of a connection to a substitute that ends because the vendor accepts again."""
 LANGUAGE_NOT_KNOWN = "LANGUAGE_NOT_KNOWN"
 
 
@@ -18,6 +20,10 @@ class Standing:
     def remark(self, reason: str, detail: str) -> None:
         """Have this said from the next report of the link on. What was remarked first gives the reason."""
         self._remarks[reason] = detail
+
+    def take_back(self, reason: str) -> None:
+        """Have this said no more."""
+        self._remarks.pop(reason, None)
 
     def told(self, link: Link) -> Link:
         """Give the link's health with the remarks, unless it has worse to tell."""
