@@ -3,6 +3,7 @@
 No text of a vendor's goes into an error: it may quote a key, a token, or what was said.
 """
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,21 @@ SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
 """For websockets, which logs request lines and headers, and with them tokens and keys, at DEBUG."""
 SILENT.addHandler(logging.NullHandler())
 
+PROXY_STATUS = 407
 _LONGEST_WAIT_S = 3600.0
+_PROXY_HEADERS = ("via", "proxy-authenticate", "proxy-connection", "x-squid-error")
+_PROXIES = (
+    "squid",
+    "haproxy",
+    "zscaler",
+    "bluecoat",
+    "mitmproxy",
+    "tinyproxy",
+    "privoxy",
+    "forti",
+    "forcepoint",
+    "mcafee",
+)
 _PROTOCOL_CODES = frozenset({1002, 1003, 1007, 1009})
 
 
@@ -79,6 +94,34 @@ def common_refusal(
     if status < 400:
         return Garbled("BAD_ANSWER", f"{vendor} answered with HTTP {status}.", status=code)
     return None
+
+
+def gateway_refusal(vendor: str, status: int, headers: Mapping[str, str], body: bytes = b"") -> VendorError | None:
+    """Give the error for an answer that a proxy or gateway on the way gave, None for the vendor's own.
+
+    Vendors speak JSON; who answers with a page, or without JSON under a proxy's name, is somebody else. Header names
+    are lower case.
+    """
+    code = str(status)
+    if status == PROXY_STATUS:
+        sentence = f"The proxy on the way to {vendor} wants a user and a password (HTTP 407)."
+        return Unavailable("PROXY_REFUSED", sentence, status=code)
+    if status < 400 or not _is_foreign(headers, body):
+        return None
+    verb, reason = ("failed", "GATEWAY_FAILED") if status >= 500 else ("refused the request", "GATEWAY_REFUSED")
+    sentence = f"A proxy or gateway on the way to {vendor} {verb} (HTTP {status}); {vendor} itself was not reached."
+    return Unavailable(reason, sentence, _wait_s(headers, ("retry-after",)), status=code)
+
+
+def _is_foreign(headers: Mapping[str, str], body: bytes) -> bool:
+    try:
+        if isinstance(json.loads(body), dict):
+            return False
+    except (ValueError, RecursionError):
+        pass
+    page = "html" in headers.get("content-type", "").lower() or body.lstrip()[:1] == b"<"
+    server = headers.get("server", "").lower()
+    return page or any(name in headers for name in _PROXY_HEADERS) or any(name in server for name in _PROXIES)
 
 
 def usable_key(key: str) -> bool:

@@ -29,6 +29,18 @@ def test_capabilities_and_a_cheap_start() -> None:
         (429, {"Retry-After": "3"}, "", Unavailable, "RATE_LIMITED"),
         (429, {}, '{"error":{"code":"insufficient_quota"}}', Rejected, "QUOTA_EXHAUSTED"),
         (503, {}, "", Unavailable, "VENDOR_DOWN"),
+        (407, {"Proxy-Authenticate": "Basic"}, "", Unavailable, "PROXY_REFUSED"),
+        (403, {}, "<html>Blocked by policy</html>", Unavailable, "GATEWAY_REFUSED"),
+        (
+            403,
+            {"Via": "1.1 cdn"},
+            '{"error":{"code":"unsupported_country"}}',
+            Rejected,
+            "ACCESS_DENIED",
+        ),
+        (401, {"Via": "1.1 gate.example (squid)"}, "", Unavailable, "GATEWAY_REFUSED"),
+        (502, {"Content-Type": "text/html"}, "oops", Unavailable, "GATEWAY_FAILED"),
+        (404, {}, '{"error":{}}', Rejected, "CONFIG_REJECTED"),
     ],
 )
 async def test_refused_upgrades_are_told_apart(
@@ -39,7 +51,7 @@ async def test_refused_upgrades_are_told_apart(
         with pytest.raises(kind) as caught:
             await transcriber.open(())
         assert caught.value.reason == reason
-        assert getattr(caught.value, "retry_after_s", None) == (3.0 if headers else None)
+        assert getattr(caught.value, "retry_after_s", None) == (3.0 if "Retry-After" in headers else None)
         assert len(peer.paths) == 1
         assert_no_secret(caught.value)
 
@@ -126,6 +138,52 @@ async def test_a_refused_model_is_refused_at_once() -> None:
         await idle(peer)
 
     assert (await refused(script)).reason == "CONFIG_REJECTED"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"type": "server_error", "code": "server_error", "param": None},
+        {"type": "invalid_request_error", "code": "server_error", "param": None},
+        {"type": "server_error", "code": "internal_error", "param": "session.audio.input.transcription.model"},
+        {"type": "invalid_request_error", "code": "invalid_value", "event_id": "commit_7"},
+        {"type": "invalid_request_error", "code": "invalid_value", "param": "audio"},
+        {"type": "something_new", "code": None, "param": None},
+    ],
+)
+async def test_an_error_that_names_no_setting_is_no_refusal(error: dict[str, object]) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.tell("error", error={"message": f"said {KEY}", **error})
+        await idle(peer)
+
+    fault = await refused(script)
+    assert isinstance(fault, Unavailable)
+    assert fault.reason == "CONFIG_FAILED"
+
+
+async def test_an_error_of_an_item_is_no_refusal() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        error = {"type": "server_error", "code": "server_error"}
+        await peer.tell("conversation.item.input_audio_transcription.failed", item_id="i", error=error)
+        await idle(peer)
+
+    assert isinstance(await refused(script), Unavailable)
+
+
+async def test_a_rate_limit_while_configured_is_waited_for() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.refuse("rate_limit_exceeded")
+        await idle(peer)
+
+    fault = await refused(script)
+    assert isinstance(fault, Unavailable)
+    assert fault.reason == "RATE_LIMITED"
 
 
 async def test_settings_that_are_never_confirmed() -> None:

@@ -117,12 +117,48 @@ def test_capabilities() -> None:
 )
 async def test_refusals_are_told_apart(status: int, kind: type[VendorError], reason: str) -> None:
     async with engine() as (diarizer, peer):
+        peer.headers = {"Via": "1.1 cdn.example"}
         peer.status, peer.body = status, b'{"requestId":"r","message":"no"}'
         with pytest.raises(kind) as caught:
             await diarizer.open()
         assert caught.value.reason == reason
         assert len(peer.requests) == 1
         assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "reason"),
+    [
+        (407, {}, b"", "PROXY_REFUSED"),
+        (403, {"Content-Type": "text/html; charset=utf-8"}, b"Access denied", "GATEWAY_REFUSED"),
+        (401, {"Via": "1.1 proxy"}, b"", "GATEWAY_REFUSED"),
+        (502, {}, b"\n<!DOCTYPE html>", "GATEWAY_FAILED"),
+    ],
+)
+async def test_what_somebody_on_the_way_refuses_is_told_as_theirs(
+    status: int, headers: dict[str, str], body: bytes, reason: str
+) -> None:
+    async with engine() as (diarizer, peer):
+        peer.status, peer.headers, peer.body = status, headers, body
+        with pytest.raises(Unavailable) as caught:
+            await diarizer.open()
+        assert caught.value.reason == reason
+        assert "proxy" in caught.value.message.lower()
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+async def test_any_success_with_a_stream_opens_it(status: int) -> None:
+    async with engine(idle) as (diarizer, peer):
+        peer.status = status
+        await (await diarizer.open()).close()
+        assert peer.opened == 1
+
+
+async def test_a_success_without_a_stream_is_nonsense() -> None:
+    async with engine() as (diarizer, peer):
+        peer.status, peer.body = 204, b""
+        with pytest.raises(Garbled):
+            await diarizer.open()
 
 
 async def test_a_rate_limit_says_how_long() -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from minuted_daemon.adapters.openai.codec import Refused
-from minuted_daemon.adapters.vendor_link import LOST, Closing, common_closure, common_refusal
+from minuted_daemon.adapters.vendor_link import LOST, Closing, common_closure, common_refusal, gateway_refusal
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
 
 _LONGEST_SESSION_S = 3660.0
@@ -30,6 +30,16 @@ _FATAL: dict[str, tuple[type[Rejected] | type[Unavailable], str, str]] = {
     "session_expired": (Unavailable, "SESSION_EXPIRED", "The session with OpenAI has reached its age limit."),
     "rate_limit_exceeded": (Unavailable, "RATE_LIMITED", "OpenAI has had too much in too short a time."),
 }
+_VENDORS_OWN = frozenset({"server_error", "rate_limit_error", "rate_limit_exceeded", "internal_error", "api_error"})
+_SETTINGS = frozenset(
+    {"model", "transcription", "language", "languages", "keywords", "delay", "prompt", "noise_reduction"}
+    | {"turn_detection", "format", "rate"}
+)
+_ABOUT_VALUES = frozenset(
+    {"invalid_value", "invalid_type", "invalid_parameter", "unknown_parameter", "unsupported_parameter"}
+    | {"unsupported_value", "missing_required_parameter", "string_above_max_length", "array_above_max_length"}
+)
+"""Codes of errors that say what is wrong with a message of ours; before any audio that is the configuration."""
 _PER_ITEM = frozenset({"rate_limit_exceeded"})
 _FATAL_KINDS = {"authentication_error": "invalid_api_key", "insufficient_quota": "insufficient_quota"}
 
@@ -46,9 +56,29 @@ def fatal(error: Refused) -> VendorError | None:
     return kind(reason, message, code=code)
 
 
+def names_setting(error: Refused, event_id: str) -> bool:
+    """Tell whether an error that comes while a session is configured is about its settings, sent under `event_id`.
+
+    Anything else has nothing to do with them: the vendor failed, or speaks of something else.
+    """
+    if error.item is not None or error.event_id not in (None, event_id):
+        return False
+    if error.kind in _VENDORS_OWN or error.code in _VENDORS_OWN:
+        return False
+    about = error.param.startswith("session") or error.param.rpartition(".")[2] in _SETTINGS
+    return about or error.event_id == event_id or (not error.param and error.code in _ABOUT_VALUES)
+
+
+def unconfigured(error: Refused) -> VendorError:
+    """Give the error for a session that could not be configured, though nothing is wrong with its settings."""
+    return Unavailable("CONFIG_FAILED", "OpenAI failed while a session was configured.", code=error.code[:64])
+
+
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
     """Give the error for a refused upgrade. Header names are lower case."""
     code = str(status)
+    if foreign := gateway_refusal("OpenAI", status, headers, body):
+        return foreign
     if status == 401:
         return Rejected("KEY_REJECTED", _KEY, status=code)
     if status == 402:

@@ -191,7 +191,8 @@ class OpenAIStream:
             self._socket.transport.abort()
 
     async def _update(self, model: str, fields: Fields) -> SessionUpdated | Refused:
-        await self._send(session_update(model, fields, self._event_id("config")))
+        event_id = self._event_id("config")
+        await self._send(session_update(model, fields, event_id))
         try:
             async with asyncio.timeout(self._limits.configure_s):
                 while not isinstance(event := await self._receive(), SessionUpdated | Refused):
@@ -199,6 +200,8 @@ class OpenAIStream:
         except TimeoutError:
             raise Unavailable("CONFIG_TIMEOUT", "OpenAI does not confirm the session's settings.") from None
         self._check_fatal(event)
+        if isinstance(event, Refused) and not faults.names_setting(event, event_id):
+            raise self._broken(faults.unconfigured(event))
         return event
 
     def _event_id(self, purpose: str) -> str:

@@ -247,13 +247,15 @@ class PyannoteDiarizer:
                 asyncio.timeout(self._limits.create_s),
                 client.stream("POST", f"{self._base_url}/v1/live", json={}, headers=headers) as answer,
             ):
-                if answer.status_code != 200:
-                    raise faults.refusal(answer.status_code, dict(answer.headers))
                 body = b""
                 async for part in answer.aiter_bytes():
                     body += part
                     if len(body) > _ANSWER_BYTES:
-                        raise Garbled("BAD_ANSWER", "pyannote's answer to the request for a stream is too long.")
+                        break
+                if not answer.is_success:
+                    raise faults.refusal(answer.status_code, dict(answer.headers), body)
+                if len(body) > _ANSWER_BYTES:
+                    raise Garbled("BAD_ANSWER", "pyannote's answer to the request for a stream is too long.")
         except (TimeoutError, httpx.TimeoutException) as exc:
             raise Unavailable("VENDOR_TIMEOUT", "pyannote did not answer in time.") from exc
         except (httpx.DecodingError, httpx.InvalidURL) as exc:
@@ -281,7 +283,7 @@ class PyannoteDiarizer:
             )
         except InvalidStatus as exc:
             headers = {name.lower(): value for name, value in exc.response.headers.raw_items()}
-            fault = faults.upgrade_refusal(exc.response.status_code, headers)
+            fault = faults.upgrade_refusal(exc.response.status_code, headers, bytes(exc.response.body or b""))
         except TimeoutError:
             fault = Unavailable("VENDOR_TIMEOUT", "pyannote did not open the new stream in time.")
         except (OSError, EOFError, InvalidMessage) as exc:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from minuted_daemon.adapters.vendor_link import LOST, Closing, common_closure, common_refusal
+from minuted_daemon.adapters.vendor_link import LOST, Closing, common_closure, common_refusal, gateway_refusal
 from minuted_daemon.addresses import is_private
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 
@@ -40,8 +40,10 @@ def created(body: bytes) -> Created:
     raise Garbled("BAD_ANSWER", "pyannote answered the request for a stream with something else.")
 
 
-def refusal(status: int, headers: Mapping[str, str]) -> VendorError:
-    """Give the error for an answer other than 200 to the request for a stream. Header names are lower case."""
+def refusal(status: int, headers: Mapping[str, str], body: bytes = b"") -> VendorError:
+    """Give the error for an answer other than 2xx to the request for a stream. Header names are lower case."""
+    if foreign := gateway_refusal("pyannote", status, headers, body):
+        return foreign
     match status:
         case 401:
             return Rejected(
@@ -58,8 +60,10 @@ def refusal(status: int, headers: Mapping[str, str]) -> VendorError:
     )
 
 
-def upgrade_refusal(status: int, headers: Mapping[str, str]) -> VendorError:
+def upgrade_refusal(status: int, headers: Mapping[str, str], body: bytes = b"") -> VendorError:
     """Give the error for a refused WebSocket. The URL was used up or too old: a new stream may well succeed."""
+    if foreign := gateway_refusal("pyannote", status, headers, body):
+        return foreign
     return common_refusal("pyannote", status, headers, _WAIT_HEADERS) or Unavailable(
         "OPEN_REFUSED", f"pyannote refused the connection to a new stream (HTTP {status}).", status=str(status)
     )
