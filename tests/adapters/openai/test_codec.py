@@ -158,7 +158,10 @@ def test_nonsense_never_gets_past_the_codec(arriving: list[str | bytes]) -> None
         (429, {"retry-after": "5"}, b"{}", Unavailable, "RATE_LIMITED"),
         (429, {}, b'{"error":{"code":"insufficient_quota"}}', Rejected, "QUOTA_EXHAUSTED"),
         (429, {}, b'{"error":[]}', Unavailable, "RATE_LIMITED"),
-        (503, {}, b"<html>", Unavailable, "VENDOR_DOWN"),
+        (503, {}, b"no", Unavailable, "VENDOR_DOWN"),
+        (503, {}, b"<html>", Unavailable, "GATEWAY_FAILED"),
+        (404, {"server": "squid/5.7"}, b"Not here", Unavailable, "GATEWAY_REFUSED"),
+        (404, {"server": "uvicorn"}, b"Not here", Rejected, "CONFIG_REJECTED"),
         (302, {}, b"", Garbled, "BAD_ANSWER"),
     ],
 )
@@ -168,7 +171,7 @@ def test_what_a_refused_upgrade_means(
     error = faults.refusal(status, headers, body)
     assert isinstance(error, kind)
     assert error.reason == reason
-    assert getattr(error, "retry_after_s", None) == (5.0 if headers else None)
+    assert getattr(error, "retry_after_s", None) == (5.0 if "retry-after" in headers else None)
 
 
 @pytest.mark.parametrize(
