@@ -46,6 +46,7 @@ COMMANDS = {
     "speakers": Command("list a session's speakers", ("NAME",)),
     "rename": Command("give a speaker a name", ("NAME", "LABEL", "DISPLAY_NAME")),
     "merge": Command("make two speakers one; INTO stays", ("NAME", "FROM", "INTO")),
+    "retry": Command("ask engines that refused again now", (), ("NAME",)),
     "info": Command("tell what daemon this is"),
 }
 

@@ -185,6 +185,14 @@ def merge(room: Client, args: Namespace) -> None:
     _each(args, [room.merge(args.name, getattr(args, "from"), args.into)], lines.speaker_line)
 
 
+def retry(room: Client, args: Namespace) -> None:
+    """Have engines that refused asked again now."""
+    links = room.retry(args.name or "")
+    _each(args, links, lines.retried_line)
+    if not links:
+        _notice("no link is refused")
+
+
 def info(room: Client, args: Namespace) -> None:
     """Tell what daemon this is."""
     _each(args, [room.info()], lambda told: "\n".join(lines.info_lines(told)))
@@ -209,6 +217,7 @@ COMMANDS: Mapping[str, Callable[[Client, Namespace], None]] = {
         speakers,
         rename,
         merge,
+        retry,
         info,
     )
 }

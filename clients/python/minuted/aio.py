@@ -20,6 +20,7 @@ from minuted.messages import (
     ExportFormat,
     GetInfoResponse,
     RedactSessionResponse,
+    RetriedLink,
     Session,
     Speaker,
     StreamLevelsResponse,
@@ -118,6 +119,13 @@ class AsyncClient:
         Without `end_s`: up to now. The answer tells what stretch is left as redacted.
         """
         return await self._ask(calls.redact(session, last_s, start_s, end_s))
+
+    async def retry(self, session: str = "") -> Sequence[RetriedLink]:
+        """Have the engines that refused links of a live session, or of all, asked again now; at most once in 10 s.
+
+        Gives every link that was refused, as it is after that.
+        """
+        return await self._ask(calls.retry(session))
 
     def watch_sessions(self) -> AsyncGenerator[Session, None]:
         """Every live session, then sessions as they change, also to DELETED. Ends with an Error; does not reconnect."""

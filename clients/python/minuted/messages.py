@@ -9,6 +9,7 @@ from minuted.v1.sessions_pb2 import (
     LinkHealth,
     Loss,
     RedactSessionResponse,
+    RetriedLink,
     Session,
     SessionState,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Loss",
     "OverlappingSpeaker",
     "RedactSessionResponse",
+    "RetriedLink",
     "Session",
     "SessionState",
     "Speaker",

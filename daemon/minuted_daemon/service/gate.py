@@ -159,6 +159,11 @@ class Door:
         return all(gate.may_ask(_now_s()) for gate in self._both)
 
     @property
+    def probing(self) -> bool:
+        """True while one asks for all, or is about to."""
+        return any(gate.shut and (gate.asking or gate.may_ask(_now_s())) for gate in self._both)
+
+    @property
     def wall_s(self) -> float:
         """The wall time, seconds since 1970."""
         return self._gates.now_s()
@@ -206,14 +211,14 @@ class Door:
             await asyncio.sleep(self._gates.random() * min(SPREAD_LIMIT_S, SPREAD_S * waited_with))
 
     def hurry(self) -> bool:
-        """Have what is refused here asked about now; tell whether that is done, now or by somebody else just now."""
+        """Have what is refused here asked about now; tell whether that is done."""
         done = [gate.hurry(_now_s()) for gate in self._both]
         return any(done)
 
     async def decided(self, limit_s: float) -> None:
         """Wait until nobody asks for all any more; at most so long."""
         until_s = _now_s() + limit_s
-        while _now_s() < until_s and any(gate.shut and (gate.asking or gate.may_ask(_now_s())) for gate in self._both):
+        while self.probing and _now_s() < until_s:
             await self._changed(until_s - _now_s())
 
     @property

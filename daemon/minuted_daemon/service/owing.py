@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 import structlog
@@ -18,9 +19,11 @@ import structlog
 from minuted_daemon.core.events import TextSource, UtteranceId
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
+    Health,
     IntervalId,
     IntervalKind,
     IntervalRecord,
+    Link,
     SessionId,
     SessionRecord,
     SessionSettings,
@@ -38,6 +41,7 @@ from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import deadline
 from minuted_daemon.service.owed_audio import owed_audio
 from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.retrying import RefusedLink
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.transcriber_track import OPEN_LIMIT_S
 
@@ -51,7 +55,8 @@ log = structlog.get_logger()
 class _Door:
     """How one kind of transcriber was met last: all sessions that want it wait in front of the same door.
 
-    `way` leads to the gate that live sessions wait at, too, where it refuses. `told`: the reason that was logged last.
+    `way` leads to the gate that live sessions wait at, too, where it refuses. `told` and `why`: the last reason, and a
+    sentence about it.
     """
 
     policy: RetryPolicy
@@ -59,6 +64,7 @@ class _Door:
     opens_s: float = 0.0
     refused: bool = False
     told: str = ""
+    why: str = ""
 
 
 class Owing:
@@ -124,6 +130,18 @@ class Owing:
             return there and lacks_text(claim) and (claim.start, claim.end) not in debt.given_up
 
         return owed
+
+    def refused(self) -> list[RefusedLink]:
+        """Give what is refused to ended sessions, once for each kind of transcriber."""
+
+        def link_now(door: _Door) -> Link:
+            return Link(Health.REFUSED, door.told, door.why) if door.way.shut else Link(Health.UP)
+
+        return [
+            RefusedLink(SessionId(""), "", "transcriber", key[0], door.way, partial(link_now, door))
+            for key, door in self._doors.items()
+            if door.refused and self._waiting
+        ]
 
     def forget(self, session_id: SessionId, start: Sample, end: Sample) -> None:
         """Somebody wants [start, end) of an ended session forgotten: nothing of it is asked for any more."""
@@ -213,7 +231,7 @@ class Owing:
                 failures=door.policy.failures,
                 retry_in_s=round(delay_s, 2),
             )
-        door.told = failure.reason
+        door.told, door.why = failure.reason, failure.message
 
     async def _ask(self, record: SessionRecord, debt: Debt, door: _Door) -> None:
         """Raises VendorError, WrongState (KEY_MISSING, ENGINE_MISSING), StoreError, NotFound (SESSION_NOT_FOUND)."""

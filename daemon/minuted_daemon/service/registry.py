@@ -32,10 +32,11 @@ from minuted_daemon.service.parts import Surroundings
 from minuted_daemon.service.recovering import Recovering
 from minuted_daemon.service.resuming import OpenedLater
 from minuted_daemon.service.retry import RetryPolicy, may_pass
+from minuted_daemon.service.retrying import ask_again
 from minuted_daemon.service.session import DRAIN_LIMIT_S, Session
 from minuted_daemon.service.settings import is_file, settings_of
 from minuted_daemon.service.stored_end import check_stored, store_end
-from minuted_daemon.service.views import EngineInfo, Redaction, SessionView, StartRequest, Stretch
+from minuted_daemon.service.views import EngineInfo, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 from minuted_daemon.service.wall_clock import WallClock
 
 T = TypeVar("T")
@@ -192,6 +193,14 @@ class Registry:
         )
         forget = partial(self._owing.forget, view.record.id) if session is None else session.forget
         return await self._in_a_task_of_its_own(self._erasing.redact(interval, view.record.name, forget))
+
+    async def retry(self, key: str | None) -> Sequence[RetriedLink]:
+        """See Sessions."""
+        if key is not None:
+            return await ask_again((await self._going_on(key)).refused_links())
+        await self._recovering.done(RESUME_LIMIT_S)
+        live = [session for session in self._sessions.values() if not session.ended]
+        return await ask_again([link for session in live for link in session.refused_links()] + self._owing.refused())
 
     async def view(self, key: str) -> SessionView:
         """See Sessions."""

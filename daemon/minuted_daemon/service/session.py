@@ -7,6 +7,7 @@ transcriber_link.py), not for the store (writer.py). What follows from what is h
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -35,8 +36,10 @@ from minuted_daemon.service.pausing import TOLD_LIMIT_S, Pausing
 from minuted_daemon.service.replaying import Replay
 from minuted_daemon.service.resuming import Resumed
 from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.retrying import RefusedLink
 from minuted_daemon.service.settings import facts_of, is_file
 from minuted_daemon.service.shown import Shown
+from minuted_daemon.service.standing import FELL_BACK
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from minuted_daemon.service.unspoken import Unspoken
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
@@ -157,6 +160,23 @@ class Session:
         """Tell of a stored turn without a text whether it is asked for again once the session has ended."""
         since, spool = self._merging.owed_from, self._parts.spool
         return since is not None and spool is not None and lacks_text(claim) and claim.start >= max(since, spool.begin)
+
+    def refused_links(self) -> list[RefusedLink]:
+        """Give the links that are refused, or replaced by the local engine because of that."""
+
+        def link_now(role: str) -> Link:
+            links = self.view().links
+            return OFF if links is None else getattr(links, role)
+
+        record, parts = self._shown.record, self._parts
+        return [
+            RefusedLink(record.id, record.name, role, engine, door, partial(link_now, role))
+            for role, engine, door in (
+                ("diarizer", record.settings.diarizer, parts.diarizer_door),
+                ("transcriber", record.settings.transcriber, parts.transcriber_door),
+            )
+            if link_now(role).health is Health.REFUSED or (link_now(role).reason == FELL_BACK and door.shut)
+        ]
 
     @property
     def ended(self) -> bool:
