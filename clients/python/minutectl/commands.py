@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from minutectl import lines
+from minutectl import lines, refusals
 from minuted import Client, Error, ExportFormat, Interrupted, Session, StreamTurnsResponse
 from minuted.v1.turns_pb2 import ExportTranscriptResponse
 
@@ -118,6 +118,7 @@ def _is_a_screen() -> bool:
 
 def _watch_as_lines(room: Client, args: Namespace, events: Iterable[StreamTurnsResponse | Interrupted]) -> None:
     lost = False
+    refusals.follow(room, args.name or "", _notice)
     for event in events:
         if isinstance(event, Interrupted):
             lost = True
@@ -138,6 +139,7 @@ def _watch_on_screen(room: Client, args: Namespace, events: Iterable[StreamTurns
     from minutectl.captions import Captions
 
     with Captions(Console(), with_session=not args.name) as captions:
+        refusals.follow(room, args.name or "", captions.remark)
         for event in events:
             if isinstance(event, Interrupted):
                 captions.interrupted(_lost(room))
