@@ -1,7 +1,8 @@
 """A vendor that refuses, fails or talks nonsense: the session goes on with the other one, and says why.
 
-Each session is opened while its fault is played, and all run at once. What does not pass by itself (401, 402, 403) is
-not tried again; what may pass is, so those faults last: 429 and 503 ask for a long wait, nonsense goes on to the end.
+Each session is opened while its fault is played, and all run at once. What may pass by itself is tried again: 429 and
+503 ask for a long wait, and what met nonsense meets the refusal after it. A refusal holds for all sessions: the last of
+them is told of it without a request to the vendor.
 """
 
 from collections.abc import Callable
@@ -22,18 +23,22 @@ from tests.fakes.processes import StandInProcess, openai_standin, pyannote_stand
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 ROOM = load_meeting("ES2011d", 939.5, 9)
+ASKED_AT_MOST = 12
+"""Once for each fault, and some more for nonsense, which is tried again at once."""
 REFUSED, DOWN = LinkHealth.LINK_HEALTH_REFUSED, LinkHealth.LINK_HEALTH_DOWN
 
-# A session's name: the fault, and what its link says then. Nonsense stays last: it is what later attempts meet too.
+# A session's name: the fault, and what its link says then.
 PYANNOTE: dict[str, tuple[dict[str, Any], int, str]] = {
-    "r401": ({"do": "status", "status": 401}, REFUSED, "KEY_REJECTED"),
-    "r402": ({"do": "status", "status": 402}, REFUSED, "PAYMENT_REQUIRED"),
-    "r403": ({"do": "status", "status": 403}, REFUSED, "ACCESS_DENIED"),
     "r429": ({"do": "status", "status": 429, "retry_after": 90}, DOWN, "RATE_LIMITED"),
     "r503": ({"do": "status", "status": 503, "retry_after": 90}, DOWN, "VENDOR_DOWN"),
     "nonsense": ({"do": "nonsense"}, DOWN, "BAD_ANSWER"),
+    "r402": ({"do": "status", "status": 402}, REFUSED, "PAYMENT_REQUIRED"),
+    "later": ({"do": "status", "status": 402}, REFUSED, "PAYMENT_REQUIRED"),
 }
-OPENAI = PYANNOTE | {"r402": ({"do": "status", "status": 402}, REFUSED, "QUOTA_EXHAUSTED")}
+OPENAI = {
+    name: (fault, health, "QUOTA_EXHAUSTED" if health == REFUSED else reason)
+    for name, (fault, health, reason) in PYANNOTE.items()
+}
 
 
 async def link_says(client: AsyncClient, name: str, link_of: Callable[[Session], Link], reason: str) -> Session:
@@ -65,7 +70,11 @@ async def open_all(
         assert told.degraded
         assert told.state in (SessionState.SESSION_STATE_STARTING, SessionState.SESSION_STATE_RUNNING)
         assert link.detail.endswith(".")
+        assert link.HasField("since")
+        assert link.next_attempt.ToSeconds() >= link.since.ToSeconds()
         assert not any(key in link.detail for key in KEYS.values())
+    counts = {kind: count for kind, count in vendor.stats()["counts"].items() if kind == at}
+    assert vendor.stats()["counts"][at] <= ASKED_AT_MOST, "the session that came last asked nothing"
 
 
 async def turns_of(client: AsyncClient, name: str) -> list[Turn]:
