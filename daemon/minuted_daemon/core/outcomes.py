@@ -28,6 +28,8 @@ from minuted_daemon.core.timeline import UNHEARD
 from minuted_daemon.core.turn import Turn
 
 _REVISE_EVERY = 10 * RATE_HZ
+_MANY = 40
+"""More turns than these wait for their text only where there was none for long."""
 _OVERLAP_LEAST = samples(0.1)
 
 
@@ -125,10 +127,16 @@ class Outcomes:
             turn.overlapping,
         )
 
+    def _near_the_ends(self) -> Sequence[Turn]:
+        """Give the waiting turns that may have changed: of a day's, the oldest get their text and the newest grow."""
+        if len(self._waiting) <= _MANY:
+            return self._waiting
+        return [*self._waiting[: _MANY // 2], *self._waiting[-_MANY // 2 :]]
+
     def show_partials(self, growing: Turn | None) -> None:
         """Tell of every partial that changed."""
-        turns = [*self._waiting, growing] if growing is not None else self._waiting
-        for turn in turns:
+        turns = self._near_the_ends()
+        for turn in [*turns, growing] if growing is not None else turns:
             if turn.settled or not (turn.partial.strip() or turn.shown or self.textless):
                 continue
             shown = turn.shown
