@@ -73,7 +73,6 @@ async def open_all(
         assert link.HasField("since")
         assert link.next_attempt.ToSeconds() >= link.since.ToSeconds()
         assert not any(key in link.detail for key in KEYS.values())
-    counts = {kind: count for kind, count in vendor.stats()["counts"].items() if kind == at}
     assert vendor.stats()["counts"][at] <= ASKED_AT_MOST, "the session that came last asked nothing"
 
 
