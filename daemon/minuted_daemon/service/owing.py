@@ -109,8 +109,8 @@ class Owing:
                 log.info("texts_owed", session=record.name, session_id=record.id)
                 told = True
             await self._serve_at(max(due_s, door.opens_s), record, debt, door)
-            await self._tell_losses(record)
-        await self._tell_losses(record)
+            await self._tell_losses(record, debt)
+        await self._tell_losses(record, debt)
         if told:
             log.info(
                 "texts_paid",
@@ -120,6 +120,18 @@ class Owing:
                 given_up=len(debt.given_up),
             )
         return True
+
+    async def paid_live(self, record: SessionRecord, before: Sample, standing: Standing) -> bool:
+        """The same for a session that goes on after a restart, of what it was owed then: of turns that end `before`.
+
+        Its own links see to what came later, and it tells itself what its spool loses.
+        """
+        debt = self._debts.setdefault(record.id, Debt())
+        debt.before, debt.live = before, standing
+        try:
+            return await self.paid(record)
+        finally:
+            debt.before = debt.live = None
 
     def is_owed(self, session_id: SessionId) -> Callable[[Claim], bool]:
         """Tell of claims on an ended session's audio whether a text for them may still come."""
@@ -294,9 +306,9 @@ class Owing:
         else:
             await self._store.session(turn.session_id)  # if it was deleted, nothing more of it is asked for
 
-    async def _tell_losses(self, record: SessionRecord) -> None:
+    async def _tell_losses(self, record: SessionRecord, debt: Debt) -> None:
         """Store why turns will stay without their text whose audio the spool had to give up."""
-        spool = self._spools.spools.get(record.id)
+        spool = self._spools.spools.get(record.id) if debt.live is None else None
         losses = () if spool is None else spool.take_losses()
         token: str | None = None
         while losses:
@@ -324,7 +336,9 @@ class Owing:
     async def _note_sent(self, record: SessionRecord, debt: Debt) -> None:
         """What was sent for a session counts for it, also when it has ended."""
         sent, debt.standing.sent = debt.standing.sent, 0
-        if sent:
+        if debt.live is not None:
+            debt.live.sent += sent
+        elif sent:
             stored = await self._store.session(record.id)
             counted = replace(stored, transcriber_sent=stored.transcriber_sent + sent)
             await self._journal.revise(counted, stored.name)

@@ -39,7 +39,7 @@ from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.retrying import RefusedLink
 from minuted_daemon.service.settings import facts_of, is_file
 from minuted_daemon.service.shown import Shown
-from minuted_daemon.service.standing import FELL_BACK
+from minuted_daemon.service.standing import FELL_BACK, Standing
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from minuted_daemon.service.unspoken import Unspoken
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
@@ -106,6 +106,7 @@ class Session:
             Sample(0) if resumed is None else resumed.merge.begin,
         )
         self._merging.owed_from = None if resumed is None else resumed.owed_from
+        self._owed_before = None if resumed is None or parts.transcriber is None else resumed.heard
         self._hearsay = Hearsay(self._merging, parts.spool, parts.freeze_s)
         self._voices = self._diarizing = self._transcribing = self._replay = None
         if parts.diarizer is not None:
@@ -160,6 +161,17 @@ class Session:
         """Tell of a stored turn without a text whether it is asked for again once the session has ended."""
         since, spool = self._merging.owed_from, self._parts.spool
         return since is not None and spool is not None and lacks_text(claim) and claim.start >= max(since, spool.begin)
+
+    @property
+    def owed(self) -> tuple[Sample, Standing] | None:
+        """Of a session that goes on and lacks texts of before: where that ends, and who counts what is sent for it."""
+        if self._owed_before is None or self._merging.owed_from is None:
+            return None
+        return self._owed_before, self._parts.transcriber_standing
+
+    def paid(self) -> None:
+        """What it was owed is there, or cannot be had: its audio need not be held any more."""
+        self._owed_before = self._merging.owed_from = None
 
     def refused_links(self) -> list[RefusedLink]:
         """Give the links that are refused, or replaced by the local engine because of that."""
