@@ -167,7 +167,7 @@ def _child(name: str) -> _Parser:
             child.add_argument(
                 "--transcriber", metavar="X", nargs="?", const=_NO_VALUE, default="", help="auto, openai, local or none"
             )
-            _valued(child, "--fallback", "F", "", "local (takes over from an engine that refuses for good) or none")
+            _valued(child, "--fallback", "F", "", "local (takes over while an engine refuses) or none")
             child.add_argument(
                 "--keep-audio",
                 action=argparse.BooleanOptionalAction,

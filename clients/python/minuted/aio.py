@@ -77,7 +77,7 @@ class AsyncClient:
     ) -> Session:
         """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
 
-        fallback: `local` lets the local engine take over from one that refuses for good, `none` does not.
+        fallback: `local` lets the local engine take over while one refuses, `none` does not.
         keep_audio: whether all audio is kept for good, on the daemon's machine.
         """
         return await self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback, keep_audio))

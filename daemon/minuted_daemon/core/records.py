@@ -83,7 +83,7 @@ class SessionSettings:
     diarizer: str  # pyannote, local or none: never auto, which is resolved before
     transcriber: str  # openai, local or none
     languages: tuple[str, ...] = ()
-    fallback: str = "none"  # or local: who takes over from an engine that refuses for good
+    fallback: str = "none"  # or local: who takes over while an engine refuses
     keep_audio: bool = False  # all of it, for good
 
 

@@ -78,6 +78,7 @@ class Gate:
     def accepted(self, now_s: float) -> None:
         """A request was accepted."""
         self._refusals.accepted(now_s)
+        self._failures.opened(now_s)
         if self._refusal is not None:
             log.info("gate_opened", gate=self._name, reason=self._refusal.reason)
             self._refusal, self._probing = None, False
