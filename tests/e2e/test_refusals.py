@@ -5,6 +5,7 @@ Each session is opened while its fault is played, and all run at once. What may 
 them is told of it without a request to the vendor.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 
 from minuted import AsyncClient, Attribution, Link, LinkHealth, Session, SessionState, TextSource, Turn
+from minuted_daemon.service.gate import ASKED_AGAIN_S
 from tests.bench.scoring import score
 from tests.e2e.daemon_process import KEYS, DaemonProcess, run_daemon
 from tests.e2e.following import ended, follow
-from tests.e2e.live_run import scored
+from tests.e2e.live_run import PYANNOTE_KNOBS, scored
 from tests.fakes.meeting import load_meeting, write_wav
 from tests.fakes.processes import StandInProcess, openai_standin, pyannote_standin
 
@@ -145,3 +147,32 @@ async def test_a_vendor_that_comes_back_is_taken_back(place: Path) -> None:
             await follow(client, ended(), "room")
             ours = score(ROOM, scored(await turns_of(client, "room")))
             assert (ours.words_lost, ours.words_repeated) == (0, 0)
+
+
+async def test_a_slip_costs_nothing_and_what_lasts_is_mended_on_demand(place: Path) -> None:
+    """Both vendors refuse once on a reconnect; later the transcriber does until it is mended, and somebody says so."""
+    room = load_meeting("ES2011d", 939.5, 33)
+    with pyannote_standin([room], knobs=PYANNOTE_KNOBS) as pyannote, openai_standin([room]) as openai:
+        async with run_daemon(place, pyannote.base_url, openai.base_url) as daemon, daemon.client() as client:
+            write_wav(place / "room.wav", room)
+            await client.start("room", device=f"file:{place}/room.wav")
+            await asyncio.sleep(5.0)
+            for vendor, at in ((pyannote, "post"), (openai, "upgrade")):
+                once = {"at": at, "do": "status", "status": 401, "times": 1}
+                await asyncio.to_thread(vendor.control, faults=[once], break_={"do": "reset"})
+            await asyncio.sleep(6.0)
+            assert not (await client.session("room")).degraded
+            lasts = {"at": "upgrade", "do": "status", "status": 402, "times": 0}
+            await asyncio.to_thread(openai.control, faults=[lasts], break_={"do": "reset"})
+            await asyncio.sleep(8.5 + ASKED_AGAIN_S)
+            assert (await client.session("room")).transcriber_link.health == REFUSED
+            await asyncio.to_thread(openai.control, clear_faults=True)
+            (retried,) = await client.retry("room")
+            assert (retried.role, retried.asked) == ("transcriber", True)
+            assert retried.link.health == LinkHealth.LINK_HEALTH_UP
+            await follow(client, ended(), "room")
+            ours = score(room, scored(await turns_of(client, "room")))
+            assert (ours.words_lost, ours.words_repeated) == (0, 0)
+            sent_s = (await client.session("room")).transcriber_sent.ToNanoseconds() / 1e9
+            assert sent_s <= 1.3 * room.duration
+            assert_quiet_about_secrets(daemon)
