@@ -12,7 +12,7 @@ PROTOS := $(sort $(wildcard proto/minuted/v1/*.proto))
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 RUN_PACKAGES := python3 python3-venv libportaudio2
 # g++ and python3-dev: meeteval has no wheel. The rest is a microphone without a sound card (tests/rig).
-TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils
+TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils ffmpeg
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -47,6 +47,10 @@ e2e: $(VENV)/.dev  ## Whole daemons, in real time: mostly waiting, so four at on
 proto: $(VENV)/.dev  ## Generate the stubs anew
 	$(PROTOC) --python_out=clients/python --pyi_out=clients/python --grpc_python_out=clients/python \
 		--mypy_grpc_out=quiet:clients/python $(PROTOS)
+
+.PHONY: docs
+docs: $(VENV)/.dev  ## Write the table of settings anew, from systemd/minuted.toml
+	$(BIN)/python -m tests.documents
 
 proto-check: $(VENV)/.dev
 	@set -e; out=$$(mktemp -d); trap 'rm -rf '$$out EXIT; \

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from minuted_daemon.checkup import inspect
-from minuted_daemon.config import Config, DaemonConfig, StorageConfig
+from minuted_daemon.config import Config, DaemonConfig, SessionConfig, StorageConfig
+from minuted_daemon.config_file import DEFAULT_FILE
 
 
 def problems(state_dir: Path, store: Path | None = None) -> tuple[str, ...]:
@@ -35,3 +36,22 @@ def test_a_pipe_is_no_database(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "minuted.db")
     (problem,) = problems(tmp_path)
     assert "no regular file" in problem
+
+
+def test_a_directory_is_no_socket(tmp_path: Path) -> None:
+    config = Config(daemon=DaemonConfig(listen=(f"unix:{tmp_path}",), state_dir=tmp_path / "state"))
+    (problem,) = inspect(config).problems
+    assert problem.startswith(f"daemon.listen: {tmp_path} is a directory")
+    assert f"unix:{tmp_path}/minuted.sock" in problem
+
+
+def test_what_the_unit_hides_is_remarked_for_its_own_settings(tmp_path: Path) -> None:
+    sessions = {"boardroom": SessionConfig(device="file:/home/ada/meeting.wav")}
+    daemon = DaemonConfig(listen=("unix:/tmp/minuted.sock", "127.0.0.1:7310"), state_dir=tmp_path)
+
+    def hidden(file: Path | None) -> list[str]:
+        remarks = inspect(Config(daemon=daemon, sessions=sessions, file=file)).remarks
+        return [remark.partition(":")[0] for remark in remarks if "minuted.service" in remark]
+
+    assert hidden(DEFAULT_FILE) == ["daemon.listen", "sessions.boardroom.device"]
+    assert hidden(tmp_path / "minuted.toml") == hidden(None) == []

@@ -73,11 +73,16 @@ def test_a_whole_file(tmp_path: Path) -> None:
             base_url = "http://127.0.0.1:8080/"
             max_stream_s = 60
             [openai]
-            base_url = "http://[::1]:8081/v1"
-            model = "gpt-some-day"
+            base_url = "http://[::1]:8081/v1/?api-version=1"
+            model = "Owner/gpt-some-day"
+            noise_reduction = "far_field"
+            prompt = " A board\\nmeeting. "
             languages = ["en", "pt-BR"]
             keywords = ["Ada Lovelace"]
             delay = "low"
+            [network]
+            proxy = "socks5h://127.0.0.1:9050"
+            ca_file = ""
             [merge]
             hold_back = 0.75
             max_turn_s = 10
@@ -101,10 +106,12 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert config.daemon.state_dir == Path("/srv/minutes")
     assert config.storage.url == "sqlite:////srv/minutes/m.db"
     assert (config.pyannote.base_url, config.pyannote.max_stream_s) == ("http://127.0.0.1:8080", 60.0)
-    assert config.openai.base_url == "http://[::1]:8081/v1"
+    assert config.openai.base_url == "http://[::1]:8081/v1?api-version=1"
+    assert (config.openai.noise_reduction, config.openai.prompt) == ("far_field", "A board\nmeeting.")
+    assert (config.network.proxy, config.network.ca_file) == ("socks5h://127.0.0.1:9050", None)
     assert config.openai.languages == ("en", "pt-BR")
     assert (config.openai.model, config.openai.keywords, config.openai.delay) == (
-        "gpt-some-day",
+        "Owner/gpt-some-day",
         ("Ada Lovelace",),
         "low",
     )
@@ -128,6 +135,8 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
             "MINUTED_OPENAI__KEYWORDS": "",
             "MINUTED_SESSIONS__BOARDROOM__DEVICE": "b",
             "MINUTED_SESSIONS__LAB_2__AUTOSTART": "yes",
+            "MINUTED_SESSIONS__LAB_2__CHANNELS": "3, 1",
+            "MINUTED_SESSIONS__LAB_2__MIX": "loudest",
         },
     )
     assert config.merge.join_gap_s == 0.6
@@ -137,6 +146,7 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
     assert config.openai.keywords == ()
     assert config.sessions["boardroom"].device == "b"
     assert config.sessions["lab-2"].autostart is True
+    assert (config.sessions["lab-2"].channels, config.sessions["lab-2"].mix) == ((3, 1), "loudest")
 
 
 def test_relative_paths_count_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,6 +156,14 @@ def test_relative_paths_count_from_the_working_directory(tmp_path: Path, monkeyp
     assert config.daemon.state_dir == tmp_path / "state"
     assert config.daemon.listen == (f"unix:{tmp_path}/m.sock",)
     assert config.sessions["a"].device == f"file:{tmp_path}/x.wav"
+
+
+@pytest.mark.parametrize(
+    "name", ["9.41.00\u202fAM.wav", "a\u00a0b.wav", "\u4f1a\u8b70\u3000.wav", "\U0001f468\u200d\U0001f469.wav"]
+)
+def test_a_file_may_have_any_name_that_can_be_shown(name: str) -> None:
+    config = load_config(None, {"MINUTED_SESSIONS__A__DEVICE": f"file:/srv/{name}"})
+    assert config.sessions["a"].device == f"file:/srv/{name}"
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -230,7 +248,15 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("SPOOL__MAX_GB", "0"),
         ("SESSIONS__A__DEVICE", ""),
         ("SESSIONS__A__DEVICE", "file:"),
+        ("SESSIONS__A__DEVICE", "/srv/meeting.wav"),
+        ("SESSIONS__A__DEVICE", "./meeting.wav"),
         ("SESSIONS__A__DEVICE", "a\x1b[2J"),
+        ("SESSIONS__A__DEVICE", "a\u2028b"),
+        ("SESSIONS__A__CHANNELS", "0"),
+        ("SESSIONS__A__CHANNELS", "[true]"),
+        ("SESSIONS__A__CHANNELS", "1,1"),
+        ("SESSIONS__A__CHANNELS", "left"),
+        ("SESSIONS__A__MIX", "stereo"),
         ("SESSIONS__A__AUTOSTART", "perhaps"),
         ("SESSIONS__A_____DEVICE", "default"),
         ("SESSIONS__DEVICE", "default"),
@@ -283,6 +309,30 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     assert "latin.toml:1:4: is not UTF-8" in the_problem(file)
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "minuted.toml"
+    file.write_bytes(b"\xef\xbb\xbf[merge]\r\njoin_gap_s = 0.5\r\n")
+    assert load_config(file, {}).merge.join_gap_s == 0.5
+    file.write_bytes(b"\xef\xbb\xbfx\n")
+    assert "minuted.toml:1:2:" in the_problem(file)
+    file.write_bytes(b"\xef\xbb\xbf# K\xfcche\n")
+    assert "minuted.toml:1:4: is not UTF-8" in the_problem(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_text_of_wide_characters_is_refused_with_its_name(tmp_path: Path, encoding: str, mark: str) -> None:
+    file = tmp_path / "minuted.toml"
+    file.write_bytes(f"{mark}[merge]\njoin_gap_s = 0.5\n".encode(encoding))
+    assert f"{file}: is {encoding[:6].upper()}" in the_problem(file)
+    file.write_text("")
+    key = key_file(tmp_path, "openai_api_key", "")
+    key.write_bytes(f"{mark}{SECRET}\n".encode(encoding))
+    problem = the_problem(file)
+    assert f"{key}: is {encoding[:6].upper()}" in problem
+    assert SECRET not in problem
+
+
 def key_file(directory: Path, name: str, text: str, mode: int = 0o600) -> Path:
     directory.mkdir(exist_ok=True)
     file = directory / name
@@ -304,6 +354,18 @@ def test_keys_come_from_credentials_then_files_then_variables(tmp_path: Path) ->
     key_file(tmp_path / "credentials", "openai_api_key", "from-credential", 0o444)
     assert load_config(file, environ).openai.api_key == "from-credential"
     assert load_config(file, environ).pyannote.api_key is None
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
+    file = written(tmp_path, f"[daemon]\nstate_dir = '{tmp_path}/state'\n")
+    environ = {"OPENAI_API_KEY": "\ufefffrom-variable", "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    assert load_config(file, environ).openai.api_key == "from-variable"
+    key_file(tmp_path, "openai_api_key", "\ufefffrom-file\r\n")
+    assert load_config(file, environ).openai.api_key == "from-file"
+    key_file(tmp_path / "credentials", "openai_api_key", "\ufefffrom-credential\n", 0o400)
+    assert load_config(file, environ).openai.api_key == "from-credential"
+    key_file(tmp_path / "credentials", "openai_api_key", "\ufeff\n", 0o400)
+    assert load_config(file, environ).openai.api_key == "from-file"
 
 
 def test_an_empty_key_is_none(tmp_path: Path) -> None:

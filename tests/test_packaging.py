@@ -64,7 +64,9 @@ def test_the_wheel_holds_all_that_runs_and_nothing_else(wheel: Path) -> None:
         str(file.relative_to(top))
         for top in (ROOT / "daemon", ROOT / "clients/python")
         for file in top.rglob("*")
-        if file.is_file() and not any(part.startswith((".", "__pycache__")) for part in file.relative_to(top).parts)
+        if file.is_file()
+        and file != top / "README.md"
+        and not any(part.startswith((".", "__pycache__")) for part in file.relative_to(top).parts)
     }
     migrations = {
         f"minuted_daemon/migrations/{file.relative_to(ROOT / 'migrations')}"

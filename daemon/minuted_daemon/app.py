@@ -31,6 +31,7 @@ from minuted_daemon.config import Config, MergeConfig
 from minuted_daemon.core.merger import Merger, MergeSettings, Resumption
 from minuted_daemon.errors import ConfigError, WrongState
 from minuted_daemon.ports import Diarizer, Transcriber, VoicePrinter
+from minuted_daemon.proxies import Proxies
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.assembly import Workshop
 from minuted_daemon.service.engines import Diarizers, Offer, Offers, Transcribers
@@ -45,6 +46,7 @@ from minuted_daemon.service.registry import Registry
 
 if TYPE_CHECKING:
     from minuted_daemon.adapters.local.engine import LocalEngine
+    from minuted_daemon.adapters.network import Network
 
 STOP_LIMIT_S = 7.0
 """How long sessions may take to settle when the daemon is told to end; with all that follows it is less than 10 s."""
@@ -124,9 +126,10 @@ async def run(config: Config) -> None:
 
 
 async def _warm_up() -> None:
-    """OpenAI's SDK takes a second to import, which the first session should not have to wait for."""
+    """What the vendors' engines need takes its time to import, which the first session should not have to wait for."""
     await asyncio.sleep(WARM_UP_AFTER_S)
-    await asyncio.to_thread(importlib.import_module, "openai.resources.realtime.realtime")
+    await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.openai.engine")
+    await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.pyannote.engine")
     pass_over_what_stays()
 
 
@@ -140,6 +143,12 @@ def _engines(config: Config) -> tuple[Diarizers, Transcribers]:
         from minuted_daemon.adapters.local.engine import LocalEngine
 
         return LocalEngine()
+
+    @cache
+    def network() -> "Network":
+        from minuted_daemon.adapters.network import Network
+
+        return Network(Proxies(config.network.proxy, os.environ), config.network.ca_file, os.environ)
 
     def local_diarizer() -> Diarizer:
         from minuted_daemon.adapters.local.diarizer import LocalDiarizer
@@ -155,20 +164,16 @@ def _engines(config: Config) -> tuple[Diarizers, Transcribers]:
         from minuted_daemon.adapters.pyannote.engine import PyannoteDiarizer
 
         settings = config.pyannote
-        return PyannoteDiarizer(settings.base_url, settings.api_key or "", settings.max_stream_s)
+        key = settings.api_key or ""
+        return PyannoteDiarizer(settings.base_url, key, settings.max_stream_s, network=network())
 
     def openai() -> Transcriber:
         from minuted_daemon.adapters.openai.engine import OpenAITranscriber
+        from minuted_daemon.adapters.openai.settings import Hints
 
-        settings = config.openai
-        return OpenAITranscriber(
-            settings.base_url,
-            settings.api_key or "",
-            settings.model,
-            settings.languages,
-            settings.keywords,
-            settings.delay,
-        )
+        own = config.openai
+        hints = Hints(own.languages, own.keywords, own.delay, own.noise_reduction, own.prompt)
+        return OpenAITranscriber(own.base_url, own.api_key or "", own.model, hints, network=network())
 
     no_pyannote = _key_missing("pyannote", config.pyannote.api_key, "PYANNOTEAI_API_KEY", "pyannoteai_api_key")
     no_openai = _key_missing("openai", config.openai.api_key, "OPENAI_API_KEY", "openai_api_key")

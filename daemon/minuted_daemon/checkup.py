@@ -2,13 +2,19 @@
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from minuted_daemon.adapters.local.availability import LANGUAGES, local_engine_missing
-from minuted_daemon.config import Config, SessionConfig
+from minuted_daemon.adapters.openai.dialects import is_azure
+from minuted_daemon.adapters.openai.settings import MODELS, Hints, fitted
+from minuted_daemon.addresses import UnixAddress, parse_listen
+from minuted_daemon.config import Config, OpenAIConfig, SessionConfig, vendor_urls
+from minuted_daemon.config_file import DEFAULT_FILE
+from minuted_daemon.network_problems import network_remarks, network_summary
 
-_MODELS = ("gpt-live-transcribe", "gpt-realtime-whisper", "gpt-transcribe")
+_OUT_OF_THE_UNITS_REACH = ("/home/", "/root/", "/tmp/", "/var/tmp/")  # noqa: S108
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
 
 
@@ -21,9 +27,14 @@ class Checkup:
     summary: tuple[str, ...]
 
 
-def inspect(config: Config) -> Checkup:
+def inspect(config: Config, environ: Mapping[str, str] | None = None) -> Checkup:
     """Look at everything `run` would use. Creates and changes nothing."""
-    return Checkup(tuple(_problems(config)), tuple(_remarks(config)), tuple(_summary(config)))
+    way = (config.network.proxy, environ or {}, vendor_urls(config))
+    return Checkup(
+        tuple(_problems(config)),
+        (*_remarks(config), *network_remarks(*way)),
+        (*_summary(config), *network_summary(*way)),
+    )
 
 
 def store_file(config: Config) -> Path:
@@ -37,6 +48,11 @@ def _problems(config: Config) -> list[str]:
     state_dir = config.daemon.state_dir
     if why := _not_writable(state_dir):
         problems.append(f"daemon.state_dir: {why}; run minuted as its owner, or choose another directory")
+    problems += [
+        f"daemon.listen: {place.path} is a directory; name a socket in it, such as unix:{place.path}/minuted.sock"
+        for place in map(parse_listen, config.daemon.listen)
+        if isinstance(place, UnixAddress) and place.path.is_dir()
+    ]
     store = store_file(config)
     made = (state_dir, *(parent for parent in state_dir.parents if not parent.exists()))
     if store.is_dir():
@@ -71,14 +87,11 @@ def _not_writable(directory: Path) -> str | None:
 
 
 def _remarks(config: Config) -> list[str]:
-    openai = config.openai
-    remarks = []
-    if openai.model not in _MODELS:
-        remarks.append(f"openai.model: {openai.model} is unknown to this release, which knows {', '.join(_MODELS)}")
-    if openai.keywords and openai.model == "gpt-realtime-whisper":
-        remarks.append("openai.keywords: gpt-realtime-whisper takes none; they will not be sent")
+    remarks = _openai_remarks(config.openai)
     if config.pyannote.max_stream_s > _LONGEST_PYANNOTE_STREAM_S:
         remarks.append("pyannote.max_stream_s: is more than the 18000 s after which pyannote ends a stream")
+    for address in config.daemon.listen:
+        remarks += _sandbox_remarks(config, "daemon.listen", address.partition("unix:")[2])
     for name, session in config.sessions.items():
         if session.diarizer == "pyannote" and not config.pyannote.api_key:
             remarks.append(f"sessions.{name}.diarizer: pyannote cannot be used without a key (pyannoteai_api_key)")
@@ -86,8 +99,32 @@ def _remarks(config: Config) -> list[str]:
             remarks.append(f"sessions.{name}.transcriber: openai cannot be used without a key (openai_api_key)")
         if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
             remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
+        remarks += _sandbox_remarks(config, f"sessions.{name}.device", session.device.partition("file:")[2])
         remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
+        if session.languages and config.openai.api_key:
+            told = fitted(config.openai.model, Hints(languages=session.languages)).remarks
+            remarks += [f"sessions.{name}.{option}: {remark}" for option, remark in told.items()]
     return remarks
+
+
+def _openai_remarks(openai: OpenAIConfig) -> list[str]:
+    remarks = []
+    if not any(openai.model.startswith(family) for family in MODELS) and "/" not in openai.model:
+        remarks.append(f"openai.model: {openai.model} is unknown to this release, which knows {', '.join(MODELS)}")
+    hints = Hints(openai.languages, openai.keywords, openai.delay, openai.noise_reduction, openai.prompt)
+    remarks += [f"openai.{option}: {remark}" for option, remark in fitted(openai.model, hints).remarks.items()]
+    if is_azure(openai.base_url) and "/openai" not in openai.base_url:
+        form = "https://RESOURCE.openai.azure.com/openai/v1, or .../openai?api-version=VERSION"
+        remarks.append(f"openai.base_url: an address at Azure has the form {form}")
+    return remarks
+
+
+def _sandbox_remarks(config: Config, key: str, path: str) -> list[str]:
+    """Say that the unit keeps the service away from a path, where these are the settings that the unit uses."""
+    if config.file != DEFAULT_FILE or not path.startswith(_OUT_OF_THE_UNITS_REACH):
+        return []
+    better = "/run/minuted" if key == "daemon.listen" else "/var/lib/minuted or /srv"
+    return [f"{key}: minuted.service shares neither /home, /root, /tmp nor /var/tmp with others; use {better}"]
 
 
 def _local_remarks(config: Config, session: SessionConfig) -> list[str]:

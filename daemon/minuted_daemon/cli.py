@@ -165,7 +165,7 @@ def _check(config_file: Path | None) -> int:
         config: Config = load_config(config_file, os.environ)
     except ConfigError as error:
         return _failed(error)
-    found = inspect(config)
+    found = inspect(config, os.environ)
     _say(*(f"minuted: warning: {remark}" for remark in found.remarks))
     if found.problems:
         _say(*(f"minuted: {problem}" for problem in found.problems))

@@ -10,8 +10,11 @@ from pathlib import Path
 
 from minuted_daemon import config_values as values
 from minuted_daemon.config_file import DEFAULT_FILE, Entry, Source, read_source
+from minuted_daemon.core.channels import MIXES, MOST_CHANNELS
 from minuted_daemon.credentials import read_key
 from minuted_daemon.errors import ConfigError
+from minuted_daemon.listen_setting import listen
+from minuted_daemon.network_problems import network_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,18 @@ class PyannoteConfig:
 
 @dataclass(frozen=True, slots=True)
 class OpenAIConfig:
-    """The transcribing vendor. `base_url` has no slash at its end; `delay` None leaves it to the vendor."""
+    """The transcribing vendor. `base_url` has no slash at its end; `delay` None leaves it to the vendor.
+
+    `noise_reduction` and `prompt`: empty leaves them out.
+    """
 
     base_url: str = "https://api.openai.com/v1"
     model: str = "gpt-live-transcribe"
     languages: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     delay: str | None = None
+    noise_reduction: str = ""
+    prompt: str = ""
     api_key: str | None = field(default=None, repr=False)
 
 
@@ -76,6 +84,17 @@ class SpoolConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The way to the vendors. `ca_file`: authorities to trust beside the system's.
+
+    `proxy`: an address, `none`, or empty for the environment's variables (proxies.py); it may hold a password.
+    """
+
+    ca_file: Path | None = None
+    proxy: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionConfig:
     """What a session of this name uses where StartSession does not say; `autostart` starts it with the daemon."""
 
@@ -86,6 +105,8 @@ class SessionConfig:
     languages: tuple[str, ...] = ()
     fallback: str = "none"
     keep_audio: bool = False
+    channels: tuple[int, ...] = ()
+    mix: str = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,7 @@ class Config:
     links: LinksConfig = LinksConfig()
     merge: MergeConfig = MergeConfig()
     spool: SpoolConfig = SpoolConfig()
+    network: NetworkConfig = NetworkConfig()
     sessions: Mapping[str, SessionConfig] = field(default_factory=dict)
     file: Path | None = None
 
@@ -107,15 +129,17 @@ class Config:
 _FIELD_OF_KEY = {"hold_back": "hold_back_s"}
 
 SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
-    "daemon": {"listen": values.texts(values.listen, least=1), "state_dir": values.text(values.path)},
+    "daemon": {"listen": values.texts(listen, least=1), "state_dir": values.text(values.path)},
     "storage": {"url": values.text(values.storage_url)},
     "pyannote": {"base_url": values.text(values.base_url), "max_stream_s": values.number(1, 86_400, "seconds")},
     "openai": {
-        "base_url": values.text(values.base_url),
-        "model": values.text(values.any_word),
+        "base_url": values.text(values.base_url_with_query),
+        "model": values.text(values.model),
         "languages": values.texts(values.language),
         "keywords": values.texts(values.keyword),
         "delay": values.text(values.delay),
+        "noise_reduction": values.text(values.noise_reduction),
+        "prompt": values.text(values.prompt),
     },
     "links": {"retry_refused_s": values.number(1, 86_400, "seconds")},
     "merge": {
@@ -125,6 +149,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "freeze_s": values.number(0, 86_400, "seconds"),
     },
     "spool": {"max_gb": values.number(0.001, 10_000, "gigabytes"), "max_age_h": values.number(0.001, 8_760, "hours")},
+    "network": {"ca_file": values.text(values.optional_path), "proxy": values.text(values.proxy)},
     "sessions": {
         "device": values.text(values.device),
         "diarizer": values.text(values.one_of("auto", "pyannote", "local", "none")),
@@ -133,6 +158,8 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "languages": values.texts(values.language),
         "fallback": values.text(values.one_of("none", "local")),
         "keep_audio": values.flag(),
+        "channels": values.whole_numbers(1, MOST_CHANNELS),
+        "mix": values.text(values.one_of(*MIXES)),
     },
 }
 _KEY_FILES = {
@@ -160,6 +187,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
     config = _built(taken, source)
     config = _with_keys(config, environ, problems)
     _check_together(config, problems)
+    problems += network_problems(config.network.ca_file, config.network.proxy, environ, vendor_urls(config))
     if problems:
         count = len(problems)
         message = problems[0] if count == 1 else f"the configuration has {count} mistakes: {'; '.join(problems)}"
@@ -213,6 +241,7 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
         links=replace(LinksConfig(), **made("links")),  # type: ignore[arg-type]
         merge=replace(MergeConfig(), **made("merge")),  # type: ignore[arg-type]
         spool=replace(SpoolConfig(), **made("spool")),  # type: ignore[arg-type]
+        network=replace(NetworkConfig(), **made("network")),  # type: ignore[arg-type]
         sessions={
             section[1]: replace(SessionConfig(), **fields)  # type: ignore[arg-type]
             for section, fields in taken.items()
@@ -231,6 +260,12 @@ def _with_keys(config: Config, environ: Mapping[str, str], problems: list[str]) 
         pyannote=replace(config.pyannote, api_key=pyannote),
         openai=replace(config.openai, api_key=openai),
     )
+
+
+def vendor_urls(config: Config) -> tuple[str, ...]:
+    """Return the addresses of the vendors whose keys are there."""
+    vendors = (config.pyannote, config.openai)
+    return tuple(vendor.base_url for vendor in vendors if vendor.api_key)
 
 
 def _check_together(config: Config, problems: list[str]) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from minuted_daemon.text_file import MARK, wide_encoding
+
 DEFAULT_FILE = Path("/etc/minuted/minuted.toml")
 PREFIX = "MINUTED_"
 
@@ -44,7 +46,11 @@ def read_source(file: Path | None, environ: Mapping[str, str]) -> Source:
 def _read_file(source: Source) -> None:
     file = source.file or DEFAULT_FILE
     try:
-        content = file.read_bytes().decode()
+        raw = file.read_bytes()
+        if (encoding := wide_encoding(raw)) is not None:
+            source.problems.append(f"{file}: is {encoding}, or no text at all; save it as UTF-8 text")
+            return
+        content = raw.removeprefix(MARK.encode()).decode()
         tables = tomllib.loads(content)
     except FileNotFoundError:
         if source.file:

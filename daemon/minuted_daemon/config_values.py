@@ -11,16 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from minuted_daemon.addresses import is_loopback
+from minuted_daemon.core.naming import is_name
+from minuted_daemon.proxies import NO_PROXY_AT_ALL, parse_proxy
 
 SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
+NOISE_REDUCTIONS = ("near_field", "far_field")
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-_SOCKET_PATH_BYTES = 107  # what sockaddr_un holds
 _NAME_BYTES, _PATH_BYTES = 255, 4_095  # what the system takes
 _MOST_BITS = 1_000  # of a whole number that is written out; Python writes out no number of thousands of digits
 
@@ -132,6 +134,26 @@ def texts(check_text: Callable[[str], object], *, least: int = 0) -> Setting:
     return Setting(check, _list_from_text)
 
 
+def whole_numbers(low: int, high: int) -> Setting:
+    """A list of different whole numbers in [low, high]; as a variable, a TOML array or numbers with commas between."""
+
+    def check(value: object) -> tuple[int, ...]:
+        if not isinstance(value, list) or not all(type(item) is int and low <= item <= high for item in value):
+            raise ValueError(f"must be a list of whole numbers from {low} to {high}, such as [1, 2]")
+        if len(set(value)) != len(value):
+            raise ValueError("must not list the same thing twice")
+        return tuple(value)
+
+    def from_text(value: str) -> object:
+        items = _list_from_text(value)
+        if not isinstance(items, list):
+            return items
+        texts = [str(item) for item in items]
+        return [int(item) if item.isascii() and item.isdecimal() else item for item in texts]
+
+    return Setting(check, from_text)
+
+
 def _number_from_text(value: str) -> object:
     try:
         return float(value)
@@ -166,6 +188,25 @@ def any_word(value: str) -> str:
     return value
 
 
+def model(value: str) -> str:
+    """Take a model's name, of any release of any maker of the protocol: `OWNER/NAME` too."""
+    if not re.fullmatch(r"[A-Za-z0-9._:@+/-]{1,200}", value):
+        raise ValueError("must be a model's name of letters, digits, dots, colons, slashes and dashes")
+    return value
+
+
+def noise_reduction(value: str) -> str:
+    """Take the place of the microphone; empty leaves noise reduction off."""
+    return one_of(*NOISE_REDUCTIONS)(value) if value else ""
+
+
+def prompt(value: str) -> str:
+    """Take what a model is told beforehand; how much of it a model takes is the adapter's business."""
+    if any(not c.isprintable() and c not in "\n\t" for c in value):
+        raise ValueError("must not hold control characters")
+    return value.strip()
+
+
 def delay(value: str) -> str | None:
     """Take a delay level; empty leaves it to the vendor."""
     return one_of(*DELAYS)(value) if value else None
@@ -197,8 +238,10 @@ def path(value: str) -> Path:
 
 def device(value: str) -> str:
     """Take a device's stable name, `default`, or `file:PATH`; a relative path counts from the working directory."""
-    if not value or not value.isprintable():
+    if not value or not is_name(value):
         raise ValueError("must be a device name, default, or file:PATH, without control characters")
+    if value.startswith(("/", "./", "../", "~/")):
+        raise ValueError("is a path; a recording is named by file: and its path, as file:/srv/meeting.wav")
     if not value.startswith("file:"):
         return value
     if value == "file:":
@@ -222,6 +265,32 @@ def base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def base_url_with_query(value: str) -> str:
+    """Take an address as `base_url` does, and a query (`?api-version=2025-04-01-preview`), but no key in it."""
+    plain, mark, query = value.partition("?")
+    address = base_url(plain)
+    if not mark:
+        return address
+    if any(c.isspace() for c in query) or "#" in query:
+        raise ValueError("must hold no fragment, and no white space in its query")
+    if any(re.search("key|token|secret", name, re.IGNORECASE) for name, _ in parse_qsl(query, keep_blank_values=True)):
+        raise ValueError("must hold no key in its query; keys come from a credential, a file or a variable")
+    return f"{address}?{query}"
+
+
+def optional_path(value: str) -> Path | None:
+    """Take a path; empty means none."""
+    return path(value) if value else None
+
+
+def proxy(value: str) -> str:
+    """Take a proxy's address, `none`, or nothing. It may hold a password, so that it is never repeated."""
+    value = value.strip()
+    if value and value != NO_PROXY_AT_ALL:
+        parse_proxy(value, "network.proxy")
+    return value
+
+
 def storage_url(value: str) -> str:
     """Take an SQLite file's URL; empty means minuted.db in state_dir."""
     if value and (not value.startswith("sqlite:///") or len(value) == len("sqlite:///") or "?" in value):
@@ -230,24 +299,4 @@ def storage_url(value: str) -> str:
         raise ValueError("must name a file: minutes kept in memory would be lost")
     if value:
         path(value.removeprefix("sqlite:///"))
-    return value
-
-
-def listen(value: str) -> str:
-    """Take `unix:PATH`, or HOST:PORT on loopback."""
-    if value.startswith("unix:"):
-        name = value.removeprefix("unix:")
-        if name.startswith("//"):
-            name = name.removeprefix("//")
-        if not name:
-            raise ValueError("unix: must be followed by a path")
-        socket = path(name)
-        if len(bytes(socket)) > _SOCKET_PATH_BYTES:
-            raise ValueError(f"the socket's path must be at most {_SOCKET_PATH_BYTES} bytes long")
-        return f"unix:{socket}"
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65_535:
-        raise ValueError(f"{shown(value)} is neither unix:PATH nor HOST:PORT")
-    if not is_loopback(host.removeprefix("[").removesuffix("]")):
-        raise ValueError(f"{shown(value)} is not on loopback, and without TLS nothing else is served")
     return value

@@ -5,6 +5,8 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from minuted_daemon.text_file import MARK, wide_encoding
+
 _MOST_BYTES = 4096
 
 
@@ -13,7 +15,7 @@ def read_key(
 ) -> str | None:
     """Give the key from a systemd credential, else a file of that name, else a variable; None where there is none.
 
-    White space around it is cut off, and an empty key is none. What is wrong goes to `problems`.
+    White space around it is cut off, a byte order mark too, and an empty key is none. What is wrong goes to `problems`.
     """
     if credentials := environ.get("CREDENTIALS_DIRECTORY"):
         key = _from_file(Path(credentials) / name, problems, private=True)
@@ -46,7 +48,10 @@ def _from_file(file: Path, problems: list[str], *, private: bool) -> str | None:
     if mode & 0o077 and not private:
         problems.append(f"{file}: can be read by others (mode {mode:04o}); run: chmod 600 {file}")
         return None
-    return _checked(content.decode("ascii", "replace"), str(file), problems)
+    if (encoding := wide_encoding(content)) is not None:
+        problems.append(f"{file}: is {encoding}, or no text at all; save it as plain text (UTF-8), the key alone")
+        return None
+    return _checked(content.decode(errors="replace"), str(file), problems)
 
 
 def _is_listed(file: Path) -> bool:
@@ -58,7 +63,7 @@ def _is_listed(file: Path) -> bool:
 
 
 def _checked(content: str, origin: str, problems: list[str]) -> str | None:
-    key = content.strip()
+    key = content.strip().removeprefix(MARK).strip()
     if not key:
         return None
     if len(key) > _MOST_BYTES or not key.isascii() or not key.isprintable() or " " in key:

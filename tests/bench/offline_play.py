@@ -125,7 +125,7 @@ class Room:
         self.recognizer = _Recognizer(engines.recognize, with_partials)
         self.detector = VoiceDetector()
         self.merger = Merger(MergeSettings(diarizer_lag_s=DIARIZER_LAG_S))
-        self.merger.feed(TranscriberReady())
+        self.merger.feed(TranscriberReady(repeats=True))
         self.merger.feed(EpochOpened(EPOCH, Sample(0)))
         self.played = Played()
         self.now = 0

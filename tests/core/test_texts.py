@@ -15,7 +15,6 @@ from minuted_daemon.core.events import (
     TranscriberReady,
     TranscriberRefused,
     TurnGrew,
-    TurnRetracted,
     TurnRevised,
     TurnSettled,
     UtteranceId,
@@ -80,16 +79,6 @@ def test_the_true_text_after_a_provisional_one_is_a_revision() -> None:
     room.run()
     assert room.lines() == [("S1", "a!")]
     assert room.finals[0].text_source is TextSource.COMPLETED
-
-
-def test_an_empty_completion_takes_the_turn_back() -> None:
-    room = Room([said("a", 1, 1.5)], 12, lambda u, _t, at: [(at + s(1), TextCompleted(u, " ."))], partials=True)
-    room.speaks("A", 1, 1.5)
-    room.run()
-    assert room.finals == []
-    (retracted,) = room.of(TurnRetracted)
-    assert isinstance(retracted, TurnRetracted)
-    assert not retracted.was_final
 
 
 def test_a_transcriber_lost_in_mid_turn_is_sent_all_that_is_not_answered() -> None:

@@ -147,7 +147,11 @@ class DaemonProcess:
 def environment(more: Mapping[str, str]) -> dict[str, str]:
     """This process' environment without anything that would configure a daemon, and `more`."""
     vendors = {*KEYS, "CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "NOTIFY_SOCKET"}
-    kept = {name: text for name, text in os.environ.items() if "MINUTED_" not in name and name not in vendors}
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if "MINUTED_" not in name and name not in vendors and not name.lower().endswith("_proxy")
+    }
     return {**kept, **more}
 
 

@@ -14,6 +14,7 @@ from google.protobuf.json_format import Parse
 
 from minuted import Session, Turn
 from tests.e2e.daemon_process import READY_S, STOP_S, environment
+from tests.e2e.quiet_network import quiet, unsuppressed, why_not_here
 
 DEMO_S = 150.0
 """The recording lasts 63 s."""
@@ -32,6 +33,10 @@ class Demonstration:
     log: str
     turns: list[Turn]
     session: Session
+    lookups: list[str] | None
+    """The names it looked up; None where no network of its own could be made (see quiet_network.why_not_here)."""
+    left_at_home: list[str]
+    """The files that are in its home directory and among the temporary files afterwards."""
 
     @property
     def lines(self) -> list[tuple[str, str]]:
@@ -42,10 +47,14 @@ class Demonstration:
 
 def demonstrate(place: Path) -> Demonstration:
     """Run the demo in a directory, then the two commands it ends with."""
+    home, report = place / "home", place / "lookups"
+    home.mkdir()
+    command = [sys.executable, "-m", "minuted_daemon", "demo"]
+    alone = why_not_here() is None
     done = subprocess.run(
-        [sys.executable, "-m", "minuted_daemon", "demo"],
+        quiet(command, report) if alone else command,
         cwd=place,
-        env=environment({}),
+        env=_at_home(home),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -67,7 +76,15 @@ def demonstrate(place: Path) -> Demonstration:
         (place / "demo" / "minuted.log").read_text(),
         [Parse(line, Turn()) for line in turns],
         Parse(session, Session()),
+        report.read_text().splitlines() if alone else None,
+        [str(path.relative_to(home)) for path in home.rglob("*") if not path.is_dir()],
     )
+
+
+def _at_home(home: Path) -> dict[str, str]:
+    """Give the environment of a user who has only this directory, for temporary files too."""
+    kept = {name: text for name, text in unsuppressed(environment({})).items() if not name.startswith("XDG_")}
+    return {**kept, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @contextmanager

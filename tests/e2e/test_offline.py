@@ -7,6 +7,7 @@ import soundfile
 from minuted import SessionState
 from minuted_daemon import demo
 from tests.e2e.demonstration import Demonstration
+from tests.e2e.quiet_network import why_not_here
 from tests.e2e.standup import LENGTH_S, RECORDING, error_rate, shown, speakers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -39,3 +40,10 @@ def test_the_offline_transcript_is_good(demonstration: Demonstration) -> None:
     turns = demonstration.turns
     assert speakers(turns) == ["S1", "S2", "S3"], shown(turns)
     assert error_rate(turns) <= 0.12, shown(turns)
+
+
+def test_the_demo_looks_up_no_name_and_leaves_no_file_outside_its_directory(demonstration: Demonstration) -> None:
+    assert demonstration.left_at_home == []
+    if demonstration.lookups is None:
+        pytest.skip(why_not_here() or "")
+    assert demonstration.lookups == []

@@ -334,7 +334,7 @@ class RealtimeConnection(Connection):
         usage = {"type": "duration", "seconds": round(turn.samples / WIDE_HZ, 3)}
         assert turn.transcription is not None
         extra: dict[str, Any] = {"languages": []} if turn.transcription["model"] == "gpt-transcribe" else {}
-        transcript = " ".join(item.word.text for item in heard)
+        transcript = facts.get("transcript") if turn.fault == "says" else " ".join(item.word.text for item in heard)
         self.standin.book_completed(turn.id)
         for _ in range({"twice": 2, "deltas_only": 0}.get(turn.fault, 1)):
             self._send(COMPLETED, item_id=turn.id, content_index=0, transcript=transcript, usage=usage, **extra)

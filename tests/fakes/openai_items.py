@@ -40,7 +40,8 @@ class Turn:
     """One item: the audio from one commit or clear to the next.
 
     `fault` is that of its commit: failed {code, message}, missing, twice, late {by_s}, differs (a delta the transcript
-    does not have), no_deltas, deltas_only, never_committed, refused {code}, slow_commit {by_s}.
+    does not have), no_deltas, deltas_only, never_committed, refused {code}, slow_commit {by_s}, says {transcript} (in
+    place of what it heard; may be null).
     """
 
     id: str

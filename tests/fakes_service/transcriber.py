@@ -1,7 +1,7 @@
 """A transcriber whose text tells what it heard: `u3 heard 1200 ms`. It holds the caller to the order of the port."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,10 @@ class FakeTranscriberStream:
     @property
     def rate_hz(self) -> int:
         return self._rate_hz
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        return self._engine.remarks
 
     @property
     def expires_in_s(self) -> float | None:
@@ -104,6 +108,7 @@ class FakeTranscriber:
         self.partials = True
         self.lifetime_s: float | None = None
         self.send_takes_s = 0.0
+        self.remarks: dict[str, str] = {}
         self.closed = False
 
     async def open(self, languages: Sequence[str]) -> FakeTranscriberStream:

@@ -108,7 +108,15 @@ class FakeSessions:
                 return await self.view(record.id)
         record = replace(
             session(request.name),
-            settings=SessionSettings(device, "local", "local", request.languages, request.fallback or "none"),
+            settings=SessionSettings(
+                device,
+                "local",
+                "local",
+                request.languages,
+                request.fallback or "none",
+                channels=request.channels,
+                mix=request.mix or "best",
+            ),
         )
         await self._journal.write([record], record.name)
         self.links[record.id] = UP

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from minuted.aio import AsyncClient
+from minuted_daemon.addresses import TcpAddress, UnixAddress
 from minuted_daemon.errors import ConfigError
-from minuted_daemon.rpc.listening import TcpAddress, UnixAddress, parse
+from minuted_daemon.rpc.listening import parse
 from minuted_daemon.rpc.server import Server, start_server
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
@@ -58,6 +59,9 @@ def test_addresses(text: str, meaning: object) -> None:
         ("unix:run/a.sock", "LISTEN_INVALID"),
         ("unix:", "LISTEN_INVALID"),
         ("unix:/run/", "LISTEN_INVALID"),
+        ("unix://run/a.sock", "LISTEN_INVALID"),
+        ("http://127.0.0.1:7500", "LISTEN_INVALID"),
+        ("/run/a.sock", "LISTEN_INVALID"),
         ("unix:/" + "a" * 107, "SOCKET_PATH_TOO_LONG"),
         ("unix:/" + "ä" * 60, "SOCKET_PATH_TOO_LONG"),
         ("7500", "LISTEN_INVALID"),

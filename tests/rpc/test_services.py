@@ -24,7 +24,10 @@ from tests.rpc.material import UP, interval, partial, session, speaker, turn
 
 
 async def test_a_session_from_start_to_stop(room: Room, client: AsyncClient) -> None:
-    started = await client.start("boardroom", device="usb-mic", languages=["en"], fallback="local")
+    started = await client.start(
+        "boardroom", device="usb-mic", languages=["en"], fallback="local", channels=[2, 1], mix="first"
+    )
+    assert (list(started.channels), started.mix) == ([2, 1], "first")
     assert started.name == "boardroom"
     assert started.device == "usb-mic"
     assert started.state == minuted.SessionState.SESSION_STATE_RUNNING
@@ -171,13 +174,29 @@ async def test_devices_and_info(room: Room, client: AsyncClient) -> None:
     assert info.uptime.ToNanoseconds() > 0
 
 
+@pytest.mark.parametrize(
+    "name", ["9.41.00\u202fAM.wav", "a\u00a0b.wav", "\u4f1a\u8b70\u3000.wav", "\U0001f468\u200d\U0001f469.wav"]
+)
+async def test_a_file_may_have_any_name_that_can_be_shown(name: str, client: AsyncClient) -> None:
+    assert (await client.start("room", device=f"file:/srv/{name}")).device == f"file:/srv/{name}"
+    with pytest.raises(minuted.Error, match="device"):
+        await client.start("other", device=f"file:/srv/{name}\u2028")
+
+
 async def test_every_wrong_field_is_named_at_once(client: AsyncClient) -> None:
     with pytest.raises(minuted.Error) as caught:
         await client.start(
-            "Board Room", device="file:a.wav", diarizer="alexa", transcriber="none", languages=["?"], fallback="other"
+            "Board Room",
+            device="file:a.wav",
+            diarizer="alexa",
+            transcriber="none",
+            languages=["?"],
+            fallback="other",
+            channels=[0],
+            mix="stereo",
         )
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-    assert set(caught.value.facts) == {"name", "device", "diarizer", "languages", "fallback"}
+    assert set(caught.value.facts) == {"name", "device", "diarizer", "languages", "fallback", "channels", "mix"}
     assert all(field in caught.value.message for field in caught.value.facts)
     with pytest.raises(minuted.Error, match="transcriber"):
         await client.start("a", diarizer="none", transcriber="none")

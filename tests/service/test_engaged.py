@@ -307,3 +307,15 @@ def test_worse_news_go_before_remarks() -> None:
     assert standing.told(down) == down
     assert standing.told(Link(Health.OFF)) == Link(Health.OFF)
     assert standing.told(Link(Health.UP)) == Link(Health.UP, "LANGUAGE_NOT_KNOWN", "It does not know it.")
+
+
+@virtual_time
+async def test_hints_that_the_vendor_does_not_take_are_said_until_a_connection_takes_them() -> None:
+    made = house()
+    made.transcriber.remarks = {"HINTS_LEFT_OUT": "It takes no keywords."}
+    async with made.open() as registry:
+        await registry.start(request())
+        assert (await links_at(made, 2.0)).transcriber == Link(Health.UP, "HINTS_LEFT_OUT", "It takes no keywords.")
+        made.transcriber.remarks = {}
+        made.transcriber.streams[0].break_now(DOWN)
+        assert (await links_at(made, 2.0)).transcriber == Link(Health.UP)

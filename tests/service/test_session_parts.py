@@ -198,4 +198,4 @@ def test_old_final_turns_are_forgotten_and_others_are_not() -> None:
 def test_text_that_cannot_be_stored_is_mended() -> None:
     record = minutes(Now()).settled(turn(1, "na\ud800ïve"), None)[-1]
     assert isinstance(record, TurnRecord)
-    assert record.text == "na?ïve"
+    assert record.text == "na\ufffdïve"

@@ -10,13 +10,13 @@ import subprocess
 import tempfile
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from minuted_daemon.adapters.onnx import OnnxSession, open_model
 from tests.fakes.meeting import RATE_HZ
 from tests.voices.downloads import MODEL_SHA256, STYLE_SHAPE, KokoroFiles, kokoro_files
 
@@ -29,10 +29,6 @@ SPEAK_LIMIT_S = 60
 _MARKS = re.compile(r"([;:,.!?—…]+\s*)")
 
 Floats = NDArray[np.float32]
-
-
-class _Model(Protocol):
-    def run(self, outputs: None, inputs: dict[str, object], /) -> list[Floats]: ...
 
 
 class Speech:
@@ -66,16 +62,8 @@ class Speech:
         return self._files.phoneme_ids()
 
     @cached_property
-    def _model(self) -> _Model:
-        import onnxruntime  # type: ignore[import-untyped, unused-ignore]
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # sums in one order: the same sound each time
-        options.inter_op_num_threads = 1
-        model: _Model = onnxruntime.InferenceSession(
-            str(self._files.model), options, providers=["CPUExecutionProvider"]
-        )
-        return model
+    def _model(self) -> OnnxSession:
+        return open_model(self._files.model)
 
     def _kokoro(self, text: str, voice: str, pace: float) -> Floats:
         spoken = phonemes(text, "en-us" if voice.startswith("a") else "en-gb")

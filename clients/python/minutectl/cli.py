@@ -1,6 +1,7 @@
 """The command `minutectl`: reads the command line, and turns what happens into one clear line and an exit code."""
 
 import os
+import stat
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -52,7 +53,9 @@ def _run(args: Namespace) -> int:
     from minutectl.commands import COMMANDS
     from minutectl.lines import plain
     from minuted import Error, Unreachable, connect
+    from minuted.address import ADDRESS_VARIABLE, InvalidAddress, choose
 
+    address = choose(args.address)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -62,8 +65,11 @@ def _run(args: Namespace) -> int:
         sys.stdout.flush()
     except UnicodeEncodeError as error:  # of an argument, or of the working directory that a file's path begins with
         return _say(f'"{plain(ascii(error.object)[1:-1])}" is not text in UTF-8', USAGE)
+    except InvalidAddress as error:
+        where = "--address" if args.address else ADDRESS_VARIABLE
+        return _say(plain(f"{where}: {error}"), USAGE)
     except Unreachable as error:
-        return _say(plain(f"{error.message}{_cause(error.facts.get('detail', ''))}"), UNREACHABLE)
+        return _say(plain(f"{error.message}{_cause(error.facts.get('detail', ''), address)}"), UNREACHABLE)
     except Error as error:
         unanswered = error.code is grpc.StatusCode.DEADLINE_EXCEEDED
         return _say(plain(error.message), UNREACHABLE if unanswered else REFUSED)
@@ -75,11 +81,23 @@ def _say(line: str, code: int) -> int:
     return code
 
 
-def _cause(detail: str) -> str:
-    """Give what the system said in the end, out of gRPC's long account of it."""
+def _cause(detail: str, address: str) -> str:
+    """Return what is the matter, from the socket's path and from the end of gRPC's long account of it."""
     if "Permission denied" in detail:
         return " (permission denied: join the group of its socket)"
-    return " (is it running?)" if detail else ""
+    if not detail:
+        return ""
+    if address.startswith("unix:"):
+        socket = Path(address.removeprefix("unix:"))
+        try:
+            mode = socket.stat().st_mode
+        except OSError:
+            return " (is it running?)"
+        if stat.S_ISDIR(mode):
+            return f" (that is a directory; name the socket in it: {address.rstrip('/')}/minuted.sock)"
+        if not stat.S_ISSOCK(mode):
+            return " (that is a file and no socket)"
+    return " (is it running?)"
 
 
 def _version() -> str:

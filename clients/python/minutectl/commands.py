@@ -30,6 +30,8 @@ def start(room: Client, args: Namespace) -> None:
         transcriber=args.transcriber,
         fallback=args.fallback,
         keep_audio=args.keep_audio,
+        channels=args.channels,
+        mix=args.mix,
     )
     for remark in lines.remarks(session):
         _notice(remark)

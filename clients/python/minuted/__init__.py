@@ -10,7 +10,7 @@ generated types, here under their short names.
 """
 
 from minuted import aio
-from minuted.address import ADDRESS_VARIABLE, DEFAULT_ADDRESS
+from minuted.address import ADDRESS_VARIABLE, DEFAULT_ADDRESS, InvalidAddress
 from minuted.aio import AsyncClient
 from minuted.errors import Error, Unreachable
 from minuted.following import Interrupted
@@ -25,6 +25,7 @@ __all__ = [
     "Client",
     "Error",
     "Interrupted",
+    "InvalidAddress",
     "Unreachable",
     "aio",
     "connect",

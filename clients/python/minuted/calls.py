@@ -56,6 +56,8 @@ def start(
     languages: Iterable[str],
     fallback: str,
     keep_audio: bool | None,
+    channels: Iterable[int],
+    mix: str,
 ) -> Call[sessions_pb2.StartSessionResponse, sessions_pb2.Session]:
     request = sessions_pb2.StartSessionRequest(
         name=name,
@@ -65,6 +67,8 @@ def start(
         languages=languages,
         fallback=fallback,
         keep_audio=keep_audio,
+        channels=channels,
+        mix=mix,
     )
     return Call("SessionService/StartSession", request, sessions_pb2.StartSessionResponse, lambda r: r.session)
 

@@ -32,7 +32,10 @@ T = TypeVar("T")
 
 
 def connect(address: str | None = None) -> "Client":
-    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call."""
+    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call.
+
+    Raises InvalidAddress.
+    """
     return Client(choose(address))
 
 
@@ -73,13 +76,19 @@ class Client:
         languages: Sequence[str] = (),
         fallback: str = "",
         keep_audio: bool | None = None,
+        channels: Sequence[int] = (),
+        mix: str = "",
     ) -> Session:
         """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
 
         fallback: `local` lets the local engine take over while one refuses, `none` does not.
         keep_audio: whether all audio is kept for good, on the daemon's machine.
+        channels: those of the source that are heard, from 1 on. mix: how they become one: `best`, `mean`, `first` or
+        `loudest`.
         """
-        return self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback, keep_audio))
+        return self._ask(
+            calls.start(name, device, diarizer, transcriber, languages, fallback, keep_audio, channels, mix)
+        )
 
     def stop(self, session: str) -> Session:
         """Stop a session and wait until every turn is final."""

@@ -73,6 +73,22 @@ class SpeakerRelabelled:
 DiarizerEvent = SpeakerStarted | SpeakerEnded | SpeakerRelabelled
 
 
+@dataclass(frozen=True, slots=True)
+class MessageUnusable:
+    """The diarizer sent what is no event, or lacks what an event has.
+
+    `kind` says in a few words what it was: names of types and fields, and nothing else of what was sent. `is_event`: it
+    was to be an event; anything else may be what the protocol will have one day.
+    """
+
+    kind: str
+    is_event: bool = False
+
+
+DiarizerNews = DiarizerEvent | MessageUnusable
+"""What a diarizer's stream gives. Times are as told: whether they can be right is checked by who takes them."""
+
+
 # --- about the diarizer's connection: positions on the session's clock ------------------------------------------------
 
 
@@ -171,9 +187,11 @@ class TranscriberReady:
     """A fresh connection accepts audio; nothing is in its buffer and it owes no answer.
 
     `makes_up`, here and below: it is not the one for what is said now, but the one beside it that makes up for outages.
+    `repeats`: asked again about the same audio, the transcriber says the same.
     """
 
     makes_up: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,4 +320,42 @@ class TurnRetracted:
     was_final: bool
 
 
-MergeOutput = Append | Commit | Clear | TurnGrew | TurnSettled | TurnRevised | TurnRetracted
+@dataclass(frozen=True, slots=True)
+class WordsMissing:
+    """A diarized speaker claims [start, end), and the transcriber found no word in it, twice: it is no turn."""
+
+    start: Sample
+    end: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberFaltered:
+    """The transcriber fails at every utterance. Until it answers one, nothing is sent but one at a time to try it.
+
+    `reason`: the vendor's own, UPPER_SNAKE. `failures`: how many failed so far.
+    """
+
+    reason: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberRecovered:
+    """It answers again. `failures`: how many utterances had failed; `waiting`: the turns that waited for that."""
+
+    failures: int
+    waiting: int
+
+
+MergeOutput = (
+    Append
+    | Commit
+    | Clear
+    | TurnGrew
+    | TurnSettled
+    | TurnRevised
+    | TurnRetracted
+    | WordsMissing
+    | TranscriberFaltered
+    | TranscriberRecovered
+)

@@ -155,7 +155,7 @@ class Merger:
             case TextCompleted():
                 self._lane.completed(event.utterance, event.text)
             case TextFailed():
-                self._lane.failed(event.utterance)
+                self._lane.failed(event.utterance, event.reason)
             case EpochOpened():
                 if self._epochs.opened(event):
                     self._unheard.diarizer_came(event.base)
@@ -172,7 +172,7 @@ class Merger:
                 self._redact(event)
             case TranscriberReady():
                 self._outcomes.textless &= event.makes_up
-                self._lane.ready(event.makes_up)
+                self._lane.ready(event.makes_up, event.repeats)
             case TranscriberLost():
                 self._lane.lost(event.makes_up)
             case TranscriberRefused(makes_up=True):
@@ -230,8 +230,9 @@ class Merger:
         if looked_from is not None:
             self._outcomes.correct_overlaps(looked_from)
         self._lane.advance(self._now, self._horizon)
-        self._outcomes.outputs.extend(self._lane.commands)
-        self._lane.commands.clear()
+        for told in (self._lane.told, self._lane.commands):
+            self._outcomes.outputs.extend(told)
+            told.clear()
         self._outcomes.show_partials(self._cutter.open)
         self._settle()
         self._outcomes.revise(self._final)
@@ -341,6 +342,7 @@ class Merger:
         self._track.silence(event.start, event.end)
         given_up = self._reviser.redacted(event.start, event.end)
         awaited = self._outcomes.redacted(event.start, event.end)
+        self._lane.redacted(event.start, event.end)
         for turn in (*given_up, *awaited):
             self._lane.forget(turn)
         self._cutter.redacted(event.start, event.end, awaited)

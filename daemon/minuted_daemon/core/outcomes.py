@@ -20,6 +20,7 @@ from minuted_daemon.core.events import (
     TurnSettled,
     TurnState,
     UtteranceId,
+    WordsMissing,
 )
 from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.reviser import Revision
@@ -122,7 +123,7 @@ class Outcomes:
             Sample(turn.end),
             speaker,
             Attribution.UNKNOWN if speaker is None else told,
-            turn.partial.strip() if partial else turn.text,
+            turn.said if partial else turn.text,
             TextSource.NONE if partial else turn.text_source,
             turn.overlapping,
         )
@@ -137,10 +138,12 @@ class Outcomes:
         """Tell of every partial that changed."""
         turns = self._near_the_ends()
         for turn in [*turns, growing] if growing is not None else turns:
-            if turn.settled or not (turn.partial.strip() or turn.shown or self.textless):
+            if turn.settled or not (turn.partial or turn.fallback or turn.shown or self.textless):
                 continue
-            shown = turn.shown
-            if shown is None or shown.text != turn.partial.strip() or self._speaker_of(turn) != shown.speaker:
+            shown, said = turn.shown, turn.said
+            if not said and shown is None and not self.textless:
+                continue
+            if shown is None or shown.text != said or self._speaker_of(turn) != shown.speaker:
                 turn.overlapping = self._overlaps(turn)
                 turn.shown = self._state(turn, partial=True)
                 self.outputs.append(TurnGrew(turn.shown))
@@ -157,12 +160,17 @@ class Outcomes:
             turn.settled = True
             if turn.silent or turn.swallowed:
                 self.vanished(turn)
+                self._note_wordless(turn)
                 continue
             turn.overlapping = self._overlaps(turn)
             turn.shown = self._state(turn)
             turn.revised_at = self.now
             self._finals.append(turn)
             self.outputs.append(TurnSettled(turn.shown, self._generation(turn)))
+
+    def _note_wordless(self, turn: Turn) -> None:
+        if turn.silent and turn.wordless:
+            self.outputs.append(WordsMissing(Sample(turn.start), Sample(turn.end)))
 
     def replace(self, revision: Revision) -> None:
         """Put the new turns in the place of the old ones: what is gone first, then what changed, then what is new."""
@@ -178,6 +186,7 @@ class Outcomes:
             turn.gone = True
         for turn in revision.new:
             turn.settled, turn.gone = True, turn not in said
+            self._note_wordless(turn)
         for turn in sorted(said, key=lambda turn: turn.number not in before):
             turn.overlapping = self._overlaps(turn)
             turn.shown, turn.revised_at = self._state(turn), self.now

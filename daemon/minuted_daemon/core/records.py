@@ -85,6 +85,8 @@ class SessionSettings:
     languages: tuple[str, ...] = ()
     fallback: str = "none"  # or local: who takes over while an engine refuses
     keep_audio: bool = False  # all of it, for good
+    channels: tuple[int, ...] = ()  # of the source, from 1 on; none named: all of them
+    mix: str = "best"  # see core/downmix.py
 
 
 @dataclass(frozen=True, slots=True)

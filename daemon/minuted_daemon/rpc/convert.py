@@ -123,6 +123,8 @@ def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
         languages=record.settings.languages,
         fallback=record.settings.fallback,
         keep_audio=record.settings.keep_audio,
+        channels=record.settings.channels,
+        mix=record.settings.mix,
         diarizer_sent=offset(record.diarizer_sent),
         transcriber_sent=offset(record.transcriber_sent),
         start_time=time(record.created_s),

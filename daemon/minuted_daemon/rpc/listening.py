@@ -5,71 +5,24 @@ import os
 import socket
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from minuted_daemon.addresses import is_loopback
+from minuted_daemon.addresses import TcpAddress, UnixAddress, parse_listen
 from minuted_daemon.errors import ConfigError
 
-LONGEST_SOCKET_PATH = 107
-"""Bytes; the kernel's own limit."""
 SOCKET_MODE = 0o660
 PROBE_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """A socket in the file system; its mode and group decide who may connect."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
-    """A port on the loopback interface. Port 0: any that is free."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-
 def parse(address: str) -> UnixAddress | TcpAddress:
-    """Read `unix:/path`, `host:port` or `tcp:host:port`.
+    """Read an address to listen at; see addresses.parse_listen.
 
     Raises ConfigError (LISTEN_INVALID, SOCKET_PATH_TOO_LONG, TLS_REQUIRED).
     """
-    if address.startswith("unix:"):
-        path = address.removeprefix("unix:")
-        if not path.startswith("/") or path.endswith("/"):
-            raise _invalid(address, "the path of a socket must be absolute: unix:/run/minuted/minuted.sock")
-        path = "/" + path.lstrip("/")
-        if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
-            raise ConfigError(
-                "SOCKET_PATH_TOO_LONG",
-                f"daemon.listen: the path of a socket may have {LONGEST_SOCKET_PATH} bytes; {path} has more",
-            )
-        return UnixAddress(Path(path))
-    host, _, port = address.removeprefix("tcp:").removeprefix("//").rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
-        raise _invalid(address, "an address is unix:/path or host:port")
-    if not is_loopback(host):
-        raise ConfigError(
-            "TLS_REQUIRED",
-            f"daemon.listen: {address} is not on the loopback interface; without TLS only loopback is allowed, "
-            "such as 127.0.0.1:7500",
-        )
-    return TcpAddress(host, int(port))
-
-
-def _invalid(address: str, remedy: str) -> ConfigError:
-    return ConfigError("LISTEN_INVALID", f"daemon.listen: cannot make sense of {address!r}; {remedy}")
+    try:
+        return parse_listen(address)
+    except ConfigError as error:
+        raise ConfigError(error.reason, f"daemon.listen: cannot listen at {address!r}: {error}") from error
 
 
 class SocketClaim:
@@ -103,6 +56,10 @@ class SocketClaim:
             return
         except OSError as error:
             raise _unusable(self.path, error) from error
+        if stat.S_ISDIR(mode):
+            example = f"unix:{self.path}/minuted.sock"
+            message = f"daemon.listen: {self.path} is a directory; name a socket in it, such as {example}"
+            raise ConfigError("SOCKET_UNUSABLE", message, path=str(self.path))
         if not stat.S_ISSOCK(mode):
             raise ConfigError("SOCKET_UNUSABLE", f"daemon.listen: {self.path} exists and is not a socket")
         if _answers(self.path):

@@ -25,11 +25,12 @@ from minuted.v1 import (
     turns_pb2,
     turns_pb2_grpc,
 )
+from minuted_daemon.addresses import TcpAddress, UnixAddress
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.ports import Capture, Store
 from minuted_daemon.rpc.daemon import DaemonService
 from minuted_daemon.rpc.devices import DeviceService
-from minuted_daemon.rpc.listening import SOCKET_MODE, SocketClaim, TcpAddress, UnixAddress, parse, why_not
+from minuted_daemon.rpc.listening import SOCKET_MODE, SocketClaim, parse, why_not
 from minuted_daemon.rpc.sessions import SessionService
 from minuted_daemon.rpc.speakers import SpeakerService
 from minuted_daemon.rpc.status import StatusInterceptor

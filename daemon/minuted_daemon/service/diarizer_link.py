@@ -17,14 +17,14 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import Epoch, EpochTookOver
+from minuted_daemon.core.events import Epoch, EpochTookOver, VoiceObserved
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import MinutedError, Unavailable
-from minuted_daemon.ports import Diarizer
+from minuted_daemon.service.credibility import CheckedDiarizer, Credibility
 from minuted_daemon.service.diarizer_line import DiarizationSink, DiarizerLine
 from minuted_daemon.service.gate import own_door
-from minuted_daemon.service.links import OFF, UP, deadline, keep_connected, one_fault
+from minuted_daemon.service.links import OFF, deadline, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
 
 OPEN_LIMIT_S = 45.0
@@ -48,7 +48,7 @@ class DiarizerLink:
 
     def __init__(
         self,
-        diarizer: Diarizer,
+        diarizer: CheckedDiarizer,
         policy: RetryPolicy,
         sink: DiarizationSink,
         report: Callable[[Link], None],
@@ -64,6 +64,7 @@ class DiarizerLink:
         self._report = report
         self._log = log
         self._epochs = epochs
+        self._credibility = Credibility(diarizer, report, log)
         self._line: DiarizerLine | None = None
         self._successor: DiarizerLine | None = None
         self._running: dict[DiarizerLine, asyncio.Task[None]] = {}
@@ -90,6 +91,10 @@ class DiarizerLink:
             self._line.offer(start, pcm)
         if self._successor is not None:
             self._successor.offer(start, pcm)
+
+    def observed(self, voice: VoiceObserved, sure: bool = False) -> None:
+        """Take the voice activity of what was heard; `sure` where a model has judged it, at any time later."""
+        self._credibility.voice(voice.start, voice.voiced, sure)
 
     def rest(self) -> None:
         """Nothing will be heard for long: hear the connection out, and have none until `wake`."""
@@ -124,7 +129,7 @@ class DiarizerLink:
         self._resigned = False
         line = self._line = await self._open(self._missed)
         self._missed.clear()
-        self._report(UP)
+        self._report(self._credibility.link)
         if self._finishing:
             line.finish()
         try:
@@ -148,7 +153,7 @@ class DiarizerLink:
         self._epochs = Epoch(self._epochs + 1)
         kept = round(10 * self._diarizer.capabilities.catch_up_s)
         missed = list(missed)[max(0, len(missed) - kept) :]
-        line = DiarizerLine(stream, self._epochs, self._sink, len(missed))
+        line = DiarizerLine(stream, self._epochs, self._sink, len(missed), self._credibility)
         for start, pcm in missed:
             line.offer(start, pcm)
         self._policy.opened(asyncio.get_running_loop().time())

@@ -6,7 +6,7 @@ asked about at the gate (gate.py), beside the substitute's connection.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar
 
@@ -14,7 +14,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
+from minuted_daemon.core.events import DiarizerNews, TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
 from minuted_daemon.ports import (
@@ -70,7 +70,7 @@ class Post(Generic[E]):
         self._role = role
         self._engine = engine
         self._substitute = substitute
-        self._refusal: Rejected | None = None
+        self._refusal: VendorError | None = None
         self._log = log
 
     @contextmanager
@@ -102,14 +102,21 @@ class Post(Generic[E]):
         self.standing.remark(FELL_BACK, f"{self._refusal.message} The local {self._role} serves instead.")
         self._log.warning("fell_back", role=self._role, reason=self._refusal.reason)
 
+    def give_up(self, fault: VendorError) -> None:
+        """The engine is of no use: the substitute takes over at the next connection, if there is one."""
+        self._replaceable(fault)
+
     def sent(self, count: int) -> None:
         """So many samples at 16 kHz went out; only what the session's own engine was sent may be billed."""
         self.standing.sent += count
 
     async def accepted_again(self, opened: Callable[[E], Awaitable[Closes]]) -> None:
-        """Return once the engine accepts a connection again; `opened` opens one. To be awaited while it is replaced."""
+        """Return once the engine accepts a connection again; `opened` opens one. To be awaited while it is replaced.
+
+        One that was given up for what it says is not taken back: that it accepts shows nothing.
+        """
         await asyncio.sleep(STAYS_S)
-        while self._refusal is not None:
+        while isinstance(self._refusal, Rejected):
             try:
                 with self.door.asking():
                     async with deadline(PROBE_LIMIT_S, "OPEN_TIMEOUT", f"the {self._role} did not answer"):
@@ -123,16 +130,22 @@ class Post(Generic[E]):
                 self._refusal = None
                 return
             await self.door.pause(delay_s)
+        await asyncio.Event().wait()
 
     @contextmanager
     def _replaced(self) -> Iterator[None]:
         try:
             yield
         except Rejected as refusal:
-            if self._substitute is None or self._substitute.missing() is not None:
+            if not self._replaceable(Rejected(refusal.reason, refusal.message)):
                 raise
-            self._refusal = self._refusal or Rejected(refusal.reason, refusal.message)
             raise Unavailable(FELL_BACK, f"{refusal.message} The local {self._role} takes over.") from refusal
+
+    def _replaceable(self, refusal: VendorError) -> bool:
+        if self._substitute is None or (self._substitute.missing() is not None and not self.fell_back):
+            return False
+        self._refusal = self._refusal or refusal
+        return True
 
 
 class EngagedDiarizer:
@@ -160,6 +173,10 @@ class EngagedDiarizer:
         with self._post.opening():
             return _CountedDiarizerStream(await self._post.serving.open(), self._post)
 
+    def give_up(self, fault: VendorError) -> None:
+        """What it says cannot be used: see Post.give_up."""
+        self._post.give_up(fault)
+
     async def close(self) -> None:
         """Nothing: the engine is shared."""
 
@@ -174,7 +191,7 @@ class _CountedDiarizerStream:
             await self._stream.send(pcm)
         self._post.sent(len(pcm))
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
+    async def events(self) -> AsyncIterator[DiarizerNews]:
         with self._post.using():
             async for event in self._stream.events():
                 yield event
@@ -193,6 +210,7 @@ class EngagedTranscriber:
     def __init__(self, post: Post[Transcriber], languages: Sequence[str]) -> None:
         self._post = post
         self._languages = languages
+        self._remarked: set[str] = set()
         self._look_at_languages()
 
     @property
@@ -214,10 +232,20 @@ class EngagedTranscriber:
                 await serving.open(languages), lambda: self._post.accepted_again(lambda engine: engine.open(languages))
             )
         with self._post.opening():
-            return _CountedTranscriberStream(await serving.open(languages), self._post)
+            stream = await serving.open(languages)
+        self._take_remarks(stream.remarks)
+        return _CountedTranscriberStream(stream, self._post)
 
     async def close(self) -> None:
         """Nothing: the engine is shared."""
+
+    def _take_remarks(self, remarks: Mapping[str, str]) -> None:
+        """Say what the newest connection remarks, and no more what only one before it did."""
+        for reason in self._remarked - remarks.keys():
+            self._post.standing.take_back(reason)
+        for reason, sentence in remarks.items():
+            self._post.standing.remark(reason, sentence)
+        self._remarked = set(remarks)
 
     def _look_at_languages(self) -> None:
         serving = self._post.serving.capabilities
@@ -239,6 +267,10 @@ class _CountedTranscriberStream:
     @property
     def expires_in_s(self) -> float | None:
         return self._stream.expires_in_s
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        return self._stream.remarks
 
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
         with self._post.using():

@@ -26,13 +26,16 @@ from minuted_daemon.core.events import (
     SpeakersMatched,
     TextSource,
     TranscriberEvent,
+    TranscriberFaltered,
     TranscriberLost,
     TranscriberReady,
+    TranscriberRecovered,
     TranscriberRefused,
     TurnGrew,
     TurnRetracted,
     TurnState,
     VoiceObserved,
+    WordsMissing,
 )
 from minuted_daemon.core.merger import MergeInput, Merger
 from minuted_daemon.core.records import Record, TurnRecord
@@ -81,8 +84,8 @@ class Merging:
         self._gave_up = False
         self.owed_from: Sample | None = None
         """Where the first turn begins that was settled without its text because there was no more time."""
-        self.submit: Callable[[Command], None] = _into_the_void
-        """Where commands for the transcriber go."""
+        self.submit: Callable[[Command | TranscriberFaltered | TranscriberRecovered], None] = _into_the_void
+        """Where commands for the transcriber go, and what its answers show of how it is."""
         self.names: Names = {}
         """Whose each label is, of those that are anybody's."""
         self.named: Callable[[Names], None] = _to_nobody
@@ -243,8 +246,10 @@ class Merging:
         """What follows from one event is stored in one transaction."""
         records: list[Record] = []
         for output in outputs:
-            if isinstance(output, Append | Commit | Clear):
+            if isinstance(output, Append | Commit | Clear | TranscriberFaltered | TranscriberRecovered):
                 self.submit(output)
+            elif isinstance(output, WordsMissing):
+                records.append(self._minutes.wordless(output))
             elif isinstance(output, TurnGrew):
                 partial = self._minutes.grew(output.turn)
                 if partial is not None:
@@ -271,5 +276,5 @@ def _unheard(turn: TurnState, audio: tuple[int, int] | None) -> None:
     """Nobody wants to know."""
 
 
-def _into_the_void(command: Command) -> None:
+def _into_the_void(command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
     """A session without a transcriber sends nothing."""

@@ -3,8 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from minuted_daemon.core.events import SpeakerNumber, TextSource, TurnNumber, TurnState, UtteranceId
+from minuted_daemon.core.events import SpeakerNumber, TextSource, TurnNumber, TurnState, UtteranceId, WordsMissing
+from minuted_daemon.core.ledger import NO_WORDS
 from minuted_daemon.core.records import (
+    IntervalId,
+    IntervalKind,
+    IntervalRecord,
     OverlapRecord,
     Record,
     SessionId,
@@ -16,6 +20,7 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.core.words import storable
 from minuted_daemon.service.views import PartialTurn
 
 FORGET_AFTER = samples(600.0)
@@ -98,6 +103,12 @@ class Minutes:
             return self._record(known, TurnLife.RETRACTED)
         return self._partial(known, TurnLife.RETRACTED)
 
+    def wordless(self, missing: WordsMissing) -> IntervalRecord:
+        """Give the interval that tells of it."""
+        interval_id, wall_s = IntervalId(self._new_id()), self._wall_s(missing.start)
+        kind, start, end = IntervalKind.LOST, missing.start, missing.end
+        return IntervalRecord(interval_id, self._session_id, kind, start, end, wall_s, reason=NO_WORDS)
+
     def unsettled(self) -> list[TurnState]:
         """Every turn that is not final, with the text it has, as it would be stored now; by start."""
         return sorted(
@@ -166,7 +177,7 @@ class Minutes:
             end=turn.end,
             speaker_id=None if turn.speaker is None else self._person(turn.speaker).record.id,
             attribution=turn.attribution,
-            text=_storable(turn.text),
+            text=storable(turn.text),
             text_source=turn.text_source,
             life=life,
             start_wall_s=self._wall_s(turn.start),
@@ -174,8 +185,3 @@ class Minutes:
             generation=known.generation,
             latency_s=known.latency_s,
         )
-
-
-def _storable(text: str) -> str:
-    """Half of a surrogate pair can be neither stored nor sent; a vendor's JSON may hold one."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -10,13 +10,13 @@ What is owed is read from the store each time, and nothing about it is kept on d
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 
 import structlog
 
-from minuted_daemon.core.events import TextSource, UtteranceId
+from minuted_daemon.core.events import Attribution, TextSource, UtteranceId
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
     Health,
@@ -27,12 +27,14 @@ from minuted_daemon.core.records import (
     SessionId,
     SessionRecord,
     SessionSettings,
+    TurnId,
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample, seconds
-from minuted_daemon.errors import MinutedError, Rejected, VendorError, WrongState
+from minuted_daemon.core.words import has_words, storable
+from minuted_daemon.errors import MinutedError, Rejected, Unavailable, VendorError, WrongState
 from minuted_daemon.ports import OwedTurn, Spool, Spools, Store, Transcriber
-from minuted_daemon.service.asking import Asking
+from minuted_daemon.service.asking import Answer, Asking
 from minuted_daemon.service.coverage import lacks_text
 from minuted_daemon.service.debt import Debt
 from minuted_daemon.service.engines import NONE
@@ -47,6 +49,10 @@ from minuted_daemon.service.transcriber_track import OPEN_LIMIT_S
 
 PAGE = 50
 """Turns that are read at once."""
+EVERYTHING_FAILS = 3
+"""So many different turns that failed with no answer between are the transcriber's fault, not theirs."""
+TRIAL_WAIT_S = 4.0
+"""The first wait then; each is twice the one before, up to REFUSED_AGAIN_S."""
 
 log = structlog.get_logger()
 
@@ -65,6 +71,21 @@ class _Door:
     refused: bool = False
     told: str = ""
     why: str = ""
+    failing: set[TurnId] = field(default_factory=set)  # turns that failed with no answer between
+    trials: int = 0  # turns that failed since that was too many
+
+    def answered(self) -> None:
+        """An utterance was answered."""
+        self.failing.clear()
+        self.trials = 0
+
+    def failed(self, turn: TurnId) -> bool:
+        """An utterance failed; tell whether everything does."""
+        if len(self.failing) < EVERYTHING_FAILS:
+            self.failing.add(turn)
+        everything = len(self.failing) >= EVERYTHING_FAILS
+        self.trials += everything
+        return everything
 
 
 class Owing:
@@ -270,39 +291,65 @@ class Owing:
                         continue
                     if not asking.has_time_for(turn.end - turn.start):
                         break
-                    await self._ask_for(owed, asking, UtteranceId(next(utterances)), spool, debt)
+                    await self._ask_for(owed, asking, UtteranceId(next(utterances)), spool, debt, door)
         finally:
             await stream.close()
 
-    async def _ask_for(self, owed: OwedTurn, asking: Asking, utterance: UtteranceId, spool: Spool, debt: Debt) -> None:
+    async def _ask_for(
+        self, owed: OwedTurn, asking: Asking, utterance: UtteranceId, spool: Spool, debt: Debt, door: _Door
+    ) -> None:
+        """Raises VendorError, also where the transcriber fails at everything: so long nothing is held against turns."""
         turn = owed.stored.turn
         audio = await owed_audio(spool, owed)
         if audio is None:
             debt.give_up(turn)
             return
         debt.under_way = turn
-        text = await asking.text(utterance, audio.start, audio.end)
+        answer = await asking.text(utterance, audio.start, audio.end)
         debt.under_way = None
-        if text is None:
-            debt.failed(turn, _now_s())
+        if answer.text is None:
+            await self._failed(owed, answer, utterance, debt, door)
             return
-        # Half of a surrogate pair can be neither stored nor sent.
-        text = text.strip().encode("utf-8", "replace").decode()
-        spoken = any(map(str.isalnum, text))
-        if not spoken and (turn.text or not audio.whole):
-            debt.give_up(turn)  # there were words in it, or may have been in what is gone
+        door.answered()
+        heard = turn.attribution is not Attribution.UNKNOWN or bool(turn.text) or has_words(answer.said)
+        if has_words(answer.text):
+            await self._revise(owed, answer.text, TextSource.COMPLETED, utterance, debt)
+        elif heard or not audio.whole:  # there were words in it, or may have been in what is gone
+            repeats = debt.transcriber is not None and debt.transcriber.capabilities.repeats
+            await self._keep(owed, debt.wordless(turn, _now_s(), answer.said, repeats), utterance, debt)
+        else:
+            await self._revise(owed, "", TextSource.COMPLETED, utterance, debt)
+
+    async def _failed(self, owed: OwedTurn, answer: Answer, utterance: UtteranceId, debt: Debt, door: _Door) -> None:
+        turn = owed.stored.turn
+        if not answer.reason or not door.failed(turn.id):
+            await self._keep(owed, debt.failed(turn, _now_s(), answer.said), utterance, debt)
             return
-        told = owed.stored.session_name, owed.stored.speakers
+        await self._keep(owed, debt.tried(turn, _now_s(), answer.said), utterance, debt)
+        wait_s = min(TRIAL_WAIT_S * 2.0 ** min(door.trials - 1, 20), self._gates.again_s)
+        raise Unavailable(answer.reason, "the transcriber fails at every utterance", retry_after_s=wait_s)
+
+    async def _keep(self, owed: OwedTurn, said: str | None, utterance: UtteranceId, debt: Debt) -> None:
+        """A turn that is given up keeps what was said of it, if that is more than it has."""
+        if said is not None and has_words(said) and len(said) > len(owed.stored.turn.text):
+            await self._revise(owed, said, TextSource.PROVISIONAL, utterance, debt)
+
+    async def _revise(self, owed: OwedTurn, text: str, source: TextSource, utterance: UtteranceId, debt: Debt) -> None:
+        """Store the text; without one there is no such turn."""
+        turn = owed.stored.turn
         answered = replace(
             turn,
-            text=text if spoken else "",
-            text_source=TextSource.COMPLETED,
-            life=TurnLife.FINAL if spoken else TurnLife.RETRACTED,
+            text=storable(text.strip()),
+            text_source=source,
+            life=TurnLife.FINAL if text else TurnLife.RETRACTED,
             generation=utterance,
         )
-        if debt.wants(turn) and await self._journal.revise(answered, *told):
-            debt.attempts.pop(turn.id, None)
-            debt.texts += 1
+        if not debt.is_unwanted(turn) and await self._journal.revise(
+            answered, owed.stored.session_name, owed.stored.speakers
+        ):
+            if source is TextSource.COMPLETED:
+                debt.attempts.pop(turn.id, None)
+                debt.texts += 1
         else:
             await self._store.session(turn.session_id)  # if it was deleted, nothing more of it is asked for
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 from minuted_daemon.core.merger import Merger
 from minuted_daemon.core.voice import VoiceDetector
-from minuted_daemon.ports import CaptureStream, Diarizer, Spool, Store, Transcriber, VoicePrinter
+from minuted_daemon.ports import CaptureStream, Spool, Store, Transcriber, VoicePrinter
+from minuted_daemon.service.credibility import CheckedDiarizer
 from minuted_daemon.service.gate import Door, Gates, own_door
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
@@ -23,7 +24,7 @@ class Parts:
     merger: Merger
     voice: VoiceDetector
     freeze_s: float
-    diarizer: Diarizer | None = None
+    diarizer: CheckedDiarizer | None = None
     transcriber: Transcriber | None = None
     spool: Spool | None = None
     diarizer_standing: Standing = field(default_factory=Standing)

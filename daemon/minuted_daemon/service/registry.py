@@ -36,14 +36,14 @@ from minuted_daemon.service.resuming import OpenedLater
 from minuted_daemon.service.retry import RetryPolicy, may_pass
 from minuted_daemon.service.retrying import ask_again
 from minuted_daemon.service.session import DRAIN_LIMIT_S, Session
-from minuted_daemon.service.settings import is_file, settings_of
+from minuted_daemon.service.settings import choice_of, is_file, settings_of
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.stored_end import check_stored, store_end
 from minuted_daemon.service.views import EngineInfo, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 from minuted_daemon.service.wall_clock import WallClock
 
 T = TypeVar("T")
-Opening = Callable[[str], Awaitable[CaptureStream]]
+Opening = Callable[[SessionSettings], Awaitable[CaptureStream]]
 
 OPEN_LIMIT_S = 4.7
 """How long opening a source may take; a start is answered within 5 s."""
@@ -319,7 +319,7 @@ class Registry:
         except StoreError as error:
             raise WrongState(error.reason, error.message, **error.facts) from error
         engines = await self._assembly.engines(settings)
-        capture = await opened(settings.device)
+        capture = await opened(settings)
         try:
             session_id = SessionId(self._around.new_id())
             record = SessionRecord(session_id, name, settings, SessionState.STARTING, self._around.now_s())
@@ -349,19 +349,22 @@ class Registry:
         except Exception:
             log.exception("owing_fault", session=session.record.name)
 
-    async def _open(self, device: str) -> CaptureStream:
+    async def _open(self, settings: SessionSettings) -> CaptureStream:
         try:
             async with asyncio.timeout(OPEN_LIMIT_S):
-                return await self._workshop.capture.open(device)
+                return await self._workshop.capture.open(settings.device, choice=choice_of(settings))
         except TimeoutError as error:
             message = f"the source gave no audio within {OPEN_LIMIT_S:.1f} s; if it is there, try again"
             raise DeviceError("DEVICE_FAILED", message) from error
 
-    async def _open_once_there(self, device: str) -> CaptureStream:
+    async def _open_once_there(self, settings: SessionSettings) -> CaptureStream:
         """Nobody waits for the answer of an autostart: its device may come later than the session."""
-        if is_file(device):
-            return await self._open(device)
-        return OpenedLater(partial(self._workshop.capture.open, device, wait=True), paused=False)
+        if is_file(settings.device):
+            return await self._open(settings)
+        choice = choice_of(settings)
+        return OpenedLater(
+            partial(self._workshop.capture.open, settings.device, wait=True, choice=choice), paused=False
+        )
 
     async def _run(self, session: Session) -> None:
         try:

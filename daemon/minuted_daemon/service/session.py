@@ -23,7 +23,7 @@ from minuted_daemon.core.records import (
 )
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, seconds
 from minuted_daemon.errors import MinutedError, StoreError, WrongState
-from minuted_daemon.ports import AudioBlock, CaptureHealth
+from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream, Missing
 from minuted_daemon.service.coverage import lacks_text, open_claims
 from minuted_daemon.service.diarizer_link import DiarizerLink
 from minuted_daemon.service.hearsay import Hearsay
@@ -71,7 +71,7 @@ class Session:
             record,
             Sample(0) if resumed is None else resumed.heard,
             Links(
-                OFF if paused else CONNECTING,
+                OFF if paused else _link_of(parts.capture),
                 OFF if parts.diarizer is None else CONNECTING,
                 OFF if parts.transcriber is None else CONNECTING,
             ),
@@ -323,6 +323,12 @@ class Session:
         self._log.info("session_resumed", away_s=round(seconds(away), 1))
         self._merging.missed(self._shown.heard)
 
+    def _note_missing(self, missing: Missing) -> None:
+        """A recording promised more than it holds: the sample clock runs on over that, and it counts as lost."""
+        self._unspoken.missing(missing)
+        self._shown.heard = Sample(max(self._shown.heard, -(-missing.end // BLOCK) * BLOCK))
+        self._log.warning("recording_cut_short", missing_s=round(seconds(missing.end - missing.start), 1))
+
     async def _listen(self) -> None:
         try:
             async for item in self._parts.capture:
@@ -332,6 +338,8 @@ class Session:
                     self._shown.link(capture=Link(item.health, item.reason, item.detail))
                     level = self._log.info if item.health is Health.UP else self._log.warning
                     level("capture_changed", health=item.health.value, reason=item.reason)
+                elif isinstance(item, Missing):
+                    self._note_missing(item)
                 else:
                     self._take(item)
         except MinutedError as error:
@@ -358,6 +366,8 @@ class Session:
         if self._diarizing is not None:
             self._diarizing.hear(start, block.pcm)
         observed = self._parts.voice.observe(start, block.pcm)
+        if self._diarizing is not None:
+            self._diarizing.observed(observed)
         if self._voices is not None:
             self._voices.hear(block.pcm, observed)
         self._merging.listened(end, observed)
@@ -431,3 +441,8 @@ class Session:
                 if record.state not in LIVE_STATES:
                     # Now, before anybody who was told of this change comes and asks.
                     self._ended.set()
+
+
+def _link_of(capture: CaptureStream) -> Link:
+    remark = capture.remark
+    return CONNECTING if remark is None else Link(remark.health, remark.reason, remark.detail)

@@ -4,14 +4,14 @@ They end with a fault then, so that the link connects again at once; which engin
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, SpeakerEnded, SpeakerStarted, TranscriberEvent, UtteranceId
+from minuted_daemon.core.events import DiarizerNews, SpeakerEnded, SpeakerStarted, TranscriberEvent, UtteranceId
 from minuted_daemon.errors import Unavailable
 from minuted_daemon.ports import DiarizerStream, TranscriberStream
 from minuted_daemon.service.links import one_fault
@@ -39,7 +39,7 @@ class SubstituteDiarizerStream:
         """As the stream."""
         await self._stream.send(pcm)
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
+    async def events(self) -> AsyncIterator[DiarizerNews]:
         """Give the events; raise Unavailable (TAKEN_BACK) once the engine accepts again."""
         async with aclosing(_until(self._stream.events(), self._may_give_way)) as events:
             async for event in events:
@@ -87,6 +87,11 @@ class SubstituteTranscriberStream:
     def expires_in_s(self) -> float | None:
         """As the stream."""
         return self._stream.expires_in_s
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """As the stream."""
+        return self._stream.remarks
 
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
         """As the stream."""

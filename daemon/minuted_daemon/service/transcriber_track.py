@@ -99,7 +99,7 @@ class TranscriberTrack:
         line = self._line = await self._open()
         self.wanted.clear()
         self._worked_s = asyncio.get_running_loop().time()
-        self._sink.transcribed(TranscriberReady(self._makes_up))
+        self._sink.transcribed(TranscriberReady(self._makes_up, self._transcriber.capabilities.repeats))
         opened()
         try:
             async with one_fault() as group:

@@ -27,6 +27,8 @@ class StartRequest:
     languages: tuple[str, ...] = ()
     fallback: str = ""
     keep_audio: bool | None = None  # None: as configured
+    channels: tuple[int, ...] = ()
+    mix: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,27 @@ async def test_an_unknown_device_is_refused_with_the_names_there_are(rig: Rig, c
     assert "usb0" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "listed", "label"),
+    [
+        ("会議用スピーカーフォン".encode()[:31], "input", "会議用スピーカーフォ\ufffd"),  # as ALSA cuts a card's name
+        (b"Gr\xf6\xdfe", "Gr-e", "Gr\ufffd\ufffde"),  # Latin-1
+    ],
+)
+async def test_a_name_that_is_not_utf8_stops_no_device_and_is_opened_itself(
+    name: bytes, listed: str, label: str, rig: Rig, capture: MachineCapture
+) -> None:
+    with rig.configuration.open("ab") as configuration:
+        configuration.write(b'pcm."%b" { type rtmic ctl "%b" rate 48000 channels 1 }\n' % (name, b"/dev/null"))
+    devices = {device.name: device for device in await capture.devices()}
+    assert {"usb0", listed} <= devices.keys()
+    assert devices[listed].description == label
+    for wanted in ("usb0", label):
+        stream = await capture.open(wanted)
+        assert len(await take(stream, 3)) == 3
+        await stream.close()
+
+
 async def test_every_sample_is_heard_at_both_rates(rig: Rig, capture: MachineCapture) -> None:
     stream = await capture.open("usb0")
     async with responsive_loop():

@@ -46,6 +46,15 @@ def test_two_of_a_kind_are_told_apart_by_their_ports(sound_class: Path) -> None:
     assert find_input(inputs, "jabra@1-4.1") is inputs[1]
 
 
+def test_names_of_which_no_letter_is_left_are_told_apart_by_their_ports(sound_class: Path) -> None:
+    labels = [f"{card}\ufffd: USB Audio (hw:{number},0)" for number, card in ((1, "会議"), (2, "マイク"))]
+    inputs = name_inputs(map(listed, labels), sound_class)
+    again = name_inputs(map(listed, reversed(labels)), sound_class)
+    assert {item.listed.label: item.name for item in inputs} == {item.listed.label: item.name for item in again}
+    assert [item.name for item in inputs] == ["input@1-2", "input@1-4.1"]
+    assert find_input(inputs, labels[1]) is inputs[1]
+
+
 def test_a_port_can_be_named_even_where_it_need_not_be(sound_class: Path) -> None:
     inputs = name_inputs([listed("Jabra: Audio (hw:2,0)")], sound_class)
     assert inputs[0].name == "jabra"

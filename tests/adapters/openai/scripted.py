@@ -4,6 +4,7 @@ And the engine connected to it, with what becomes of it.
 """
 
 import json
+import ssl
 import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -19,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from minuted_daemon.adapters.openai.engine import OpenAITranscriber
+from minuted_daemon.adapters.openai.settings import Hints
 from minuted_daemon.adapters.openai.stream import LIMITS, Limits, OpenAIStream
 from minuted_daemon.core.events import TranscriberEvent, UtteranceId
 from minuted_daemon.errors import VendorError
@@ -70,16 +72,19 @@ class Vendor:
     paths: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
     betas: list[str | None] = field(default_factory=list)
+    headers_seen: list[Mapping[str, str]] = field(default_factory=list)
 
 
 @asynccontextmanager
-async def vendor(script: Script | None = None) -> AsyncIterator[Vendor]:
+async def vendor(script: Script | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Vendor]:
+    """With `tls` it is reached as vendor.test."""
     state = Vendor()
 
     def upgrade(_: ServerConnection, request: Request) -> Response | None:
         state.paths.append(request.path)
         state.authorizations.append(request.headers.get("Authorization"))
         state.betas.append(request.headers.get("OpenAI-Beta"))
+        state.headers_seen.append({name.lower(): value for name, value in request.headers.raw_items()})
         if state.status == 101:
             return None
         headers = Headers({**state.headers, "Content-Length": str(len(state.body))})
@@ -90,8 +95,10 @@ async def vendor(script: Script | None = None) -> AsyncIterator[Vendor]:
             with suppress(ConnectionClosed):
                 await script(Peer(socket))
 
-    async with serve(run, "127.0.0.1", 0, process_request=upgrade, compression=None, close_timeout=0.2) as server:
-        state.base_url = f"http://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/v1"
+    options = {"process_request": upgrade, "compression": None, "close_timeout": 0.2, "ssl": tls}
+    async with serve(run, "127.0.0.1", 0, **options) as server:
+        place = "http://127.0.0.1" if tls is None else "https://vendor.test"
+        state.base_url = f"{place}:{next(iter(server.sockets)).getsockname()[1]}/v1"
         yield state
 
 
@@ -100,7 +107,7 @@ async def engine(
     script: Script | None = None, limits: Limits = LIMITS, model: str = "gpt-live-transcribe"
 ) -> AsyncIterator[tuple[OpenAITranscriber, Vendor]]:
     async with vendor(script) as peer:
-        transcriber = OpenAITranscriber(peer.base_url, KEY, model, ("en",), ("Ada",), "low", limits)
+        transcriber = OpenAITranscriber(peer.base_url, KEY, model, Hints(("en",), ("Ada",), "low"), limits)
         try:
             yield transcriber, peer
         finally:

@@ -271,6 +271,7 @@ async def test_no_logger_ever_shows_the_key(caplog: pytest.LogCaptureFixture) ->
     try:
         with caplog.at_level(logging.DEBUG):
             logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
+            logging.getLogger("websockets.client").debug("this would be seen")
             async with stream(script) as opened:
                 await opened.append(U(1), TENTH)
                 await fault_of(opened)

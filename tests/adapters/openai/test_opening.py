@@ -119,15 +119,84 @@ async def test_a_refused_option_is_dropped_once() -> None:
     ]
 
 
-async def test_settings_refused_twice_are_refused_for_good() -> None:
+async def test_transcription_never_ends_because_of_a_hint() -> None:
+    """However many options are refused, in whatever order, and whether or not the refusal names them."""
+    updates: list[dict[str, object]] = []
+
     async def script(peer: Peer) -> None:
         await peer.tell("session.created")
-        for _ in range(2):
-            await peer.told()
-            await peer.refuse("invalid_value", param=None)
+        params = ["session.audio.input.transcription.delay", "session.audio.input.transcription.languages", None]
+        for param in params:
+            updates.append((await peer.told())["session"]["audio"]["input"]["transcription"])
+            await peer.refuse("invalid_value", param=param)
+        updates.append((await peer.told())["session"]["audio"]["input"]["transcription"])
+        await peer.tell("session.updated", session={})
         await idle(peer)
 
+    async with engine(script) as (transcriber, _):
+        opened = await transcriber.open(())
+        remarks = opened.remarks["HINTS_LEFT_OUT"]
+        await opened.close()
+    assert updates[-1] == {"model": "gpt-live-transcribe"}
+    assert all(name in remarks for name in ("delay", "languages", "keywords"))
+
+
+async def test_settings_refused_without_any_hint_are_refused() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        while True:
+            await peer.told()
+            await peer.refuse("invalid_value", param=None)
+
     assert (await refused(script)).reason == "CONFIG_REJECTED"
+
+
+@pytest.mark.parametrize("code", [1011, 4000])
+async def test_a_server_that_breaks_off_over_hints_is_told_none(code: int) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        update = await peer.told()
+        if set(update["session"]["audio"]["input"]["transcription"]) > {"model"}:
+            await peer.socket.close(code, "extra fields not permitted")
+            return
+        await peer.tell("session.updated", session={})
+        await idle(peer)
+
+    async with engine(script) as (transcriber, peer):
+        if code == 1011:  # which may be anything, once
+            with pytest.raises(Unavailable):
+                await transcriber.open(())
+        opened = await transcriber.open(())
+        assert "breaks off" in opened.remarks["HINTS_LEFT_OUT"]
+        await opened.close()
+        assert len(peer.paths) == (3 if code == 1011 else 2)
+
+
+async def test_a_server_that_breaks_off_anyway_is_not_blamed_on_hints() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        await peer.told()
+        await peer.socket.close(1011)
+
+    async with engine(script) as (transcriber, _):
+        for _ in range(3):
+            with pytest.raises(Unavailable) as caught:
+                await transcriber.open(())
+            assert caught.value.reason == "CLOSED_1011"
+
+
+async def test_where_refusals_take_their_time_no_hint_is_sent() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.tell("session.created")
+        update = await peer.told()
+        while set(update["session"]["audio"]["input"]["transcription"]) > {"model"}:
+            await peer.refuse("invalid_value", param="session.audio.input.transcription.keywords")
+            update = await peer.told()
+        await peer.tell("session.updated", session={})
+        await idle(peer)
+
+    async with engine(script, replace(LIMITS, hints_s=0.0)) as (transcriber, _):
+        await (await transcriber.open(())).close()
 
 
 async def test_a_refused_model_is_refused_at_once() -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from minuted_daemon.adapters.openai.engine import OpenAITranscriber
+from minuted_daemon.adapters.openai.settings import Hints
 from minuted_daemon.adapters.openai.stream import OpenAIStream
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
@@ -40,7 +41,7 @@ def standin(process: StandInProcess) -> Iterator[StandInProcess]:
 async def transcriber(
     standin: StandInProcess, model: str = "gpt-live-transcribe", key: str = KEY
 ) -> AsyncIterator[OpenAITranscriber]:
-    engine = OpenAITranscriber(standin.base_url, key, model, ("en",), ("Ada <x>",), "minimal")
+    engine = OpenAITranscriber(standin.base_url, key, model, Hints(("en",), ("Ada <x>",), "minimal"))
     try:
         yield engine
     finally:
@@ -183,7 +184,7 @@ async def test_faults_in_use(
         ({"at": "upgrade", "do": "status", "status": 503}, Unavailable, "VENDOR_DOWN"),
         ({"at": "upgrade", "do": "reset"}, Unavailable, "VENDOR_DOWN"),
         ({"at": "update", "do": "never"}, Unavailable, "CONFIG_TIMEOUT"),
-        ({"at": "update", "do": "reject", "times": 2}, Rejected, "CONFIG_REJECTED"),
+        ({"at": "update", "do": "reject", "times": 4}, Rejected, "CONFIG_REJECTED"),
     ],
 )
 async def test_faults_at_the_opening(

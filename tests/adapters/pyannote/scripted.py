@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -48,8 +49,10 @@ class Vendor:
 
 
 @asynccontextmanager
-async def vendor(script: Script | None = None) -> AsyncIterator[Vendor]:
+async def vendor(script: Script | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Vendor]:
+    """With `tls` it is reached as vendor.test."""
     state = Vendor()
+    host, secure = ("127.0.0.1", "") if tls is None else ("vendor.test", "s")
 
     async def run(socket: ServerConnection) -> None:
         state.opened += 1
@@ -58,12 +61,12 @@ async def vendor(script: Script | None = None) -> AsyncIterator[Vendor]:
                 await script(socket)
 
     async with (
-        await asyncio.start_server(state.answer, "127.0.0.1", 0) as http,
-        serve(run, "127.0.0.1", 0, compression=None, close_timeout=0.2) as sockets,
+        await asyncio.start_server(state.answer, "127.0.0.1", 0, ssl=tls) as http,
+        serve(run, "127.0.0.1", 0, compression=None, close_timeout=0.2, ssl=tls) as sockets,
     ):
-        state.base_url = f"http://127.0.0.1:{http.sockets[0].getsockname()[1]}"
+        state.base_url = f"http{secure}://{host}:{http.sockets[0].getsockname()[1]}"
         port = next(iter(sockets.sockets)).getsockname()[1]
-        state.socket_url = f"ws://127.0.0.1:{port}/live?token={TOKEN}"
+        state.socket_url = f"ws{secure}://{host}:{port}/live?token={TOKEN}"
         yield state
 
 

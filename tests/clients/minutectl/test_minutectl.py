@@ -169,6 +169,11 @@ def test_a_redaction_that_says_nothing_clear_asks_nothing(
             "boardroom: running",
         ),
         (
+            ["start", "boardroom", "--channels", "2, 1", "--mix", "first"],
+            sessions_pb2.StartSessionRequest(name="boardroom", channels=[2, 1], mix="first"),
+            "boardroom: running",
+        ),
+        (
             ["start", "boardroom", "--fallback", "local"],
             sessions_pb2.StartSessionRequest(name="boardroom", fallback="local"),
             "boardroom: running",
@@ -398,6 +403,26 @@ def test_no_daemon_is_exit_code_69(address: str, command: list[str], capfd: pyte
     assert told.out == ""
     assert len(told.err.splitlines()) == 1
     assert address in told.err
+
+
+@pytest.mark.parametrize("address", ["/run/a.sock", "http://127.0.0.1:7310", "127.0.0.1", "127.0.0.1:99999"])
+@pytest.mark.parametrize("option", [True, False])
+def test_what_is_no_address_is_exit_code_2(
+    address: str, option: bool, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINUTED_ADDRESS", "127.0.0.1:1" if option else address)
+    assert main(["info", *(["--address", address] if option else [])]) == 2
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert f'{"--address" if option else "MINUTED_ADDRESS"}: "{address}"' in told.err
+
+
+def test_a_place_that_is_no_socket_is_told_as_what_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    for name, cause in (("", f"unix:{tmp_path}/minuted.sock"), ("/file", "no socket"), ("/none", "is it running?")):
+        assert main(["info", "--address", f"unix:{tmp_path}{name}"]) == 69
+        assert cause in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

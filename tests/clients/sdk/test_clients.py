@@ -34,6 +34,15 @@ def test_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     assert target("unix:/a") == "unix:/a"
 
 
+async def test_what_is_no_address_is_refused_before_anything_is_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINUTED_ADDRESS", "127.0.0.1:99999")
+    for connect in (minuted.connect, minuted.aio.connect):
+        with pytest.raises(minuted.InvalidAddress, match="65535"):
+            connect()
+        with pytest.raises(ValueError, match=r"unix:/tmp/a\.sock"):
+            connect("/tmp/a.sock")
+
+
 async def test_no_daemon_is_told_at_once(tmp_path: Path) -> None:
     address = f"unix:{tmp_path}/nobody.sock"
     async with asyncio.timeout(2), AsyncClient(address) as client:

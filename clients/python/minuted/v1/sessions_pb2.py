@@ -26,17 +26,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19minuted/v1/sessions.proto\x12\nminuted.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x01\n\x04Link\x12&\n\x06health\x18\x01 \x01(\x0e\x32\x16.minuted.v1.LinkHealth\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cnext_attempt\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"C\n\x04Loss\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd5\x01\n\x08\x43overage\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05muted\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07pending\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x04lost\x18\x05 \x03(\x0b\x32\x10.minuted.v1.Loss\"\xbe\x05\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.minuted.v1.SessionState\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x06 \x01(\t\x12\x13\n\x0btranscriber\x18\x07 \x01(\t\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x0c\x63\x61pture_link\x18\x0b \x01(\x0b\x32\x10.minuted.v1.Link\x12\'\n\rdiarizer_link\x18\x0c \x01(\x0b\x32\x10.minuted.v1.Link\x12*\n\x10transcriber_link\x18\r \x01(\x0b\x32\x10.minuted.v1.Link\x12\x10\n\x08\x64\x65graded\x18\x0e \x01(\x08\x12$\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32\x13.minuted.v1.Failure\x12\x11\n\tlanguages\x18\x10 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x11 \x01(\t\x12\x30\n\rdiarizer_sent\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10transcriber_sent\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x14.minuted.v1.Coverage\x12$\n\nspool_link\x18\x15 \x01(\x0b\x32\x10.minuted.v1.Link\x12\x12\n\nkeep_audio\x18\x16 \x01(\x08\"\xa7\x01\n\x13StartSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x03 \x01(\t\x12\x13\n\x0btranscriber\x18\x04 \x01(\t\x12\x11\n\tlanguages\x18\x05 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x06 \x01(\t\x12\x17\n\nkeep_audio\x18\x07 \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_keep_audio\"<\n\x14StartSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"%\n\x12StopSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\";\n\x13StopSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"&\n\x13PauseSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"<\n\x14PauseSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"\'\n\x14ResumeSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"=\n\x15ResumeSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"$\n\x11GetSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\":\n\x12GetSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"<\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.minuted.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteSessionResponse\"\xb0\x01\n\x14RedactSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\'\n\x04last\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cstart_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x86\x01\n\x15RedactSessionResponse\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05turns\x18\x03 \x01(\x05\"$\n\x11RetryLinksRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x84\x01\n\x0bRetriedLink\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0csession_name\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\r\n\x05\x61sked\x18\x05 \x01(\x08\x12\x1e\n\x04link\x18\x06 \x01(\x0b\x32\x10.minuted.v1.Link\"<\n\x12RetryLinksResponse\x12&\n\x05links\x18\x01 \x03(\x0b\x32\x17.minuted.v1.RetriedLink\"\x16\n\x14WatchSessionsRequest\"=\n\x15WatchSessionsResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session*\xea\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16SESSION_STATE_STARTING\x10\x01\x12\x19\n\x15SESSION_STATE_RUNNING\x10\x02\x12\x18\n\x14SESSION_STATE_PAUSED\x10\x03\x12\x1a\n\x16SESSION_STATE_STOPPING\x10\x04\x12\x19\n\x15SESSION_STATE_STOPPED\x10\x05\x12\x18\n\x14SESSION_STATE_FAILED\x10\x06\x12\x19\n\x15SESSION_STATE_DELETED\x10\x07*\x9d\x01\n\nLinkHealth\x12\x1b\n\x17LINK_HEALTH_UNSPECIFIED\x10\x00\x12\x13\n\x0fLINK_HEALTH_OFF\x10\x01\x12\x1a\n\x16LINK_HEALTH_CONNECTING\x10\x02\x12\x12\n\x0eLINK_HEALTH_UP\x10\x03\x12\x14\n\x10LINK_HEALTH_DOWN\x10\x04\x12\x17\n\x13LINK_HEALTH_REFUSED\x10\x05\x32\xcd\x06\n\x0eSessionService\x12Q\n\x0cStartSession\x12\x1f.minuted.v1.StartSessionRequest\x1a .minuted.v1.StartSessionResponse\x12N\n\x0bStopSession\x12\x1e.minuted.v1.StopSessionRequest\x1a\x1f.minuted.v1.StopSessionResponse\x12Q\n\x0cPauseSession\x12\x1f.minuted.v1.PauseSessionRequest\x1a .minuted.v1.PauseSessionResponse\x12T\n\rResumeSession\x12 .minuted.v1.ResumeSessionRequest\x1a!.minuted.v1.ResumeSessionResponse\x12K\n\nGetSession\x12\x1d.minuted.v1.GetSessionRequest\x1a\x1e.minuted.v1.GetSessionResponse\x12Q\n\x0cListSessions\x12\x1f.minuted.v1.ListSessionsRequest\x1a .minuted.v1.ListSessionsResponse\x12T\n\rDeleteSession\x12 .minuted.v1.DeleteSessionRequest\x1a!.minuted.v1.DeleteSessionResponse\x12T\n\rRedactSession\x12 .minuted.v1.RedactSessionRequest\x1a!.minuted.v1.RedactSessionResponse\x12K\n\nRetryLinks\x12\x1d.minuted.v1.RetryLinksRequest\x1a\x1e.minuted.v1.RetryLinksResponse\x12V\n\rWatchSessions\x12 .minuted.v1.WatchSessionsRequest\x1a!.minuted.v1.WatchSessionsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19minuted/v1/sessions.proto\x12\nminuted.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x01\n\x04Link\x12&\n\x06health\x18\x01 \x01(\x0e\x32\x16.minuted.v1.LinkHealth\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12)\n\x05since\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cnext_attempt\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x07\x46\x61ilure\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x02 \x01(\t\"C\n\x04Loss\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xd5\x01\n\x08\x43overage\x12\'\n\x04text\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07silence\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05muted\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07pending\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1e\n\x04lost\x18\x05 \x03(\x0b\x32\x10.minuted.v1.Loss\"\xdd\x05\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.minuted.v1.SessionState\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x06 \x01(\t\x12\x13\n\x0btranscriber\x18\x07 \x01(\t\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x08\x64uration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x0c\x63\x61pture_link\x18\x0b \x01(\x0b\x32\x10.minuted.v1.Link\x12\'\n\rdiarizer_link\x18\x0c \x01(\x0b\x32\x10.minuted.v1.Link\x12*\n\x10transcriber_link\x18\r \x01(\x0b\x32\x10.minuted.v1.Link\x12\x10\n\x08\x64\x65graded\x18\x0e \x01(\x08\x12$\n\x07\x66\x61ilure\x18\x0f \x01(\x0b\x32\x13.minuted.v1.Failure\x12\x11\n\tlanguages\x18\x10 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x11 \x01(\t\x12\x30\n\rdiarizer_sent\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x33\n\x10transcriber_sent\x18\x13 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x14.minuted.v1.Coverage\x12$\n\nspool_link\x18\x15 \x01(\x0b\x32\x10.minuted.v1.Link\x12\x12\n\nkeep_audio\x18\x16 \x01(\x08\x12\x10\n\x08\x63hannels\x18\x17 \x03(\x05\x12\x0b\n\x03mix\x18\x18 \x01(\t\"\xc6\x01\n\x13StartSessionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x10\n\x08\x64iarizer\x18\x03 \x01(\t\x12\x13\n\x0btranscriber\x18\x04 \x01(\t\x12\x11\n\tlanguages\x18\x05 \x03(\t\x12\x10\n\x08\x66\x61llback\x18\x06 \x01(\t\x12\x17\n\nkeep_audio\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x10\n\x08\x63hannels\x18\x08 \x03(\x05\x12\x0b\n\x03mix\x18\t \x01(\tB\r\n\x0b_keep_audio\"<\n\x14StartSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"%\n\x12StopSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\";\n\x13StopSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"&\n\x13PauseSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"<\n\x14PauseSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"\'\n\x14ResumeSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"=\n\x15ResumeSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"$\n\x11GetSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\":\n\x12GetSessionResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session\"<\n\x13ListSessionsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.minuted.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x14\x44\x65leteSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x17\n\x15\x44\x65leteSessionResponse\"\xb0\x01\n\x14RedactSessionRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\'\n\x04last\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0cstart_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x86\x01\n\x15RedactSessionResponse\x12/\n\x0cstart_offset\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05turns\x18\x03 \x01(\x05\"$\n\x11RetryLinksRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x84\x01\n\x0bRetriedLink\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x14\n\x0csession_name\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12\r\n\x05\x61sked\x18\x05 \x01(\x08\x12\x1e\n\x04link\x18\x06 \x01(\x0b\x32\x10.minuted.v1.Link\"<\n\x12RetryLinksResponse\x12&\n\x05links\x18\x01 \x03(\x0b\x32\x17.minuted.v1.RetriedLink\"\x16\n\x14WatchSessionsRequest\"=\n\x15WatchSessionsResponse\x12$\n\x07session\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Session*\xea\x01\n\x0cSessionState\x12\x1d\n\x19SESSION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16SESSION_STATE_STARTING\x10\x01\x12\x19\n\x15SESSION_STATE_RUNNING\x10\x02\x12\x18\n\x14SESSION_STATE_PAUSED\x10\x03\x12\x1a\n\x16SESSION_STATE_STOPPING\x10\x04\x12\x19\n\x15SESSION_STATE_STOPPED\x10\x05\x12\x18\n\x14SESSION_STATE_FAILED\x10\x06\x12\x19\n\x15SESSION_STATE_DELETED\x10\x07*\x9d\x01\n\nLinkHealth\x12\x1b\n\x17LINK_HEALTH_UNSPECIFIED\x10\x00\x12\x13\n\x0fLINK_HEALTH_OFF\x10\x01\x12\x1a\n\x16LINK_HEALTH_CONNECTING\x10\x02\x12\x12\n\x0eLINK_HEALTH_UP\x10\x03\x12\x14\n\x10LINK_HEALTH_DOWN\x10\x04\x12\x17\n\x13LINK_HEALTH_REFUSED\x10\x05\x32\xcd\x06\n\x0eSessionService\x12Q\n\x0cStartSession\x12\x1f.minuted.v1.StartSessionRequest\x1a .minuted.v1.StartSessionResponse\x12N\n\x0bStopSession\x12\x1e.minuted.v1.StopSessionRequest\x1a\x1f.minuted.v1.StopSessionResponse\x12Q\n\x0cPauseSession\x12\x1f.minuted.v1.PauseSessionRequest\x1a .minuted.v1.PauseSessionResponse\x12T\n\rResumeSession\x12 .minuted.v1.ResumeSessionRequest\x1a!.minuted.v1.ResumeSessionResponse\x12K\n\nGetSession\x12\x1d.minuted.v1.GetSessionRequest\x1a\x1e.minuted.v1.GetSessionResponse\x12Q\n\x0cListSessions\x12\x1f.minuted.v1.ListSessionsRequest\x1a .minuted.v1.ListSessionsResponse\x12T\n\rDeleteSession\x12 .minuted.v1.DeleteSessionRequest\x1a!.minuted.v1.DeleteSessionResponse\x12T\n\rRedactSession\x12 .minuted.v1.RedactSessionRequest\x1a!.minuted.v1.RedactSessionResponse\x12K\n\nRetryLinks\x12\x1d.minuted.v1.RetryLinksRequest\x1a\x1e.minuted.v1.RetryLinksResponse\x12V\n\rWatchSessions\x12 .minuted.v1.WatchSessionsRequest\x1a!.minuted.v1.WatchSessionsResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'minuted.v1.sessions_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SESSIONSTATE']._serialized_start=2804
-  _globals['_SESSIONSTATE']._serialized_end=3038
-  _globals['_LINKHEALTH']._serialized_start=3041
-  _globals['_LINKHEALTH']._serialized_end=3198
+  _globals['_SESSIONSTATE']._serialized_start=2866
+  _globals['_SESSIONSTATE']._serialized_end=3100
+  _globals['_LINKHEALTH']._serialized_start=3103
+  _globals['_LINKHEALTH']._serialized_end=3260
   _globals['_LINK']._serialized_start=107
   _globals['_LINK']._serialized_end=278
   _globals['_FAILURE']._serialized_start=280
@@ -46,49 +46,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COVERAGE']._serialized_start=393
   _globals['_COVERAGE']._serialized_end=606
   _globals['_SESSION']._serialized_start=609
-  _globals['_SESSION']._serialized_end=1311
-  _globals['_STARTSESSIONREQUEST']._serialized_start=1314
-  _globals['_STARTSESSIONREQUEST']._serialized_end=1481
-  _globals['_STARTSESSIONRESPONSE']._serialized_start=1483
-  _globals['_STARTSESSIONRESPONSE']._serialized_end=1543
-  _globals['_STOPSESSIONREQUEST']._serialized_start=1545
-  _globals['_STOPSESSIONREQUEST']._serialized_end=1582
-  _globals['_STOPSESSIONRESPONSE']._serialized_start=1584
-  _globals['_STOPSESSIONRESPONSE']._serialized_end=1643
-  _globals['_PAUSESESSIONREQUEST']._serialized_start=1645
-  _globals['_PAUSESESSIONREQUEST']._serialized_end=1683
-  _globals['_PAUSESESSIONRESPONSE']._serialized_start=1685
-  _globals['_PAUSESESSIONRESPONSE']._serialized_end=1745
-  _globals['_RESUMESESSIONREQUEST']._serialized_start=1747
-  _globals['_RESUMESESSIONREQUEST']._serialized_end=1786
-  _globals['_RESUMESESSIONRESPONSE']._serialized_start=1788
-  _globals['_RESUMESESSIONRESPONSE']._serialized_end=1849
-  _globals['_GETSESSIONREQUEST']._serialized_start=1851
-  _globals['_GETSESSIONREQUEST']._serialized_end=1887
-  _globals['_GETSESSIONRESPONSE']._serialized_start=1889
-  _globals['_GETSESSIONRESPONSE']._serialized_end=1947
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1949
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=2009
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=2011
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=2097
-  _globals['_DELETESESSIONREQUEST']._serialized_start=2099
-  _globals['_DELETESESSIONREQUEST']._serialized_end=2138
-  _globals['_DELETESESSIONRESPONSE']._serialized_start=2140
-  _globals['_DELETESESSIONRESPONSE']._serialized_end=2163
-  _globals['_REDACTSESSIONREQUEST']._serialized_start=2166
-  _globals['_REDACTSESSIONREQUEST']._serialized_end=2342
-  _globals['_REDACTSESSIONRESPONSE']._serialized_start=2345
-  _globals['_REDACTSESSIONRESPONSE']._serialized_end=2479
-  _globals['_RETRYLINKSREQUEST']._serialized_start=2481
-  _globals['_RETRYLINKSREQUEST']._serialized_end=2517
-  _globals['_RETRIEDLINK']._serialized_start=2520
-  _globals['_RETRIEDLINK']._serialized_end=2652
-  _globals['_RETRYLINKSRESPONSE']._serialized_start=2654
-  _globals['_RETRYLINKSRESPONSE']._serialized_end=2714
-  _globals['_WATCHSESSIONSREQUEST']._serialized_start=2716
-  _globals['_WATCHSESSIONSREQUEST']._serialized_end=2738
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=2740
-  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=2801
-  _globals['_SESSIONSERVICE']._serialized_start=3201
-  _globals['_SESSIONSERVICE']._serialized_end=4046
+  _globals['_SESSION']._serialized_end=1342
+  _globals['_STARTSESSIONREQUEST']._serialized_start=1345
+  _globals['_STARTSESSIONREQUEST']._serialized_end=1543
+  _globals['_STARTSESSIONRESPONSE']._serialized_start=1545
+  _globals['_STARTSESSIONRESPONSE']._serialized_end=1605
+  _globals['_STOPSESSIONREQUEST']._serialized_start=1607
+  _globals['_STOPSESSIONREQUEST']._serialized_end=1644
+  _globals['_STOPSESSIONRESPONSE']._serialized_start=1646
+  _globals['_STOPSESSIONRESPONSE']._serialized_end=1705
+  _globals['_PAUSESESSIONREQUEST']._serialized_start=1707
+  _globals['_PAUSESESSIONREQUEST']._serialized_end=1745
+  _globals['_PAUSESESSIONRESPONSE']._serialized_start=1747
+  _globals['_PAUSESESSIONRESPONSE']._serialized_end=1807
+  _globals['_RESUMESESSIONREQUEST']._serialized_start=1809
+  _globals['_RESUMESESSIONREQUEST']._serialized_end=1848
+  _globals['_RESUMESESSIONRESPONSE']._serialized_start=1850
+  _globals['_RESUMESESSIONRESPONSE']._serialized_end=1911
+  _globals['_GETSESSIONREQUEST']._serialized_start=1913
+  _globals['_GETSESSIONREQUEST']._serialized_end=1949
+  _globals['_GETSESSIONRESPONSE']._serialized_start=1951
+  _globals['_GETSESSIONRESPONSE']._serialized_end=2009
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=2011
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=2071
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=2073
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=2159
+  _globals['_DELETESESSIONREQUEST']._serialized_start=2161
+  _globals['_DELETESESSIONREQUEST']._serialized_end=2200
+  _globals['_DELETESESSIONRESPONSE']._serialized_start=2202
+  _globals['_DELETESESSIONRESPONSE']._serialized_end=2225
+  _globals['_REDACTSESSIONREQUEST']._serialized_start=2228
+  _globals['_REDACTSESSIONREQUEST']._serialized_end=2404
+  _globals['_REDACTSESSIONRESPONSE']._serialized_start=2407
+  _globals['_REDACTSESSIONRESPONSE']._serialized_end=2541
+  _globals['_RETRYLINKSREQUEST']._serialized_start=2543
+  _globals['_RETRYLINKSREQUEST']._serialized_end=2579
+  _globals['_RETRIEDLINK']._serialized_start=2582
+  _globals['_RETRIEDLINK']._serialized_end=2714
+  _globals['_RETRYLINKSRESPONSE']._serialized_start=2716
+  _globals['_RETRYLINKSRESPONSE']._serialized_end=2776
+  _globals['_WATCHSESSIONSREQUEST']._serialized_start=2778
+  _globals['_WATCHSESSIONSREQUEST']._serialized_end=2800
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_start=2802
+  _globals['_WATCHSESSIONSRESPONSE']._serialized_end=2863
+  _globals['_SESSIONSERVICE']._serialized_start=3263
+  _globals['_SESSIONSERVICE']._serialized_end=4108
 # @@protoc_insertion_point(module_scope)

@@ -90,7 +90,7 @@ class Coverage(_message.Message):
     def __init__(self, text: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., silence: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., muted: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pending: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lost: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("id", "name", "seq", "state", "device", "diarizer", "transcriber", "start_time", "end_time", "duration", "capture_link", "diarizer_link", "transcriber_link", "degraded", "failure", "languages", "fallback", "diarizer_sent", "transcriber_sent", "coverage", "spool_link", "keep_audio")
+    __slots__ = ("id", "name", "seq", "state", "device", "diarizer", "transcriber", "start_time", "end_time", "duration", "capture_link", "diarizer_link", "transcriber_link", "degraded", "failure", "languages", "fallback", "diarizer_sent", "transcriber_sent", "coverage", "spool_link", "keep_audio", "channels", "mix")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,8 @@ class Session(_message.Message):
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     SPOOL_LINK_FIELD_NUMBER: _ClassVar[int]
     KEEP_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    MIX_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     seq: int
@@ -135,10 +137,12 @@ class Session(_message.Message):
     coverage: Coverage
     spool_link: Link
     keep_audio: bool
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[SessionState, str]] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., capture_link: _Optional[_Union[Link, _Mapping]] = ..., diarizer_link: _Optional[_Union[Link, _Mapping]] = ..., transcriber_link: _Optional[_Union[Link, _Mapping]] = ..., degraded: _Optional[bool] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., diarizer_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., transcriber_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., spool_link: _Optional[_Union[Link, _Mapping]] = ..., keep_audio: _Optional[bool] = ...) -> None: ...
+    channels: _containers.RepeatedScalarFieldContainer[int]
+    mix: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[SessionState, str]] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., capture_link: _Optional[_Union[Link, _Mapping]] = ..., diarizer_link: _Optional[_Union[Link, _Mapping]] = ..., transcriber_link: _Optional[_Union[Link, _Mapping]] = ..., degraded: _Optional[bool] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., diarizer_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., transcriber_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., spool_link: _Optional[_Union[Link, _Mapping]] = ..., keep_audio: _Optional[bool] = ..., channels: _Optional[_Iterable[int]] = ..., mix: _Optional[str] = ...) -> None: ...
 
 class StartSessionRequest(_message.Message):
-    __slots__ = ("name", "device", "diarizer", "transcriber", "languages", "fallback", "keep_audio")
+    __slots__ = ("name", "device", "diarizer", "transcriber", "languages", "fallback", "keep_audio", "channels", "mix")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     DIARIZER_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +150,8 @@ class StartSessionRequest(_message.Message):
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     KEEP_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    MIX_FIELD_NUMBER: _ClassVar[int]
     name: str
     device: str
     diarizer: str
@@ -153,7 +159,9 @@ class StartSessionRequest(_message.Message):
     languages: _containers.RepeatedScalarFieldContainer[str]
     fallback: str
     keep_audio: bool
-    def __init__(self, name: _Optional[str] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., keep_audio: _Optional[bool] = ...) -> None: ...
+    channels: _containers.RepeatedScalarFieldContainer[int]
+    mix: str
+    def __init__(self, name: _Optional[str] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., keep_audio: _Optional[bool] = ..., channels: _Optional[_Iterable[int]] = ..., mix: _Optional[str] = ...) -> None: ...
 
 class StartSessionResponse(_message.Message):
     __slots__ = ("session",)

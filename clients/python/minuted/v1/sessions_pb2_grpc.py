@@ -102,7 +102,7 @@ class SessionServiceServicer:
         the session is live gives that session.
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
         DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
         DAEMON_STOPPING).
         """

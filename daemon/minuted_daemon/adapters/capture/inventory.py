@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from minuted_daemon.adapters.capture.child_process import ChildProcess
 from minuted_daemon.adapters.capture.listing import NO_PORTAUDIO
 from minuted_daemon.adapters.capture.naming import ListedInput, NamedInput, name_inputs
+from minuted_daemon.adapters.capture.slips import likely_device
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports import DeviceInfo
 
@@ -107,11 +108,13 @@ def _parse(output: bytes) -> list[ListedInput]:
 
 
 def device_not_found(wanted: str, inputs: Sequence[NamedInput]) -> NotFound:
-    """The refusal that names what there is instead."""
+    """Return the refusal that names what was likely meant, and what there is."""
     names = ", ".join(item.name for item in inputs)
     there_are = f"there are: {names}" if names else "there are no inputs at all"
     what = "there is no default input" if wanted == "default" else f"there is no input {wanted!r}"
-    return NotFound("DEVICE_NOT_FOUND", f"{what}; {there_are}", device=wanted, devices=names)
+    hint = likely_device(wanted, [name for item in inputs for name in (item.name, item.listed.label)])
+    said = f"{what}; {hint}; {there_are}" if hint else f"{what}; {there_are}"
+    return NotFound("DEVICE_NOT_FOUND", said, device=wanted, devices=names)
 
 
 def device_info(item: NamedInput) -> DeviceInfo:

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from minuted_daemon.adapters.capture.naming import ListedInput
+from minuted_daemon.adapters.capture.portaudio import load_portaudio
 
 NO_PORTAUDIO = "NO_PORTAUDIO"
 
@@ -40,7 +41,7 @@ def main() -> None:
     pipe = os.dup(1)
     os.dup2(2, 1)
     try:
-        import sounddevice  # importing it is what may fail
+        sounddevice = load_portaudio()
     except OSError:
         answer = {"error": NO_PORTAUDIO}
     else:

@@ -1,10 +1,9 @@
 """The models themselves, for the worker process only: everything heavy is loaded here, and only when asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +11,13 @@ from numpy.typing import NDArray
 from minuted_daemon.adapters.local.clustering import Embedding
 from minuted_daemon.adapters.local.decoding import SpeechDecoder, Tensor, read_vocabulary
 from minuted_daemon.adapters.local.diarization import SegmentationNetwork, VoiceNetwork
+from minuted_daemon.adapters.onnx import OnnxSession, open_model
 from minuted_daemon.core.samples import RATE_HZ
 
 _FULL_SCALE = 32_768.0
 _MEL_BINS = 80
 _LAYERS, _HEADS, _HEAD_WIDTH = 6, 8, 36
 _STRIDE = 384  # samples a hidden state stands for: the decoder wants its mask in samples
-
-
-class _OnnxSession(Protocol):
-    def run(self, outputs: Sequence[str] | None, inputs: Mapping[str, NDArray[Any]], /) -> Sequence[Tensor]: ...
 
 
 def open_segmentation() -> SegmentationNetwork:
@@ -64,8 +60,8 @@ def open_recognizer() -> SpeechDecoder:
     assert spec is not None
     assert spec.origin is not None
     model = Path(spec.origin).parent / "assets" / "tiny-en"
-    encoder = _open(model / "encoder_model.ort")
-    decoder = _open(model / "decoder_model_merged.ort")
+    encoder = open_model(model / "encoder_model.ort")
+    decoder = open_model(model / "decoder_model_merged.ort")
 
     def encode(wave: Tensor) -> Tensor:
         mask = np.ones((1, len(wave)), dtype=np.int64)
@@ -82,7 +78,7 @@ def open_recognizer() -> SpeechDecoder:
 class MoonshineContinuation:
     """The texts of one utterance with what the decoder remembers of each."""
 
-    def __init__(self, decoder: _OnnxSession, hidden: Tensor) -> None:
+    def __init__(self, decoder: OnnxSession, hidden: Tensor) -> None:
         self._decoder = decoder
         self._hidden = hidden
         self._spoken = _memory("decoder", 0)
@@ -123,19 +119,6 @@ def _present(past: str) -> str:
     return past.replace("past_key_values", "present")
 
 
-def _onnx_session(file: str) -> _OnnxSession:
+def _onnx_session(file: str) -> OnnxSession:
     with as_file(files("minuted_daemon.adapters.local") / "models" / file) as path:
-        return _open(path)
-
-
-def _open(path: Path) -> _OnnxSession:
-    import onnxruntime  # type: ignore[import-untyped, unused-ignore]
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    options.enable_mem_pattern = False  # lengths vary: what was planned for one is kept in vain
-    options.log_severity_level = 3
-    session: _OnnxSession = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return session
+        return open_model(path)

@@ -1,6 +1,6 @@
 """The offline transcriber as the daemon sees it. English only; the model runs in the worker."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import numpy as np
 import structlog
@@ -39,6 +39,11 @@ class LocalTranscriberStream:
     def rate_hz(self) -> int:
         """16000."""
         return RATE_HZ
+
+    @property
+    def remarks(self) -> Mapping[str, str]:
+        """Nothing."""
+        return {}
 
     @property
     def expires_in_s(self) -> float | None:
@@ -129,7 +134,7 @@ class LocalTranscriber:
     @property
     def capabilities(self) -> TranscriberCapabilities:
         """What this engine can do."""
-        return TranscriberCapabilities(name="local", rate_hz=RATE_HZ, languages=LANGUAGES)
+        return TranscriberCapabilities(name="local", rate_hz=RATE_HZ, languages=LANGUAGES, repeats=True)
 
     async def open(self, languages: Sequence[str]) -> LocalTranscriberStream:
         """Open a stream, starting the worker if it does not run. Whatever the languages, it understands English.

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minuted_daemon.adapters.openai.dialects import Dialect, dialect_of
 from minuted_daemon.core.samples import WIDE_BLOCK
 from minuted_daemon.errors import Garbled
 
@@ -26,6 +27,7 @@ class SessionCreated:
     """The connection is accepted. `expires_at`: when it ends, in seconds since 1970 by the vendor's clock."""
 
     expires_at: float | None
+    dialect: Dialect = Dialect.CURRENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """An item's whole text."""
+    """An item's whole text; empty also where the vendor gave none."""
 
     item: str
     text: str
@@ -159,17 +161,24 @@ def _expiry(body: dict[str, Any]) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value < 1e11 else None
 
 
+def _created(body: dict[str, Any]) -> SessionCreated:
+    return SessionCreated(_expiry(body), dialect_of(body))
+
+
 def _updated(body: dict[str, Any]) -> SessionUpdated:
-    detection: Any = body.get("session")
+    session = body.get("session")
+    detection: Any = session
     for name in ("audio", "input", "turn_detection"):
         detection = detection.get(name) if isinstance(detection, dict) else None
+    if detection is None and isinstance(session, dict):
+        detection = session.get("turn_detection")  # where the session object is the beta's
     return SessionUpdated(_expiry(body), cuts_itself=detection is not None)
 
 
 def _refused(body: dict[str, Any]) -> Refused:
     error = body.get("error")
     fields = error if isinstance(error, dict) else {}
-    known = {name: value for name, value in fields.items() if isinstance(value, str)}
+    known = {name: str(value) for name, value in fields.items() if isinstance(value, str | int)}
     return Refused(
         code=known.get("code", ""),
         kind=known.get("type", ""),
@@ -190,13 +199,22 @@ def _delta(body: dict[str, Any]) -> Delta | None:
     return Delta(_item(body), _text(delta)) if delta else None
 
 
+def _completed(body: dict[str, Any]) -> Completed:
+    """An item is answered even where `transcript` is null, absent or no text."""
+    transcript = body.get("transcript")
+    return Completed(_item(body), transcript if isinstance(transcript, str) else "")
+
+
 _READERS: dict[str, Callable[[dict[str, Any]], ServerEvent | None]] = {
-    "session.created": lambda body: SessionCreated(_expiry(body)),
+    "session.created": _created,
     "session.updated": _updated,
+    # The beta's names, which other makers still use.
+    "transcription_session.created": _created,
+    "transcription_session.updated": _updated,
     "input_audio_buffer.committed": _committed,
     "input_audio_buffer.cleared": lambda _: Cleared(),
     _TRANSCRIPTION + "delta": _delta,
-    _TRANSCRIPTION + "completed": lambda body: Completed(_item(body), _text(body["transcript"])),
+    _TRANSCRIPTION + "completed": _completed,
     _TRANSCRIPTION + "failed": _refused,
     "error": _refused,
     # Known, and of no interest here.

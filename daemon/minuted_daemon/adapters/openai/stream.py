@@ -1,14 +1,13 @@
 """One socket of OpenAI's as a transcriber's stream. Moves bytes and reports faults; never retries, never reconnects.
 
-What messages mean is decided in codec.py, routing.py, settings.py and faults.py.
+What messages mean is decided in codec.py, routing.py, configuration.py and faults.py.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
@@ -18,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.codec import (
+    Committed,
     OpenAICodec,
     Refused,
     ServerEvent,
@@ -27,15 +27,13 @@ from minuted_daemon.adapters.openai.codec import (
     clear_message,
     commit_message,
 )
+from minuted_daemon.adapters.openai.configuration import Configuration
+from minuted_daemon.adapters.openai.dialects import Dialect
 from minuted_daemon.adapters.openai.routing import Routing, reason
-from minuted_daemon.adapters.openai.settings import Fields, session_update, without_refused
 from minuted_daemon.adapters.vendor_link import closing
 from minuted_daemon.core.events import TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import WIDE_RATE_HZ
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
-
-if TYPE_CHECKING:
-    from openai.resources.realtime.realtime import AsyncRealtimeConnection
 
 _log = structlog.get_logger()
 
@@ -47,6 +45,8 @@ class Limits:
     open_s: float = 19.5
     connect_s: float = 8.0
     configure_s: float = 5.0
+    hints_s: float = 6.0
+    """After so long of finding out which hints are taken, none is sent."""
     send_s: float = 5.0
     committed_s: float = 5.0
     close_s: float = 1.5
@@ -56,13 +56,16 @@ class Limits:
 
 
 LIMITS = Limits()
+HINTS_LEFT_OUT = "HINTS_LEFT_OUT"
+"""The reason of what a session is told where the vendor does not take all of the configured hints."""
 
 
 class OpenAIStream:
     """One configured connection. See ports.TranscriberStream."""
 
-    def __init__(self, connection: "AsyncRealtimeConnection", socket: ClientConnection, limits: Limits) -> None:
-        self._connection = connection
+    def __init__(self, socket: ClientConnection, limits: Limits) -> None:
+        self.remarks: Mapping[str, str] = {}
+        """What is to be said of this connection although it works, by reason."""
         self._socket = socket
         self._limits = limits
         self._codec = OpenAICodec()
@@ -72,6 +75,7 @@ class OpenAIStream:
         self._asked = 0
         self._samples_sent = 0
         self._expires_s: float | None = None
+        self._chained = True  # items say which one they stand behind; speaches names another one
 
     @property
     def rate_hz(self) -> int:
@@ -93,29 +97,38 @@ class OpenAIStream:
         """How many messages were left out or could not be placed, by why."""
         return self._codec.counts + self._routing.counts
 
-    async def configure(self, model: str, fields: Fields) -> None:
-        """Put the settings in force before any audio; an option the vendor refuses is dropped, once.
+    async def greeted(self) -> SessionCreated:
+        """Wait for the vendor's first message. Raises VendorError."""
+        while not isinstance(event := await self._receive(), SessionCreated):
+            self._check_fatal(event)
+        return event
+
+    async def configure(self, greeting: SessionCreated, configuration: Configuration) -> None:
+        """Put the settings in force before any audio; what the vendor refuses of the hints is left out.
 
         Raises VendorError.
         """
-        while not isinstance(event := await self._receive(), SessionCreated):
-            self._check_fatal(event)
-        expires_at = event.expires_at
-        answer = await self._update(model, fields)
-        if isinstance(answer, Refused) and (rest := without_refused(fields, answer.param, answer.message)) != fields:
-            dropped = sorted(set(fields) - set(rest))
-            _log.warning("transcriber_options_dropped", vendor="openai", options=dropped, reason=reason(answer))
-            answer = await self._update(model, rest)
-        if isinstance(answer, Refused):
-            raise Rejected(
-                "CONFIG_REJECTED",
-                "OpenAI refuses the session's settings; check openai.model and its options.",
-                code=reason(answer),
-            )
+        loop = asyncio.get_running_loop()
+        hurry_s = loop.time() + self._limits.hints_s
+        while True:
+            event_id = self._event_id("config")
+            answer = await self._update(configuration.message(event_id))
+            if isinstance(answer, SessionUpdated):
+                break
+            if (fault := configuration.refused(answer, event_id)) is not None:
+                raise fault
+            if loop.time() > hurry_s:
+                configuration.give_up_hints()
         if answer.cuts_itself:
             raise Rejected("CONFIG_REJECTED", "OpenAI insists on detecting turns by itself.")
-        age = faults.lifetime_s(answer.expires_at or expires_at, self._vendor_now_s())
-        self._expires_s = asyncio.get_running_loop().time() + age
+        if configuration.dropped:
+            options = sorted(set(configuration.dropped))
+            _log.warning("transcriber_options_dropped", vendor="openai", options=options)
+        if configuration.remarks:
+            self.remarks = {HINTS_LEFT_OUT: " ".join(configuration.remarks)}
+        self._chained = greeting.dialect is not Dialect.FLAT
+        age = faults.lifetime_s(answer.expires_at or greeting.expires_at, self._vendor_now_s())
+        self._expires_s = loop.time() + age
 
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
         """Send audio of the utterance, in messages of 200 ms at most.
@@ -171,6 +184,8 @@ class OpenAIStream:
                 continue
             if isinstance(event, Refused) and event.item is None:
                 _log.debug("vendor_refused_event", vendor="openai", reason=reason(event))
+            if isinstance(event, Committed) and not self._chained:
+                event = replace(event, previous=None)
             for told in self._routing.feed(event):
                 yield told
             if self._routing.astray:
@@ -184,15 +199,14 @@ class OpenAIStream:
         _log.debug("transcriber_stream_closed", vendor="openai", seconds_sent=self.seconds_sent, **self.counts)
         try:
             async with asyncio.timeout(self._limits.close_s):
-                await self._connection.close()
+                await self._socket.close()
         except (TimeoutError, OSError, WebSocketException):
             pass
         finally:
             self._socket.transport.abort()
 
-    async def _update(self, model: str, fields: Fields) -> SessionUpdated | Refused:
-        event_id = self._event_id("config")
-        await self._send(session_update(model, fields, event_id))
+    async def _update(self, message: str) -> SessionUpdated | Refused:
+        await self._send(message)
         try:
             async with asyncio.timeout(self._limits.configure_s):
                 while not isinstance(event := await self._receive(), SessionUpdated | Refused):
@@ -200,8 +214,6 @@ class OpenAIStream:
         except TimeoutError:
             raise Unavailable("CONFIG_TIMEOUT", "OpenAI does not confirm the session's settings.") from None
         self._check_fatal(event)
-        if isinstance(event, Refused) and not faults.names_setting(event, event_id):
-            raise self._broken(faults.unconfigured(event))
         return event
 
     def _event_id(self, purpose: str) -> str:
@@ -229,7 +241,7 @@ class OpenAIStream:
 
     async def _receive(self) -> ServerEvent | None:
         try:
-            message = await self._connection.recv_bytes()
+            message = await self._socket.recv(decode=False)
         except ConnectionClosed as exc:
             # A close reason is the vendor's text, which may quote the key: not chained.
             raise self._broken(faults.closure(closing(exc))) from None
@@ -241,7 +253,7 @@ class OpenAIStream:
     async def _send(self, message: str) -> None:
         try:
             async with asyncio.timeout(self._limits.send_s):
-                await self._connection.send_raw(message)
+                await self._socket.send(message)
         except TimeoutError:
             raise self._broken(Unavailable("SEND_TIMEOUT", "OpenAI has stopped taking audio.")) from None
         except ConnectionClosed as exc:

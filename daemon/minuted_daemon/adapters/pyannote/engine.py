@@ -4,31 +4,30 @@ What messages, refusals and closes mean is decided in codec.py and faults.py.
 """
 
 import asyncio
-import importlib
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import structlog
 from numpy.typing import NDArray
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from minuted_daemon.adapters.network import Network
 from minuted_daemon.adapters.pyannote import faults
 from minuted_daemon.adapters.pyannote.codec import END_OF_STREAM, LeadGuard, PyannoteCodec
-from minuted_daemon.adapters.vendor_link import SILENT, closing, usable_key
-from minuted_daemon.addresses import is_loopback, is_private
-from minuted_daemon.core.events import DiarizerEvent
+from minuted_daemon.adapters.vendor_link import closing, usable_key
+from minuted_daemon.adapters.vendor_request import RequestLimits, post
+from minuted_daemon.adapters.vendor_socket import SocketLimits, Upgrade, open_socket
+from minuted_daemon.addresses import is_private
+from minuted_daemon.core.events import DiarizerNews
 from minuted_daemon.core.samples import seconds
-from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
+from minuted_daemon.errors import Rejected, Unavailable, VendorError
 from minuted_daemon.ports import DiarizerCapabilities
 
 _ANSWER_BYTES = 65_536
 _MESSAGE_BYTES = 65_536
-_QUEUED_MESSAGES = 256  # beyond them the socket is not read until events() catches up: TCP slows the vendor down
+_VENDOR = "pyannote"
 
 _log = structlog.get_logger()
 
@@ -48,13 +47,6 @@ class Limits:
 
 
 LIMITS = Limits()
-
-
-class _Connect(connect):
-    """Redirects are not followed: the token is for one place only."""
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
 
 
 class PyannoteStream:
@@ -96,7 +88,7 @@ class PyannoteStream:
         self._lead.sent(loop.time())
         self._codec.sent()
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
+    async def events(self) -> AsyncIterator[DiarizerNews]:
         """Give events as they arrive; one reader only. Ends after `finish` (at most 5 s later) and after `close`.
 
         Raises Unavailable or Garbled.
@@ -114,11 +106,10 @@ class PyannoteStream:
                 # A close reason is the vendor's text, which may repeat the token: not chained.
                 raise self._broken(faults.closure(closing(exc))) from None
             try:
-                event = self._codec.decode(message)
+                news = self._codec.decode(message)
             except VendorError as exc:
                 raise self._broken(exc) from None
-            if event is not None:
-                yield event
+            yield news
 
     async def finish(self) -> None:
         """Say that no more audio comes. Never raises: a broken connection shows in `events`."""
@@ -189,14 +180,21 @@ CATCH_UP_S = 2.0
 class PyannoteDiarizer:
     """pyannoteAI's live diarization. See ports.Diarizer. Nothing is opened before `open`."""
 
-    def __init__(self, base_url: str, api_key: str, max_stream_s: float, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        max_stream_s: float,
+        limits: Limits = LIMITS,
+        network: Network | None = None,
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key.strip()
         self._limits = limits
         self._capabilities = DiarizerCapabilities(
-            "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S
+            "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S, checked=True
         )
-        self._shared: tuple[ssl.SSLContext, httpx.AsyncClient] | None = None
+        self._network = network or Network()
 
     @property
     def capabilities(self) -> DiarizerCapabilities:
@@ -207,88 +205,33 @@ class PyannoteDiarizer:
         """Create a stream and connect to it, once; takes at most 40 s.
 
         Raises Rejected (KEY_REJECTED, PAYMENT_REQUIRED, ACCESS_DENIED, REQUEST_REFUSED, INSECURE_URL), Unavailable
-        (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, OPEN_REFUSED) or Garbled (BAD_ANSWER).
+        (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, OPEN_REFUSED), Garbled (BAD_ANSWER), or what network.py raises.
         """
         if not usable_key(self._api_key):
             raise Rejected("KEY_REJECTED", "The credential pyannoteai_api_key is empty or no key.")
         if not is_private(self._base_url):
             raise Rejected("INSECURE_URL", "pyannote.base_url must be https://, or http:// on this machine.")
-        if self._shared is None:
-            # In a thread: reading the certificates and loading what httpx needs takes tens of milliseconds.
-            self._shared = await asyncio.to_thread(self._start)
-        tls, client = self._shared
-        created = await self._create(client)
-        socket = await self._connect(created.url, tls)
+        created = await self._create()
+        socket = await self._connect(created.url)
         _log.debug("diarizer_stream_opened", vendor="pyannote")
         return PyannoteStream(socket, self._limits)
 
     async def close(self) -> None:
-        """Release what the streams share."""
-        shared, self._shared = self._shared, None
-        if shared is None:
-            return
-        try:
-            async with asyncio.timeout(self._limits.close_s):
-                await shared[1].aclose()
-        except (TimeoutError, OSError, httpx.HTTPError):
-            return
+        """Nothing: the streams share nothing that is open."""
 
-    def _start(self) -> tuple[ssl.SSLContext, httpx.AsyncClient]:
-        # httpx would load it with the first request, on the event loop.
-        importlib.import_module("anyio._backends._asyncio")
-        tls = httpx.create_ssl_context()
-        local = is_loopback(urlsplit(self._base_url).hostname or "")
-        return tls, httpx.AsyncClient(verify=tls, timeout=self._limits.create_s, trust_env=not local)
-
-    async def _create(self, client: httpx.AsyncClient) -> faults.Created:
+    async def _create(self) -> faults.Created:
         headers = {"Authorization": f"Bearer {self._api_key}"}
-        try:
-            async with (
-                asyncio.timeout(self._limits.create_s),
-                client.stream("POST", f"{self._base_url}/v1/live", json={}, headers=headers) as answer,
-            ):
-                body = b""
-                async for part in answer.aiter_bytes():
-                    body += part
-                    if len(body) > _ANSWER_BYTES:
-                        break
-                if not answer.is_success:
-                    raise faults.refusal(answer.status_code, dict(answer.headers), body)
-                if len(body) > _ANSWER_BYTES:
-                    raise Garbled("BAD_ANSWER", "pyannote's answer to the request for a stream is too long.")
-        except (TimeoutError, httpx.TimeoutException) as exc:
-            raise Unavailable("VENDOR_TIMEOUT", "pyannote did not answer in time.") from exc
-        except (httpx.DecodingError, httpx.InvalidURL) as exc:
-            raise Garbled("BAD_ANSWER", "pyannote does not speak HTTP as it should.") from exc
-        except httpx.HTTPError as exc:
-            raise Unavailable("VENDOR_DOWN", "pyannote cannot be reached.", error=type(exc).__name__) from exc
-        return faults.created(body)
+        limits = RequestLimits(self._limits.create_s, _ANSWER_BYTES)
+        answer = await post(self._network, _VENDOR, f"{self._base_url}/v1/live", headers, limits)
+        if not 200 <= answer.status < 300:
+            raise faults.refusal(answer.status, answer.headers, answer.body)
+        return faults.created(answer.body)
 
-    async def _connect(self, url: str, tls: ssl.SSLContext) -> ClientConnection:
-        parts = urlsplit(url)
-        fault: VendorError
-        try:
-            return await _Connect(
-                url,
-                ssl=tls if parts.scheme == "wss" else None,
-                proxy=None if is_loopback(parts.hostname or "") else True,
-                compression=None,
-                open_timeout=self._limits.open_s,
-                ping_interval=self._limits.ping_every_s,
-                ping_timeout=self._limits.ping_wait_s,
-                close_timeout=1.0,
-                max_size=_MESSAGE_BYTES,
-                max_queue=_QUEUED_MESSAGES,
-                logger=SILENT,
-            )
-        except InvalidStatus as exc:
-            headers = {name.lower(): value for name, value in exc.response.headers.raw_items()}
-            fault = faults.upgrade_refusal(exc.response.status_code, headers, bytes(exc.response.body or b""))
-        except TimeoutError:
-            fault = Unavailable("VENDOR_TIMEOUT", "pyannote did not open the new stream in time.")
-        except (OSError, EOFError, InvalidMessage) as exc:
-            fault = Unavailable("VENDOR_DOWN", "pyannote's new stream cannot be reached.", error=type(exc).__name__)
-        except (WebSocketException, ValueError) as exc:
-            fault = Garbled("BAD_ANSWER", "pyannote's new stream is no WebSocket.", error=type(exc).__name__)
-        # Raised out here, with nothing chained: what was caught may show the URL, which holds the token.
-        raise fault
+    async def _connect(self, url: str) -> ClientConnection:
+        limits = SocketLimits(self._limits.open_s, self._limits.ping_every_s, self._limits.ping_wait_s, _MESSAGE_BYTES)
+        return await open_socket(
+            self._network,
+            Upgrade(_VENDOR, url, {}),
+            limits,
+            faults.upgrade_refusal,
+        )

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import IntervalKind, SessionState, TurnLife
 
-HEAD = "0004"
+HEAD = "0006"
 """The migration these tables belong to."""
 
 metadata = MetaData(
@@ -78,6 +78,8 @@ sessions = Table(
     Column("languages", Text, nullable=False),  # a JSON array
     Column("fallback", Text, nullable=False, server_default="none"),
     Column("keep_audio", Integer, nullable=False, server_default="0"),
+    Column("channels", Text, nullable=False, server_default="[]"),  # a JSON array
+    Column("mix", Text, nullable=False, server_default="best"),
     Column("state", Text, nullable=False),
     Column("created_s", REAL, nullable=False),
     Column("ended_s", REAL),
