@@ -86,6 +86,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
             [merge]
             hold_back = 0.75
             max_turn_s = 10
+            [links]
+            retry_refused_s = 60
             [spool]
             max_gb = 1
             [sessions.boardroom]
@@ -114,7 +116,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "low",
     )
     assert (config.merge.hold_back_s, config.merge.max_turn_s, config.merge.freeze_s) == (0.75, 10.0, 300.0)
-    assert config.spool.max_gb == 1.0
+    assert (config.links.retry_refused_s, config.spool.max_gb) == (60.0, 1.0)
     assert config.sessions == {
         "boardroom": SessionConfig("USB: Jabra, Mono", "local", "none", True, ("de",), "local"),
         "lab-2": SessionConfig(),

@@ -37,6 +37,7 @@ from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.assembly import Workshop
 from minuted_daemon.service.engines import Diarizers, Offer, Offers, Transcribers
 from minuted_daemon.service.erasing import Erasing
+from minuted_daemon.service.gate import Gates
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import one_fault
@@ -97,7 +98,8 @@ async def run(config: Config) -> None:
             freeze_s=config.merge.freeze_s,
             speech_models=SileroModels() if config.merge.voice_activity == "model" else None,
         )
-        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
+        gates = Gates(random.random, time.time, config.links.retry_refused_s)
+        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer, gates)
         if told_to_stop.is_set():
             return  # before any session goes on, or is noted as interrupted once more
         erasing = Erasing(store, journal, hub, PendingErasures(config.daemon.state_dir), spools)

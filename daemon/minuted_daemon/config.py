@@ -70,6 +70,13 @@ class MergeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LinksConfig:
+    """How the links to the vendors are kept; see service/retry.py."""
+
+    retry_refused_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class SpoolConfig:
     """How much audio of all sessions is held for as long as it is needed; past either bound the oldest goes."""
 
@@ -111,6 +118,7 @@ class Config:
     storage: StorageConfig = StorageConfig()
     pyannote: PyannoteConfig = PyannoteConfig()
     openai: OpenAIConfig = OpenAIConfig()
+    links: LinksConfig = LinksConfig()
     merge: MergeConfig = MergeConfig()
     spool: SpoolConfig = SpoolConfig()
     network: NetworkConfig = NetworkConfig()
@@ -134,6 +142,7 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "noise_reduction": values.text(values.noise_reduction),
         "prompt": values.text(values.prompt),
     },
+    "links": {"retry_refused_s": values.number(1, 86_400, "seconds")},
     "merge": {
         "hold_back": values.automatic_or(values.number(0, 10, "seconds")),
         "join_gap_s": values.number(0, 10, "seconds"),
@@ -231,6 +240,7 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
         storage=replace(StorageConfig(), **made("storage")),  # type: ignore[arg-type]
         pyannote=replace(PyannoteConfig(), **made("pyannote")),  # type: ignore[arg-type]
         openai=replace(OpenAIConfig(), **made("openai")),  # type: ignore[arg-type]
+        links=replace(LinksConfig(), **made("links")),  # type: ignore[arg-type]
         merge=replace(MergeConfig(), **made("merge")),  # type: ignore[arg-type]
         spool=replace(SpoolConfig(), **made("spool")),  # type: ignore[arg-type]
         network=replace(NetworkConfig(), **made("network")),  # type: ignore[arg-type]

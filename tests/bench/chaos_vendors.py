@@ -261,6 +261,15 @@ PYANNOTE: Sequence[Fault] = (
     _pyannote("away for 30 s", away(30, _P), length_s=LONG_S, strike_s=40.0),
 )
 
+SLIPS: Sequence[Fault] = (
+    _openai("401 once on a reconnect", once(_O, {"at": "upgrade", **_status(401)}, RETRY_S)),
+    _openai("404 once on a reconnect", once(_O, {"at": "upgrade", **_status(404)}, RETRY_S)),
+    _openai("402 for 15 s", lasts(_O, 15, _upgrade(**_status(402)), None, True, RETRY_S), **_WAITS),
+    _pyannote("401 once on a reconnect", once(_P, {"at": "post", **_status(401)}, RETRY_S)),
+    _pyannote("402 for 15 s", lasts(_P, 15, _post(**_status(402)), None, True, RETRY_S), **_WAITS),
+)
+"""Refusals that pass. Not in storms: many of them are, taken together, one that lasts."""
+
 _SPEAKS = {"length_s": 95.0}
 
 DIALECTS: Sequence[Fault] = (

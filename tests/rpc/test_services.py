@@ -117,12 +117,15 @@ async def test_watch_sessions(room: Room, client: AsyncClient) -> None:
     async with aclosing(client.watch_sessions()) as stream:
         first = await anext(stream)
         assert first.name == "boardroom"
-        down = Links(UP.capture, Link(Health.DOWN, "CONNECTION_LOST", "the connection was lost"), UP.transcriber)
+        lost = Link(Health.DOWN, "CONNECTION_LOST", "the connection was lost", 1_800_000_000.5, 1_800_000_004.0)
+        down = Links(UP.capture, lost, UP.transcriber)
         room.sessions.links[first.id] = down
         room.hub.touch(first.id)
         degraded = await anext(stream)
         assert degraded.degraded
         assert degraded.diarizer_link.reason == "CONNECTION_LOST"
+        assert degraded.diarizer_link.since.ToJsonString() == "2027-01-15T08:00:00.500Z"
+        assert degraded.diarizer_link.next_attempt.ToJsonString() == "2027-01-15T08:00:04Z"
         room.hub.touch(first.id)  # nothing changed: nothing is told
         foreign = replace(down, diarizer=Link(Health.UP, "FELL_BACK", "the local one serves instead"))
         room.sessions.links[first.id] = foreign
@@ -135,6 +138,27 @@ async def test_watch_sessions(room: Room, client: AsyncClient) -> None:
         await client.stop("boardroom")
         assert (await anext(stream)).state == minuted.SessionState.SESSION_STATE_STOPPED
     assert ended.id not in room.sessions.links
+
+
+async def test_refused_links_are_asked_again(room: Room, client: AsyncClient) -> None:
+    started = await client.start("boardroom")
+    assert not await client.retry()
+    refused = Link(Health.REFUSED, "KEY_REJECTED", "it refuses the key", 1_800_000_000.0, 1_800_000_600.0)
+    room.sessions.links[started.id] = replace(UP, transcriber=refused)
+    for found in (await client.retry(), await client.retry("boardroom")):
+        (one,) = found
+        assert (one.session_id, one.session_name, one.role, one.engine) == (
+            started.id,
+            "boardroom",
+            "transcriber",
+            "openai",
+        )
+        assert one.asked
+        assert one.link.health == minuted.LinkHealth.LINK_HEALTH_REFUSED
+        assert one.link.next_attempt.ToSeconds() - one.link.since.ToSeconds() == 600
+    with pytest.raises(minuted.Error) as unknown:
+        await client.retry("nowhere")
+    assert unknown.value.reason == "SESSION_NOT_FOUND"
 
 
 async def test_devices_and_info(room: Room, client: AsyncClient) -> None:

@@ -53,7 +53,6 @@ from tests.service.owing_desk import (
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_debt, "ASK_AGAIN_S", SOON)
-    monkeypatch.setattr(service_owing, "REFUSED_AGAIN_S", 0.05)
     monkeypatch.setattr(service_owing, "PAGE", 2)
 
 

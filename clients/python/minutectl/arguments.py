@@ -46,6 +46,7 @@ COMMANDS = {
     "speakers": Command("list a session's speakers", ("NAME",)),
     "rename": Command("give a speaker a name", ("NAME", "LABEL", "DISPLAY_NAME")),
     "merge": Command("make two speakers one; INTO stays", ("NAME", "FROM", "INTO")),
+    "retry": Command("ask engines that refused again now", (), ("NAME",)),
     "info": Command("tell what daemon this is"),
 }
 
@@ -178,7 +179,7 @@ def _child(name: str) -> _Parser:
             child.add_argument(
                 "--transcriber", metavar="X", nargs="?", const=_NO_VALUE, default="", help="auto, openai, local or none"
             )
-            _valued(child, "--fallback", "F", "", "local (takes over from an engine that refuses for good) or none")
+            _valued(child, "--fallback", "F", "", "local (takes over while an engine refuses) or none")
             _valued(child, "--channels", "1,2", "", "which channels of the source are heard; without it: all of them")
             _valued(child, "--mix", "M", "", "how they become one: best, mean, first or loudest")
             child.add_argument(

@@ -57,6 +57,10 @@ class Captions:
                 pass
         self._refresh()
 
+    def remark(self, sentence: str) -> None:
+        """Say something beside the minutes."""
+        self._console.print(Text(sentence, style="dim italic"))
+
     def interrupted(self, notice: str) -> None:
         """Drop what was growing, and say why nothing comes."""
         self._growing.clear()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from minutectl import lines
+from minutectl import lines, refusals
 from minuted import Client, Error, ExportFormat, Interrupted, Session, StreamTurnsResponse
 from minuted.v1.turns_pb2 import ExportTranscriptResponse
 
@@ -122,6 +122,7 @@ def _is_a_screen() -> bool:
 
 def _watch_as_lines(room: Client, args: Namespace, events: Iterable[StreamTurnsResponse | Interrupted]) -> None:
     lost = False
+    refusals.follow(room, args.name or "", _notice)
     for event in events:
         if isinstance(event, Interrupted):
             lost = True
@@ -142,6 +143,7 @@ def _watch_on_screen(room: Client, args: Namespace, events: Iterable[StreamTurns
     from minutectl.captions import Captions
 
     with Captions(Console(), with_session=not args.name) as captions:
+        refusals.follow(room, args.name or "", captions.remark)
         for event in events:
             if isinstance(event, Interrupted):
                 captions.interrupted(_lost(room))
@@ -191,6 +193,14 @@ def merge(room: Client, args: Namespace) -> None:
     _each(args, [room.merge(args.name, getattr(args, "from"), args.into)], lines.speaker_line)
 
 
+def retry(room: Client, args: Namespace) -> None:
+    """Have engines that refused asked again now."""
+    links = room.retry(args.name or "")
+    _each(args, links, lines.retried_line)
+    if not links:
+        _notice("no link is refused")
+
+
 def info(room: Client, args: Namespace) -> None:
     """Tell what daemon this is."""
     _each(args, [room.info()], lambda told: "\n".join(lines.info_lines(told)))
@@ -215,6 +225,7 @@ COMMANDS: Mapping[str, Callable[[Client, Namespace], None]] = {
         speakers,
         rename,
         merge,
+        retry,
         info,
     )
 }

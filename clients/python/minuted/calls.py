@@ -128,6 +128,11 @@ def _duration(length_s: float) -> Duration:
     return Duration(seconds=whole, nanos=micros * 1_000)
 
 
+def retry(session: str) -> Call[sessions_pb2.RetryLinksResponse, Sequence[sessions_pb2.RetriedLink]]:
+    request = sessions_pb2.RetryLinksRequest(session=session)
+    return Call("SessionService/RetryLinks", request, sessions_pb2.RetryLinksResponse, lambda r: r.links)
+
+
 def watch_sessions() -> Call[sessions_pb2.WatchSessionsResponse, sessions_pb2.Session]:
     request = sessions_pb2.WatchSessionsRequest()
     response = sessions_pb2.WatchSessionsResponse

@@ -9,6 +9,7 @@ from minuted.v1.sessions_pb2 import (
     LinkHealth,
     Loss,
     RedactSessionResponse,
+    RetriedLink,
     Session,
     SessionState,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "Loss",
     "OverlappingSpeaker",
     "RedactSessionResponse",
+    "RetriedLink",
     "Session",
     "SessionState",
     "Speaker",

@@ -19,6 +19,7 @@ from minuted.messages import (
     ExportFormat,
     GetInfoResponse,
     RedactSessionResponse,
+    RetriedLink,
     Session,
     Speaker,
     StreamLevelsResponse,
@@ -80,7 +81,7 @@ class Client:
     ) -> Session:
         """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
 
-        fallback: `local` lets the local engine take over from one that refuses for good, `none` does not.
+        fallback: `local` lets the local engine take over while one refuses, `none` does not.
         keep_audio: whether all audio is kept for good, on the daemon's machine.
         channels: those of the source that are heard, from 1 on. mix: how they become one: `best`, `mean`, `first` or
         `loudest`.
@@ -126,6 +127,13 @@ class Client:
         Without `end_s`: up to now. The answer tells what stretch is left as redacted.
         """
         return self._ask(calls.redact(session, last_s, start_s, end_s))
+
+    def retry(self, session: str = "") -> Sequence[RetriedLink]:
+        """Have the engines that refused links of a live session, or of all, asked again now; at most once in 10 s.
+
+        Gives every link that was refused, as it is after that.
+        """
+        return self._ask(calls.retry(session))
 
     def watch_sessions(self) -> Generator[Session, None, None]:
         """Every live session, then sessions as they change, also to DELETED. Ends with an Error; does not reconnect."""

@@ -220,9 +220,9 @@ class AudioShed:
 
 @dataclass(frozen=True, slots=True)
 class TranscriberRefused:
-    """There will be no transcriber any more in this session; texts settle with what is there.
+    """The transcriber refuses for now: what waits for its text goes on waiting until TranscriberReady, and is shown.
 
-    Where only the connection beside the first is refused (`makes_up`), the first one serves for both.
+    Where only the connection beside the first is refused (`makes_up`), the first one serves for both until then.
     """
 
     makes_up: bool = False

@@ -120,6 +120,9 @@ class Lane:
             return
         track = self._tracks.of(makes_up)
         self._requeue(track)
+        if makes_up and self._tracks.serves_both:  # there is a second connection again
+            self._tracks.serves_both = False
+            self._tracks.part(self._now, begun=False)
         if not makes_up:
             self._repeats = repeats
             self._breaker.reconnected()

@@ -175,13 +175,15 @@ class Merger:
             case Redacted():
                 self._redact(event)
             case TranscriberReady():
+                self._outcomes.textless &= event.makes_up
                 self._lane.ready(event.makes_up, event.repeats)
             case TranscriberLost():
                 self._lane.lost(event.makes_up)
             case TranscriberRefused(makes_up=True):
                 self._lane.serve_both()
             case TranscriberRefused():
-                self._lane.refuse()
+                self._outcomes.textless = True
+                self._lane.lost()
 
     def feed_diarization(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
         """Take in a diarizer's event of this epoch; `sent_to` is how far the epoch had been sent audio by then.

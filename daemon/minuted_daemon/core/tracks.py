@@ -89,13 +89,15 @@ class Tracks:
         self.present.queue = deque([*begun, *self.past.queue, *waiting])
         self.past.queue.clear()
 
-    def part(self, now: int) -> None:
-        """Let what ended long ago be made up for beside the present, oldest first."""
+    def part(self, now: int, begun: bool = True) -> None:
+        """Let what ended long ago be made up for beside the present, oldest first; also what is `begun` being sent."""
         if self.serves_both:
             return
         over = [turn for turn in self.present.queue if turn.closed and turn.end < now - _PAST]
+        if not begun:
+            over = [turn for turn in over if turn.sent_to is None]
         gone = set(over)
         self.present.queue = deque(turn for turn in self.present.queue if turn not in gone)
-        begun = [turn for turn in self.past.queue if turn.sent_to is not None]
+        head = [turn for turn in self.past.queue if turn.sent_to is not None]
         waiting = [turn for turn in self.past.queue if turn.sent_to is None]
-        self.past.queue = deque([*begun, *sorted([*waiting, *over], key=lambda turn: turn.start)])
+        self.past.queue = deque([*head, *sorted([*waiting, *over], key=lambda turn: turn.start)])

@@ -19,6 +19,7 @@ from minuted_daemon.service.views import (
     Heartbeat,
     Links,
     PartialTurn,
+    RetriedLink,
     SessionView,
     StoredItem,
 )
@@ -145,7 +146,24 @@ def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
 
 def link(value: records.Link) -> sessions_pb2.Link:
     """Give one link's health."""
-    return sessions_pb2.Link(health=HEALTHS[value.health], reason=value.reason, detail=value.detail)
+    message = sessions_pb2.Link(health=HEALTHS[value.health], reason=value.reason, detail=value.detail)
+    if value.since_s is not None:
+        message.since.CopyFrom(time(value.since_s))
+    if value.next_s is not None:
+        message.next_attempt.CopyFrom(time(value.next_s))
+    return message
+
+
+def retried_link(value: RetriedLink) -> sessions_pb2.RetriedLink:
+    """Give a link that was refused, and what came of asking again."""
+    return sessions_pb2.RetriedLink(
+        session_id=value.session_id,
+        session_name=value.session_name,
+        role=value.role,
+        engine=value.engine,
+        asked=value.asked,
+        link=link(value.link),
+    )
 
 
 def _degraded(links: Links) -> bool:

@@ -13,6 +13,7 @@ from minuted_daemon.ports import Capture, CaptureStream, Diarizer, SpeechModels,
 from minuted_daemon.service import absent
 from minuted_daemon.service.engaged import EngagedDiarizer, EngagedTranscriber, Post
 from minuted_daemon.service.engines import Diarizers, Transcribers
+from minuted_daemon.service.gate import Door, Gates
 from minuted_daemon.service.parts import Parts, Surroundings
 from minuted_daemon.service.resuming import Resumed
 from minuted_daemon.service.session import Session
@@ -49,6 +50,8 @@ class Assembly:
     """One for the daemon."""
 
     def __init__(self, workshop: Workshop, around: Surroundings) -> None:
+        self.gates = around.gates or Gates(around.random, around.now_s)
+        """Where all sessions wait for what is refused."""
         self._workshop = workshop
         self._around = around
 
@@ -94,10 +97,12 @@ class Assembly:
             spool=spool,
             diarizer_standing=heard,
             transcriber_standing=told,
+            diarizer_door=self.gates.door("diarizer", settings.diarizer),
+            transcriber_door=self._transcriber_door(settings),
         )
         if engines.diarizer is not None:
             behind = workshop.diarizers.substitute(settings.diarizer, settings.fallback)
-            post = Post("diarizer", engines.diarizer, behind, heard, told_to)
+            post = Post("diarizer", engines.diarizer, behind, heard, told_to, parts.diarizer_door)
             parts = replace(parts, diarizer=EngagedDiarizer(post))
         if engines.transcriber is not None:
             parts = replace(parts, transcriber=self._engaged(record, engines.transcriber, told))
@@ -116,4 +121,8 @@ class Assembly:
         settings = record.settings
         substitute = self._workshop.transcribers.substitute(settings.transcriber, settings.fallback)
         told_to = log.bind(session=record.name, session_id=record.id)
-        return EngagedTranscriber(Post("transcriber", engine, substitute, told, told_to), settings.languages)
+        door = self._transcriber_door(settings)
+        return EngagedTranscriber(Post("transcriber", engine, substitute, told, told_to, door), settings.languages)
+
+    def _transcriber_door(self, settings: SessionSettings) -> Door:
+        return self.gates.door("transcriber", settings.transcriber, settings.languages)

@@ -34,7 +34,8 @@ class _Attempts:
 class Debt:
     """One session's. `attempts` holds only turns that were asked for in vain.
 
-    `given_up` and `unwanted` are stretches; `under_way` is asked for now, `texts` counts those that came.
+    `given_up` and `unwanted` are stretches; `under_way` is asked for now, `texts` counts those that came. Of a session
+    that goes on, only turns that end `before` are seen to here, and `live` hears what was sent.
     """
 
     transcriber: Transcriber | None = None
@@ -45,9 +46,13 @@ class Debt:
     under_way: TurnRecord | None = None
     standing: Standing = field(default_factory=Standing)
     texts: int = 0
+    before: Sample | None = None
+    live: Standing | None = None
 
     def wants(self, turn: TurnRecord) -> bool:
         """Whether the turn's text is still to be had."""
+        if self.before is not None and turn.end > self.before:
+            return False
         return not self.is_unwanted(turn) and (turn.start, turn.end) not in self.given_up
 
     def is_unwanted(self, turn: TurnRecord) -> bool:

@@ -24,6 +24,7 @@ from minuted_daemon.core.speech import Verdict
 from minuted_daemon.errors import MinutedError, Unavailable
 from minuted_daemon.service.credibility import CheckedDiarizer, Credibility
 from minuted_daemon.service.diarizer_line import DiarizationSink, DiarizerLine
+from minuted_daemon.service.gate import own_door
 from minuted_daemon.service.links import OFF, deadline, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
 
@@ -56,6 +57,8 @@ class DiarizerLink:
         epochs: Epoch = Epoch(0),  # noqa: B008  a number
     ) -> None:
         """`report` hears of every change of this link's health. `epochs`: the last that there has been so far."""
+        self.door = own_door()
+        """Where a refusal is waited for."""
         self._diarizer = diarizer
         self._policy = policy
         self._sink = sink
@@ -115,8 +118,9 @@ class DiarizerLink:
             self._line.finish()
 
     async def run(self) -> None:
-        """Stay connected until `finish`, or until the diarizer refuses for good."""
-        while await keep_connected("diarizer", self._connections, self._policy, self._report, self._log):
+        """Stay connected until `finish`."""
+        while True:
+            await keep_connected("diarizer", self._connections, self._policy, self._report, self._log, self.door)
             if self._finishing:
                 return
             self._report(OFF)
@@ -206,20 +210,16 @@ class DiarizerLink:
                     return
                 self._successor = None
                 failure = successor.fault or Unavailable("STREAM_ENDED", "the diarizer ended the stream")
-            if not await self._may_try_again(failure):
-                return
+            await self._wait_to_try_again(failure)
 
-    async def _may_try_again(self, fault: Exception) -> bool:
-        """Wait as long as one should after a renewal that failed; False where trying again cannot help."""
+    async def _wait_to_try_again(self, fault: Exception) -> None:
+        """Wait as long as one should after a renewal that failed."""
         failure = _error(fault)
         if failure is not fault:
             self._log.error("link_fault", role="diarizer", exc_info=fault)
         delay_s = self._policy.failed(asyncio.get_running_loop().time(), failure)
         self._log.warning("renewal_failed", role="diarizer", reason=failure.reason, retry_in_s=delay_s)
-        if delay_s is None:
-            return False
-        await asyncio.sleep(delay_s)
-        return True
+        await self.door.pause(delay_s)
 
     def _relieve(self, line: DiarizerLine, successor: DiarizerLine, group: asyncio.TaskGroup) -> None:
         if self._finishing or line.over:

@@ -84,7 +84,7 @@ class Merging:
         self._news = asyncio.Event()
         self._gave_up = False
         self.owed_from: Sample | None = None
-        """Where the first turn begins that was settled without its text because there is no transcriber any more."""
+        """Where the first turn begins that was settled without its text because there was no more time."""
         self.submit: Callable[[Command | TranscriberFaltered | TranscriberRecovered], None] = _into_the_void
         """Where commands for the transcriber go, and what its answers show of how it is."""
         self.names: Names = {}
@@ -170,7 +170,6 @@ class Merging:
 
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""
-        self._gave_up |= isinstance(event, TranscriberRefused) and not event.makes_up
         self._merge(event)
 
     def shed(self, before: Sample) -> None:

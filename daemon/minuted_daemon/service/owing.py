@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 
 import structlog
@@ -18,11 +19,14 @@ import structlog
 from minuted_daemon.core.events import Attribution, TextSource, UtteranceId
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
+    Health,
     IntervalId,
     IntervalKind,
     IntervalRecord,
+    Link,
     SessionId,
     SessionRecord,
+    SessionSettings,
     TurnId,
     TurnLife,
 )
@@ -35,10 +39,12 @@ from minuted_daemon.service.asking import Answer, Asking
 from minuted_daemon.service.coverage import lacks_text
 from minuted_daemon.service.debt import Debt
 from minuted_daemon.service.engines import NONE
+from minuted_daemon.service.gate import Door, Gates
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import deadline
 from minuted_daemon.service.owed_audio import owed_audio
-from minuted_daemon.service.retry import NOBODY_WAITS_S, REFUSED_AGAIN_S, RetryPolicy
+from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.retrying import RefusedLink
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.transcriber_track import OPEN_LIMIT_S
 
@@ -54,10 +60,18 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class _Door:
-    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door."""
+    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door.
+
+    `way` leads to the gate that live sessions wait at, too, where it refuses. `told` and `why`: the last reason, and a
+    sentence about it.
+    """
 
     policy: RetryPolicy
+    way: Door
     opens_s: float = 0.0
+    refused: bool = False
+    told: str = ""
+    why: str = ""
     failing: set[TurnId] = field(default_factory=set)  # turns that failed with no answer between
     trials: int = 0  # turns that failed since that was too many
 
@@ -84,18 +98,18 @@ class Owing:
         store: Store,
         journal: Journal,
         transcriber: Callable[[SessionRecord, Standing], Awaitable[Transcriber]],
-        random: Callable[[], float],
+        gates: Gates,
         new_id: Callable[[], str],
     ) -> None:
-        """`transcriber` gives a session's own, with its substitute behind it. `random` gives numbers in [0, 1)."""
+        """`transcriber` gives a session's own, with its substitute behind it."""
         self._spools = spools
         self._store = store
         self._journal = journal
         self._transcriber = transcriber
-        self._random = random
+        self._gates = gates
         self._new_id = new_id
         self._debts: dict[SessionId, Debt] = {}
-        self._doors: dict[tuple[str, str], _Door] = {}
+        self._doors: dict[tuple[str, str, tuple[str, ...]], _Door] = {}
         self._one_at_a_time = asyncio.Lock()
         self._waiting: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -108,9 +122,7 @@ class Owing:
         if record.settings.transcriber == NONE:
             return True
         debt = self._debts.setdefault(record.id, Debt())
-        door = self._doors.setdefault(
-            (record.settings.transcriber, record.settings.fallback), _Door(RetryPolicy(self._random, NOBODY_WAITS_S))
-        )
+        door = self._door(record.settings)
         told = False
         while (due_s := await self._due_s(record.id, debt)) is not None:
             if self._stopped:
@@ -119,8 +131,8 @@ class Owing:
                 log.info("texts_owed", session=record.name, session_id=record.id)
                 told = True
             await self._serve_at(max(due_s, door.opens_s), record, debt, door)
-            await self._tell_losses(record)
-        await self._tell_losses(record)
+            await self._tell_losses(record, debt)
+        await self._tell_losses(record, debt)
         if told:
             log.info(
                 "texts_paid",
@@ -131,6 +143,18 @@ class Owing:
             )
         return True
 
+    async def paid_live(self, record: SessionRecord, before: Sample, standing: Standing) -> bool:
+        """The same for a session that goes on after a restart, of what it was owed then: of turns that end `before`.
+
+        Its own links see to what came later, and it tells itself what its spool loses.
+        """
+        debt = self._debts.setdefault(record.id, Debt())
+        debt.before, debt.live = before, standing
+        try:
+            return await self.paid(record)
+        finally:
+            debt.before = debt.live = None
+
     def is_owed(self, session_id: SessionId) -> Callable[[Claim], bool]:
         """Tell of claims on an ended session's audio whether a text for them may still come."""
         spool, debt = self._spools.spools.get(session_id), self._debts.get(session_id, _NOTHING)
@@ -140,6 +164,18 @@ class Owing:
             return there and lacks_text(claim) and (claim.start, claim.end) not in debt.given_up
 
         return owed
+
+    def refused(self) -> list[RefusedLink]:
+        """Give what is refused to ended sessions, once for each kind of transcriber."""
+
+        def link_now(door: _Door) -> Link:
+            return Link(Health.REFUSED, door.told, door.why) if door.way.shut else Link(Health.UP)
+
+        return [
+            RefusedLink(SessionId(""), "", "transcriber", key[0], door.way, partial(link_now, door))
+            for key, door in self._doors.items()
+            if door.refused and self._waiting
+        ]
 
     def forget(self, session_id: SessionId, start: Sample, end: Sample) -> None:
         """Somebody wants [start, end) of an ended session forgotten: nothing of it is asked for any more."""
@@ -157,6 +193,13 @@ class Owing:
             task.cancel()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _door(self, settings: SessionSettings) -> _Door:
+        key = settings.transcriber, settings.fallback, settings.languages
+        if key not in self._doors:
+            way = self._gates.door("transcriber", settings.transcriber, settings.languages)
+            self._doors[key] = _Door(self._gates.policy(), way)
+        return self._doors[key]
 
     async def _unpaid(self, session_id: SessionId, debt: Debt) -> AsyncGenerator[OwedTurn, None]:
         """Give the turns that lack their text and may still get it, by start."""
@@ -188,7 +231,9 @@ class Owing:
         assert task is not None
         self._waiting.add(task)
         try:
-            await asyncio.sleep(max(0.0, at_s - _now_s()))
+            await door.way.pause(max(0.0, at_s - _now_s()))
+            if door.refused and door.way.may_ask:
+                door.opens_s, door.refused = 0.0, False
             async with self._one_at_a_time:
                 if door.opens_s <= _now_s():
                     await self._serve(record, debt, door)
@@ -209,16 +254,18 @@ class Owing:
         under_way, debt.under_way = debt.under_way, None
         if under_way is not None and not isinstance(failure, Rejected):
             debt.failed(under_way, _now_s())
-        delay_s = None if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
-        log.warning(
-            "texts_not_paid",
-            session=record.name,
-            session_id=record.id,
-            reason=failure.reason,
-            failures=door.policy.failures,
-            retry_in_s=round(REFUSED_AGAIN_S if delay_s is None else delay_s, 2),
-        )
-        door.opens_s = _now_s() + (REFUSED_AGAIN_S if delay_s is None else delay_s)
+        delay_s = self._gates.again_s if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
+        door.opens_s, door.refused = _now_s() + delay_s, isinstance(failure, Rejected)
+        if not door.refused or door.told != failure.reason:
+            log.warning(
+                "texts_not_paid",
+                session=record.name,
+                session_id=record.id,
+                reason=failure.reason,
+                failures=door.policy.failures,
+                retry_in_s=round(delay_s, 2),
+            )
+        door.told, door.why = failure.reason, failure.message
 
     async def _ask(self, record: SessionRecord, debt: Debt, door: _Door) -> None:
         """Raises VendorError, WrongState (KEY_MISSING, ENGINE_MISSING), StoreError, NotFound (SESSION_NOT_FOUND)."""
@@ -236,6 +283,7 @@ class Owing:
             stream = await debt.transcriber.open(record.settings.languages)
         try:
             door.policy.opened(_now_s())
+            door.told = ""
             asking = Asking(stream, spool)
             async with asking.under_way(), aclosing(self._unpaid(record.id, debt)) as unpaid:
                 utterances = count(used + 1)
@@ -280,7 +328,7 @@ class Owing:
             await self._keep(owed, debt.failed(turn, _now_s(), answer.said), utterance, debt)
             return
         await self._keep(owed, debt.tried(turn, _now_s(), answer.said), utterance, debt)
-        wait_s = min(TRIAL_WAIT_S * 2.0 ** min(door.trials - 1, 20), REFUSED_AGAIN_S)
+        wait_s = min(TRIAL_WAIT_S * 2.0 ** min(door.trials - 1, 20), self._gates.again_s)
         raise Unavailable(answer.reason, "the transcriber fails at every utterance", retry_after_s=wait_s)
 
     async def _keep(self, owed: OwedTurn, said: str | None, utterance: UtteranceId, debt: Debt) -> None:
@@ -308,9 +356,9 @@ class Owing:
         else:
             await self._store.session(turn.session_id)  # if it was deleted, nothing more of it is asked for
 
-    async def _tell_losses(self, record: SessionRecord) -> None:
+    async def _tell_losses(self, record: SessionRecord, debt: Debt) -> None:
         """Store why turns will stay without their text whose audio the spool had to give up."""
-        spool = self._spools.spools.get(record.id)
+        spool = self._spools.spools.get(record.id) if debt.live is None else None
         losses = () if spool is None else spool.take_losses()
         token: str | None = None
         while losses:
@@ -338,7 +386,9 @@ class Owing:
     async def _note_sent(self, record: SessionRecord, debt: Debt) -> None:
         """What was sent for a session counts for it, also when it has ended."""
         sent, debt.standing.sent = debt.standing.sent, 0
-        if sent:
+        if debt.live is not None:
+            debt.live.sent += sent
+        elif sent:
             stored = await self._store.session(record.id)
             counted = replace(stored, transcriber_sent=stored.transcriber_sent + sent)
             await self._journal.revise(counted, stored.name)

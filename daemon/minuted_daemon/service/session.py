@@ -7,6 +7,7 @@ transcriber_link.py), not for the store (writer.py). What follows from what is h
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -36,8 +37,10 @@ from minuted_daemon.service.pausing import TOLD_LIMIT_S, Pausing
 from minuted_daemon.service.replaying import Replay
 from minuted_daemon.service.resuming import Resumed
 from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.retrying import RefusedLink
 from minuted_daemon.service.settings import facts_of, is_file
 from minuted_daemon.service.shown import Shown
+from minuted_daemon.service.standing import FELL_BACK, Standing
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from minuted_daemon.service.unspoken import Unspoken
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
@@ -105,6 +108,7 @@ class Session:
             Sample(0) if resumed is None else resumed.merge.begin,
         )
         self._merging.owed_from = None if resumed is None else resumed.owed_from
+        self._owed_before = None if resumed is None or parts.transcriber is None else resumed.heard
         self._hearsay = Hearsay(self._merging, parts.spool, parts.freeze_s)
         self._voices = self._diarizing = self._transcribing = self._replay = None
         if parts.diarizer is not None:
@@ -118,6 +122,7 @@ class Session:
                 self._log,
                 Epoch(0) if resumed is None else resumed.recollection.epochs,
             )
+            self._diarizing.door = parts.diarizer_door
         if parts.transcriber is not None and parts.spool is not None:
             self._transcribing = TranscriberLink(
                 parts.transcriber,
@@ -128,6 +133,7 @@ class Session:
                 lambda link: self._shown.link(transcriber=link),
                 self._log,
             )
+            self._transcribing.door = parts.transcriber_door
             self._merging.submit = self._transcribing.submit
         if resumed is not None and parts.spool is not None:
             around_it = self._merging, self._hearsay, self._voices
@@ -157,6 +163,34 @@ class Session:
         """Tell of a stored turn without a text whether it is asked for again once the session has ended."""
         since, spool = self._merging.owed_from, self._parts.spool
         return since is not None and spool is not None and lacks_text(claim) and claim.start >= max(since, spool.begin)
+
+    @property
+    def owed(self) -> tuple[Sample, Standing] | None:
+        """Of a session that goes on and lacks texts of before: where that ends, and who counts what is sent for it."""
+        if self._owed_before is None or self._merging.owed_from is None:
+            return None
+        return self._owed_before, self._parts.transcriber_standing
+
+    def paid(self) -> None:
+        """What it was owed is there, or cannot be had: its audio need not be held any more."""
+        self._owed_before = self._merging.owed_from = None
+
+    def refused_links(self) -> list[RefusedLink]:
+        """Give the links that are refused, or replaced by the local engine because of that."""
+
+        def link_now(role: str) -> Link:
+            links = self.view().links
+            return OFF if links is None else getattr(links, role)
+
+        record, parts = self._shown.record, self._parts
+        return [
+            RefusedLink(record.id, record.name, role, engine, door, partial(link_now, role))
+            for role, engine, door in (
+                ("diarizer", record.settings.diarizer, parts.diarizer_door),
+                ("transcriber", record.settings.transcriber, parts.transcriber_door),
+            )
+            if link_now(role).health is Health.REFUSED or (link_now(role).reason == FELL_BACK and door.shut)
+        ]
 
     @property
     def ended(self) -> bool:

@@ -20,6 +20,7 @@ from minuted_daemon.core.events import (
 )
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.ports import Spool, Transcriber
+from minuted_daemon.service.gate import own_door
 from minuted_daemon.service.links import UP, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.transcriber_line import Command
@@ -27,6 +28,8 @@ from minuted_daemon.service.transcriber_track import TranscriberTrack, Transcrip
 
 REST_S = 30.0
 """The connection that makes up for outages is closed after so long without work."""
+LASTS_FROM_S = 30.0
+"""A refusal that is asked about later than this is one that lasts."""
 
 
 class TranscriberLink:
@@ -49,6 +52,9 @@ class TranscriberLink:
         self._sink = sink
         self._report = _Reported(report)
         self._log = log
+        self.door = own_door()
+        """Where a refusal is waited for."""
+        self._up = False
         self._made_up: UtteranceId | None = None  # the last one that was begun beside
 
     def submit(self, command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
@@ -69,20 +75,26 @@ class TranscriberLink:
         (self._beside if command.utterance == self._made_up else self._first).submit(command)
 
     async def run(self) -> None:
-        """Stay connected until cancelled, or until the transcriber refuses for good."""
+        """Stay connected until cancelled."""
         policy = self._policy()
 
         def opened() -> None:
             policy.opened(asyncio.get_running_loop().time())
+            self._up = True
             self._report.link(UP)
+
+        def report(link: Link) -> None:
+            self._up = False
+            if self._lasts(link):
+                self._sink.transcribed(TranscriberRefused())
+            self._report.link(link)
 
         async with one_fault() as group:
             making_up = group.create_task(self._make_up())
             await keep_connected(
-                "transcriber", lambda: self._first.connect(opened), policy, self._report.link, self._log
+                "transcriber", lambda: self._first.connect(opened), policy, report, self._log, self.door
             )
             making_up.cancel()
-        self._sink.transcribed(TranscriberRefused())
 
     async def _make_up(self) -> None:
         """Have a connection beside the first one whenever there is something to make up for."""
@@ -95,11 +107,23 @@ class TranscriberLink:
             def opened(policy: RetryPolicy = policy) -> None:
                 policy.opened(asyncio.get_running_loop().time())
 
-            if not await keep_connected(
-                "transcriber_beside", lambda: self._beside.connect(opened), policy, lambda _: None, self._log
-            ):
-                self._sink.transcribed(TranscriberRefused(makes_up=True))
-                return
+            await keep_connected(
+                "transcriber_beside",
+                lambda: self._beside.connect(opened),
+                policy,
+                self._tell_refused_beside,
+                self._log,
+                self.door,
+            )
+
+    def _tell_refused_beside(self, link: Link) -> None:
+        """Where only the connection beside is refused, and not just for now, the first one serves for both."""
+        if self._up and self._lasts(link):
+            self._sink.transcribed(TranscriberRefused(makes_up=True))
+
+    def _lasts(self, link: Link) -> bool:
+        wait_s = 0.0 if link.next_s is None else link.next_s - self.door.wall_s
+        return link.health is Health.REFUSED and wait_s > LASTS_FROM_S
 
 
 class _Reported:

@@ -76,6 +76,21 @@ class Redaction:
 
 
 @dataclass(frozen=True, slots=True)
+class RetriedLink:
+    """A link that was refused: whether its engine was asked again now, and how it is.
+
+    Without a session: the texts that ended sessions are owed.
+    """
+
+    session_id: SessionId
+    session_name: str
+    role: str
+    engine: str
+    asked: bool
+    link: Link
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """An engine and whether a session could use it now; `reason` is UPPER_SNAKE where not."""
 

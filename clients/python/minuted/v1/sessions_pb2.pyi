@@ -46,14 +46,18 @@ LINK_HEALTH_DOWN: LinkHealth
 LINK_HEALTH_REFUSED: LinkHealth
 
 class Link(_message.Message):
-    __slots__ = ("health", "reason", "detail")
+    __slots__ = ("health", "reason", "detail", "since", "next_attempt")
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     health: LinkHealth
     reason: str
     detail: str
-    def __init__(self, health: _Optional[_Union[LinkHealth, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    next_attempt: _timestamp_pb2.Timestamp
+    def __init__(self, health: _Optional[_Union[LinkHealth, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_attempt: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("reason", "detail")
@@ -260,6 +264,34 @@ class RedactSessionResponse(_message.Message):
     end_offset: _duration_pb2.Duration
     turns: int
     def __init__(self, start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., turns: _Optional[int] = ...) -> None: ...
+
+class RetryLinksRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class RetriedLink(_message.Message):
+    __slots__ = ("session_id", "session_name", "role", "engine", "asked", "link")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    session_name: str
+    role: str
+    engine: str
+    asked: bool
+    link: Link
+    def __init__(self, session_id: _Optional[str] = ..., session_name: _Optional[str] = ..., role: _Optional[str] = ..., engine: _Optional[str] = ..., asked: _Optional[bool] = ..., link: _Optional[_Union[Link, _Mapping]] = ...) -> None: ...
+
+class RetryLinksResponse(_message.Message):
+    __slots__ = ("links",)
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.RepeatedCompositeFieldContainer[RetriedLink]
+    def __init__(self, links: _Optional[_Iterable[_Union[RetriedLink, _Mapping]]] = ...) -> None: ...
 
 class WatchSessionsRequest(_message.Message):
     __slots__ = ()

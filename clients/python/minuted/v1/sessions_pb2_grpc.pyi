@@ -89,6 +89,14 @@ class SessionServiceStub:
     Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
     DeleteSession.
     """
+    RetryLinks: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.RetryLinksRequest, _sessions_pb2.RetryLinksResponse]
+    """Asks the engines that refused links of live sessions again at once, instead of when it is due.
+
+    One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
+    told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
+    `session` the texts that ended sessions are owed are asked for, too.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]
     """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
 
@@ -152,6 +160,14 @@ class SessionServiceAsyncStub(SessionServiceStub):
     words, and keeps the longer part outside (the interval takes in the shorter one). What comes later is not touched.
     Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
     DeleteSession.
+    """
+    RetryLinks: _aio.UnaryUnaryMultiCallable[_sessions_pb2.RetryLinksRequest, _sessions_pb2.RetryLinksResponse]  # type: ignore[assignment]
+    """Asks the engines that refused links of live sessions again at once, instead of when it is due.
+
+    One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
+    told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
+    `session` the texts that ended sessions are owed are asked for, too.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
     """
     WatchSessions: _aio.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]  # type: ignore[assignment]
     """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
@@ -261,6 +277,20 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         words, and keeps the longer part outside (the interval takes in the shorter one). What comes later is not touched.
         Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
         DeleteSession.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryLinks(
+        self,
+        request: _sessions_pb2.RetryLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sessions_pb2.RetryLinksResponse, _abc.Awaitable[_sessions_pb2.RetryLinksResponse]]:
+        """Asks the engines that refused links of live sessions again at once, instead of when it is due.
+
+        One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
+        told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
+        `session` the texts that ended sessions are owed are asked for, too.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
         """
 
     @_abc_1.abstractmethod
