@@ -12,12 +12,12 @@ PROTOS := $(sort $(wildcard proto/minuted/v1/*.proto))
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iproto --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
 RUN_PACKAGES := python3 python3-venv libportaudio2
 # g++ and python3-dev: meeteval has no wheel. The rest is a microphone without a sound card (tests/rig).
-TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils
+TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-plugins pulseaudio pulseaudio-utils ffmpeg
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
-	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-devices chaos soak
+	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-noise bench-devices bench-suspect chaos soak
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 20
@@ -84,8 +84,14 @@ bench-endurance: $(VENV)/.dev  ## The offline engine over a meeting of three hou
 bench-footprint: $(VENV)/.dev  ## Memory and processor time of four sessions, and the time to the first answer
 	$(BIN)/python -m tests.bench.footprint
 
+bench-noise: $(VENV)/.dev  ## What is sent of rooms in which nobody speaks, and what is kept of short words
+	$(BIN)/python -m tests.bench.noise
+
 bench-devices: $(VENV)/.dev  ## Every fault of a microphone and of a sound server: how soon it is noticed and mended
 	$(BIN)/python -m tests.bench.device_faults
+
+bench-suspect: $(VENV)/.dev  ## How many real turns are taken for invented, and how many invented ones are caught
+	$(BIN)/python -m tests.bench.suspect
 
 chaos: $(VENV)/.dev  ## Everything that can go wrong, and what became of the words; then fifty times kill -9
 	$(BIN)/python -m tests.bench.chaos --markdown

@@ -86,6 +86,8 @@ def test_a_whole_file(tmp_path: Path) -> None:
             [merge]
             hold_back = 0.75
             max_turn_s = 10
+            [links]
+            retry_refused_s = 60
             [spool]
             max_gb = 1
             [sessions.boardroom]
@@ -114,7 +116,7 @@ def test_a_whole_file(tmp_path: Path) -> None:
         "low",
     )
     assert (config.merge.hold_back_s, config.merge.max_turn_s, config.merge.freeze_s) == (0.75, 10.0, 300.0)
-    assert config.spool.max_gb == 1.0
+    assert (config.links.retry_refused_s, config.spool.max_gb) == (60.0, 1.0)
     assert config.sessions == {
         "boardroom": SessionConfig("USB: Jabra, Mono", "local", "none", True, ("de",), "local"),
         "lab-2": SessionConfig(),
@@ -133,6 +135,8 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
             "MINUTED_OPENAI__KEYWORDS": "",
             "MINUTED_SESSIONS__BOARDROOM__DEVICE": "b",
             "MINUTED_SESSIONS__LAB_2__AUTOSTART": "yes",
+            "MINUTED_SESSIONS__LAB_2__CHANNELS": "3, 1",
+            "MINUTED_SESSIONS__LAB_2__MIX": "loudest",
         },
     )
     assert config.merge.join_gap_s == 0.6
@@ -142,6 +146,7 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
     assert config.openai.keywords == ()
     assert config.sessions["boardroom"].device == "b"
     assert config.sessions["lab-2"].autostart is True
+    assert (config.sessions["lab-2"].channels, config.sessions["lab-2"].mix) == ((3, 1), "loudest")
 
 
 def test_relative_paths_count_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +156,14 @@ def test_relative_paths_count_from_the_working_directory(tmp_path: Path, monkeyp
     assert config.daemon.state_dir == tmp_path / "state"
     assert config.daemon.listen == (f"unix:{tmp_path}/m.sock",)
     assert config.sessions["a"].device == f"file:{tmp_path}/x.wav"
+
+
+@pytest.mark.parametrize(
+    "name", ["9.41.00\u202fAM.wav", "a\u00a0b.wav", "\u4f1a\u8b70\u3000.wav", "\U0001f468\u200d\U0001f469.wav"]
+)
+def test_a_file_may_have_any_name_that_can_be_shown(name: str) -> None:
+    config = load_config(None, {"MINUTED_SESSIONS__A__DEVICE": f"file:/srv/{name}"})
+    assert config.sessions["a"].device == f"file:/srv/{name}"
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -238,6 +251,12 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         ("SESSIONS__A__DEVICE", "/srv/meeting.wav"),
         ("SESSIONS__A__DEVICE", "./meeting.wav"),
         ("SESSIONS__A__DEVICE", "a\x1b[2J"),
+        ("SESSIONS__A__DEVICE", "a\u2028b"),
+        ("SESSIONS__A__CHANNELS", "0"),
+        ("SESSIONS__A__CHANNELS", "[true]"),
+        ("SESSIONS__A__CHANNELS", "1,1"),
+        ("SESSIONS__A__CHANNELS", "left"),
+        ("SESSIONS__A__MIX", "stereo"),
         ("SESSIONS__A__AUTOSTART", "perhaps"),
         ("SESSIONS__A_____DEVICE", "default"),
         ("SESSIONS__DEVICE", "default"),

@@ -84,6 +84,8 @@ def test_the_wheel_holds_all_that_runs_and_nothing_else(wheel: Path) -> None:
         f"{MODELS}/segmentation-3.0.onnx",
         f"{MODELS}/LICENSE-campplus.txt",
         f"{MODELS}/LICENSE-segmentation-3.0.txt",
+        f"{MODELS}/LICENSE-silero-vad.txt",
+        f"{MODELS}/silero-vad-16k.safetensors",
     } <= inside
 
 
@@ -92,7 +94,12 @@ def test_the_wheel_carries_its_licences(wheel: Path) -> None:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         told = message_from_bytes(archive.read(metadata))
         licences = [Path(name).name for name in told.get_all("License-File", [])]
-        assert sorted(licences) == ["LICENSE", "LICENSE-campplus.txt", "LICENSE-segmentation-3.0.txt"]
+        assert sorted(licences) == [
+            "LICENSE",
+            "LICENSE-campplus.txt",
+            "LICENSE-segmentation-3.0.txt",
+            "LICENSE-silero-vad.txt",
+        ]
         folder = metadata.removesuffix("METADATA") + "licenses/"
         assert all(archive.read(folder + name) for name in told.get_all("License-File", []))
     assert told["License-Expression"] == PROJECT["project"]["license"]

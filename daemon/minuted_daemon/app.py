@@ -25,6 +25,7 @@ from minuted_daemon.adapters.process_memory import keep_heap_together, pass_over
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.adapters.systemd import Notifier
+from minuted_daemon.adapters.voice_activity import SileroModels
 from minuted_daemon.config import Config, MergeConfig
 from minuted_daemon.core.merger import Merger, MergeSettings, Resumption
 from minuted_daemon.errors import ConfigError, WrongState
@@ -34,6 +35,7 @@ from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.assembly import Workshop
 from minuted_daemon.service.engines import Diarizers, Offer, Offers, Transcribers
 from minuted_daemon.service.erasing import Erasing
+from minuted_daemon.service.gate import Gates
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import one_fault
@@ -93,8 +95,10 @@ async def run(config: Config) -> None:
             merger=partial(_merger, config.merge),
             spools=spools,
             freeze_s=config.merge.freeze_s,
+            speech_models=SileroModels() if config.merge.voice_activity == "model" else None,
         )
-        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer)
+        gates = Gates(random.random, time.time, config.links.retry_refused_s)
+        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer, gates)
         if told_to_stop.is_set():
             return  # before any session goes on, or is noted as interrupted once more
         erasing = Erasing(store, journal, hub, spools)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minuted_daemon import config_values as values
 from minuted_daemon.config_file import DEFAULT_FILE, Entry, Source, read_source
+from minuted_daemon.core.channels import MIXES, MOST_CHANNELS
 from minuted_daemon.credentials import read_key
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.listen_setting import listen
@@ -65,6 +66,14 @@ class MergeConfig:
     join_gap_s: float = 0.8
     max_turn_s: float = 20.0
     freeze_s: float = 300.0
+    voice_activity: str = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class LinksConfig:
+    """How the links to the vendors are kept; see service/retry.py."""
+
+    retry_refused_s: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,8 @@ class SessionConfig:
     languages: tuple[str, ...] = ()
     fallback: str = "none"
     keep_audio: bool = False
+    channels: tuple[int, ...] = ()
+    mix: str = "best"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,7 @@ class Config:
     storage: StorageConfig = StorageConfig()
     pyannote: PyannoteConfig = PyannoteConfig()
     openai: OpenAIConfig = OpenAIConfig()
+    links: LinksConfig = LinksConfig()
     merge: MergeConfig = MergeConfig()
     spool: SpoolConfig = SpoolConfig()
     network: NetworkConfig = NetworkConfig()
@@ -130,11 +142,13 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "noise_reduction": values.text(values.noise_reduction),
         "prompt": values.text(values.prompt),
     },
+    "links": {"retry_refused_s": values.number(1, 86_400, "seconds")},
     "merge": {
         "hold_back": values.automatic_or(values.number(0, 10, "seconds")),
         "join_gap_s": values.number(0, 10, "seconds"),
         "max_turn_s": values.number(1, 300, "seconds"),
         "freeze_s": values.number(0, 86_400, "seconds"),
+        "voice_activity": values.text(values.one_of("model", "energy")),
     },
     "spool": {"max_gb": values.number(0.001, 10_000, "gigabytes"), "max_age_h": values.number(0.001, 8_760, "hours")},
     "network": {"ca_file": values.text(values.optional_path), "proxy": values.text(values.proxy)},
@@ -146,6 +160,8 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "languages": values.texts(values.language),
         "fallback": values.text(values.one_of("none", "local")),
         "keep_audio": values.flag(),
+        "channels": values.whole_numbers(1, MOST_CHANNELS),
+        "mix": values.text(values.one_of(*MIXES)),
     },
 }
 _KEY_FILES = {
@@ -224,6 +240,7 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
         storage=replace(StorageConfig(), **made("storage")),  # type: ignore[arg-type]
         pyannote=replace(PyannoteConfig(), **made("pyannote")),  # type: ignore[arg-type]
         openai=replace(OpenAIConfig(), **made("openai")),  # type: ignore[arg-type]
+        links=replace(LinksConfig(), **made("links")),  # type: ignore[arg-type]
         merge=replace(MergeConfig(), **made("merge")),  # type: ignore[arg-type]
         spool=replace(SpoolConfig(), **made("spool")),  # type: ignore[arg-type]
         network=replace(NetworkConfig(), **made("network")),  # type: ignore[arg-type]

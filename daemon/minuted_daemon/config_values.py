@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from minuted_daemon.addresses import is_loopback
+from minuted_daemon.core.naming import is_name
 from minuted_daemon.proxies import NO_PROXY_AT_ALL, parse_proxy
 
 SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -133,6 +134,26 @@ def texts(check_text: Callable[[str], object], *, least: int = 0) -> Setting:
     return Setting(check, _list_from_text)
 
 
+def whole_numbers(low: int, high: int) -> Setting:
+    """A list of different whole numbers in [low, high]; as a variable, a TOML array or numbers with commas between."""
+
+    def check(value: object) -> tuple[int, ...]:
+        if not isinstance(value, list) or not all(type(item) is int and low <= item <= high for item in value):
+            raise ValueError(f"must be a list of whole numbers from {low} to {high}, such as [1, 2]")
+        if len(set(value)) != len(value):
+            raise ValueError("must not list the same thing twice")
+        return tuple(value)
+
+    def from_text(value: str) -> object:
+        items = _list_from_text(value)
+        if not isinstance(items, list):
+            return items
+        texts = [str(item) for item in items]
+        return [int(item) if item.isascii() and item.isdecimal() else item for item in texts]
+
+    return Setting(check, from_text)
+
+
 def _number_from_text(value: str) -> object:
     try:
         return float(value)
@@ -217,7 +238,7 @@ def path(value: str) -> Path:
 
 def device(value: str) -> str:
     """Take a device's stable name, `default`, or `file:PATH`; a relative path counts from the working directory."""
-    if not value or not value.isprintable():
+    if not value or not is_name(value):
         raise ValueError("must be a device name, default, or file:PATH, without control characters")
     if value.startswith(("/", "./", "../", "~/")):
         raise ValueError("is a path; a recording is named by file: and its path, as file:/srv/meeting.wav")

@@ -12,7 +12,7 @@
     ├── DeviceError      an audio source cannot be opened or stopped working
     ├── VendorError
     │   ├── Unavailable  try again, not before `retry_after_s`
-    │   ├── Rejected     trying again cannot help
+    │   ├── Rejected     refused: ask again seldom, or once somebody has changed something
     │   └── Garbled      the peer spoke nonsense: reconnect, and count it
     └── StoreError       the database cannot be read or written
 
@@ -91,7 +91,14 @@ class Unavailable(VendorError):
 
 
 class Rejected(VendorError):
-    """The vendor refuses for good: a bad key, no plan, a setting it does not know."""
+    """The vendor refuses, and will until somebody changes something: a bad key, no plan, a setting it does not know.
+
+    `retry_after_s` is when it may be asked again, None where nothing is known about that.
+    """
+
+    def __init__(self, reason: str, message: str, retry_after_s: float | None = None, **facts: str) -> None:
+        super().__init__(reason, message, **facts)
+        self.retry_after_s = retry_after_s
 
 
 class Garbled(VendorError):

@@ -14,7 +14,8 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
+from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
+from minuted_daemon.core.events import DiarizerNews, TranscriberEvent, UtteranceId
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
     Health,
@@ -30,6 +31,7 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.core.samples import Sample
+from minuted_daemon.core.speech import SpeechModel
 
 T = TypeVar("T")
 
@@ -70,7 +72,8 @@ class CaptureHealth:
     Reasons of DOWN: DEVICE_ABSENT (not there yet), DEVICE_SILENT, DEVICE_ENDED, DEVICE_STALLED, DEVICE_RUNAWAY,
     DEVICE_MOVED (the sound server gave another source; nothing of that is ever passed on), DEFAULT_CHANGED,
     WORKER_FAILED. `filled` says DEVICE_ABSENT, DEVICE_MOVED, DEFAULT_CHANGED, DEVICE_LOST for all others, and
-    DEVICE_GAP for samples a working device lost.
+    DEVICE_GAP for samples a working device lost. UP with a reason: it works, but a person should know something
+    (CHANNELS_CANCEL, CHANNEL_SILENT, CLIPPING; of a recording also HEADER_UNFINISHED, HEADER_WRONG, FILE_TRUNCATED).
     """
 
     health: Health
@@ -78,15 +81,32 @@ class CaptureHealth:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A recording promised [start, end) beside what it holds, on its own sample clock. `reason` is UPPER_SNAKE.
+
+    The last thing a stream gives. What lies before the end of the last block was padded with silence.
+    """
+
+    start: Sample
+    end: Sample
+    reason: str
+
+
 class CaptureStream(Protocol):
     """One session's view of one source.
 
     Iteration ends when a file has been read to its end; it never ends for a device. A file that turns out damaged in
-    the middle raises DeviceError behind its last good block. At most 2 s of blocks wait for a slow reader; a reader
-    slower than that loses the oldest, which come as `filled` with reason OVERRUN.
+    the middle goes on behind the damage, which comes as `filled` with reason FILE_DAMAGED; where it cannot, it raises
+    DeviceError behind its last good block. At most 2 s of blocks wait for a slow reader; a reader slower than that
+    loses the oldest, which come as `filled` with reason OVERRUN.
+
+    remark: how it is from the start where that is odd, as a CaptureHealth that is UP; told in the stream as well.
     """
 
-    def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
+    remark: CaptureHealth | None
+
+    def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth | Missing]:
         """Give blocks in order, each once."""
         ...
 
@@ -132,8 +152,10 @@ class Capture(Protocol):
         """
         ...
 
-    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> CaptureStream:
-        """Open a stable name, `default`, or `file:PATH`.
+    async def open(
+        self, device: str, *, wait: bool = False, skip_blocks: int = 0, choice: ChannelChoice = EVERY_CHANNEL
+    ) -> CaptureStream:
+        """Open a stable name, `default`, or `file:PATH`; `choice`: which of its channels are heard, and how.
 
         `wait`: where the device is not there, wait for it. The stream then begins with DOWN (DEVICE_ABSENT), and gives
         silence with `filled` reason DEVICE_ABSENT in real time from the start. `skip_blocks`: where in a file to
@@ -141,7 +163,7 @@ class Capture(Protocol):
         always the same source.
 
         Raises NotFound (DEVICE_NOT_FOUND, naming the devices there are), Invalid (FILE_NOT_FOUND, FILE_EMPTY,
-        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE), DeviceError (DEVICE_FAILED).
+        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE), DeviceError (DEVICE_FAILED).
         """
         ...
 
@@ -159,12 +181,14 @@ class DiarizerCapabilities:
 
     `max_stream_s`: how long a stream may last before the other side ends it, None where that never happens.
     `catch_up_s`: how much audio from before the connection it takes, faster than real time; 0 if it wants live audio.
+    `checked`: what it says is held against the voice that was heard, as its protocol may change without notice.
     """
 
     name: str
     lag_s: float
     max_stream_s: float | None = None
     catch_up_s: float = 0.0
+    checked: bool = False
 
 
 class DiarizerStream(Protocol):
@@ -179,8 +203,10 @@ class DiarizerStream(Protocol):
         """
         ...
 
-    def events(self) -> AsyncIterator[DiarizerEvent]:
+    def events(self) -> AsyncIterator[DiarizerNews]:
         """Give events as they arrive; positions count from the first sample sent. Ends after `finish()`.
+
+        What is no event that can be used is given as such.
 
         Raises Unavailable, Rejected or Garbled when the connection breaks.
         """
@@ -220,12 +246,14 @@ class TranscriberCapabilities:
     """What varies between transcribers. `rate_hz`: 16000 or 24000, the rate of its streams.
 
     `languages`: the languages it knows, as the first part of their BCP 47 codes; None if there is no end of them.
+    `repeats`: asked again about the same audio, it says the same, so that there is no use in asking.
     """
 
     name: str
     rate_hz: int
     min_commit_s: float = 0.1
     languages: tuple[str, ...] | None = None
+    repeats: bool = False
 
 
 class TranscriberStream(Protocol):
@@ -306,6 +334,14 @@ class VoicePrinter(Protocol):
 
     async def close(self) -> None:
         """Release what it holds."""
+        ...
+
+
+class SpeechModels(Protocol):
+    """Tells speech from other sounds. Optional: without it energy alone decides what is sent that nobody claims."""
+
+    def stream(self) -> SpeechModel:
+        """Give one for a session; what they have in common is loaded when the first is asked something."""
         ...
 
 
@@ -614,11 +650,17 @@ class Store(Protocol):
         ...
 
     async def turns(
-        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+        self,
+        session_id: SessionId,
+        limit: int,
+        token: str | None,
+        as_delivered: bool = False,
+        exclude_suspect: bool = False,
     ) -> Page[StoredTurn]:
         """A session's FINAL turns at their latest revision, by start, then id. Raises Invalid (BAD_PAGE_TOKEN).
 
         `as_delivered`: every turn as it was when it first became FINAL, also those retracted since.
+        `exclude_suspect`: without those that look invented, or did then.
         """
         ...
 

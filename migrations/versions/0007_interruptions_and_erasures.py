@@ -1,12 +1,12 @@
 """What the daemon's own end interrupted, and what is still to be erased: both were files beside the database before.
 
-Revision: 0007. Follows 0004.
+Revision: 0007. Follows 0006.
 """
 
 from alembic import op
 
 revision = "0007"
-down_revision = "0004"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

@@ -20,13 +20,13 @@ from tests.bench.chaos_house import HOUSE
 from tests.bench.chaos_judge import AFTER_S
 from tests.bench.chaos_play import Fault, Row, play
 from tests.bench.chaos_storm import STORMS
-from tests.bench.chaos_vendors import BOTH, OPENAI, PYANNOTE, breaks
+from tests.bench.chaos_vendors import BOTH, DIALECTS, OPENAI, PYANNOTE, SLIPS, breaks
 from tests.e2e.live_run import EXCERPTS
 from tests.fakes.meeting import Meeting, load_meeting
 
 AT_ONCE, STARTS_AT_ONCE = 8, 2
 WELL = Fault("no fault", "nobody", breaks("openai", "thaw"))
-FAULTS: Sequence[Fault] = (WELL, *OPENAI, *PYANNOTE, *BOTH, *HOUSE, *STORMS)
+FAULTS: Sequence[Fault] = (WELL, *OPENAI, *PYANNOTE, *SLIPS, *DIALECTS, *BOTH, *HOUSE, *STORMS)
 LONG = (("IB4010", 2634.5), ("ES2011d", 921.5), ("TS3004b", 1794.5))
 LONG_FROM_S = 100.0
 EARLY_S, LATE_S = -2.0, 2.0

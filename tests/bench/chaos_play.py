@@ -36,7 +36,7 @@ class Fault:
     `on` says whose fault it is: "openai", "pyannote", "both", "process", "disk", "client", "all". `refused`: for good,
     so that what comes after cannot have speakers, and has text only once the cause is mended. `cut_short`: the session
     ends with the daemon. `disk` is the size of a state directory in memory. `slower_s`: from then on the vendor itself
-    answers so much later.
+    answers so much later. `sent`: so many times the transcriber may be sent what it was sent at all; 0 is no matter.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Fault:
     cut_short: bool = False
     disk: str = ""
     slower_s: float = 0.0
+    sent: float = 0.0
 
     @property
     def silences(self) -> bool:
@@ -189,7 +190,7 @@ async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
         missed.append("subscriber and list differ")
     if not adds_up(session, owed=any(turn.text_source != TextSource.TEXT_SOURCE_COMPLETED for turn in turns)):
         missed.append("coverage does not add up")
-    missed += await asyncio.to_thread(_breaches, stage)
+    missed += await asyncio.to_thread(_breaches, stage, fault)
     return Row(
         fault.name,
         fault.on,
@@ -202,9 +203,15 @@ async def _row(stage: Stage, fault: Fault, window: Window) -> Row:
     )
 
 
-def _breaches(stage: Stage) -> list[str]:
-    """What the vendors have to complain of."""
+def _breaches(stage: Stage, fault: Fault) -> list[str]:
+    """What the vendors have to complain of, and who pays them."""
     found = []
+    if fault.sent:
+        openai = stage.openai.stats()
+        times = sum(one["appended_s"] for one in openai["connections"]) / openai["covered_s"]
+        stage.told.append(f"sent {times:.2f} times")
+        if times > fault.sent:
+            found.append(f"sent {times:.2f} times")
     if any(one["pace_violations"] for one in stage.pyannote.stats()["connections"]):
         found.append("pyannote was sent audio in bursts")
     if any(one["bad_frames"] for one in stage.pyannote.stats()["connections"]):

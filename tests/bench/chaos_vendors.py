@@ -24,10 +24,16 @@ STALL_S = 8.0
 """A transcriber that takes no more audio, or answers no commit, is noticed within so long."""
 SETUP_S = 20.0
 """A connection that is never set up is given up within so long."""
+TWO_TEXTS_S = 15.0
+"""A text without a word is asked for again behind the turn that is being spoken."""
+TRIAL_S = 15.0
+"""A transcriber that fails at everything is tried again so often, once that has lasted for half a minute."""
 TWO_ANSWERS_S = 17.0
 """A completion is waited for twice, 8 s each time, before the deltas become the text."""
 RETRY_S = 8.0
 """Behind an outage of some seconds the next attempt comes within so long."""
+UNDERSTOOD_S = 45.0
+"""Events that cannot be used as they are count again within so long: understood, or from another connection."""
 LONG_S = 180.0
 FOR_GOOD = 0
 
@@ -100,6 +106,19 @@ def from_now_on(
             await stage.order(vendor, break_={"do": "reset"})
         now = time.time()
         return Window(now, now)
+
+    return strike
+
+
+def speaks(dialect: str, broken: bool = False) -> Strike:
+    """Have pyannote's events written otherwise from now on (pyannote_dialects): understood after a while."""
+
+    async def strike(stage: Stage) -> Window:
+        await stage.order("pyannote", knobs={"dialect": dialect})
+        if broken:
+            await stage.order("pyannote", break_={"do": "reset"})
+        now = time.time()
+        return Window(now, now, UNDERSTOOD_S)
 
     return strike
 
@@ -188,6 +207,12 @@ OPENAI: Sequence[Fault] = (
     _openai("completions missing, no deltas", lasts(_O, 6, _commit("missing"), {"delta_s": 60.0}), **_WAITS),
     _openai("failed: 429", lasts(_O, 6, _commit("failed", **_RATE)), **_WAITS),
     _openai("failed: audio_unintelligible", lasts(_O, 6, _commit("failed")), **_WAITS),
+    _openai(
+        "failed for 60 s", lasts(_O, 60, _commit("failed"), noticed_s=TRIAL_S), length_s=LONG_S, strike_s=40.0, sent=1.3
+    ),
+    _openai("every second text empty", from_now_on(_O, _commit("says", every=2, transcript="")), slower_s=TWO_TEXTS_S),
+    _openai("every text without a word", lasts(_O, 8, _commit("says", transcript=" ... ")), slower_s=TWO_TEXTS_S),
+    _openai("texts that are null", lasts(_O, 8, _commit("says", transcript=None)), slower_s=TWO_TEXTS_S),
     _openai("completions twice", from_now_on(_O, _commit("twice"))),
     _openai("half of the completions late", from_now_on(_O, knobs={"out_of_order": 0.5}), slower_s=2.0),
     _openai("completions 20 s late", lasts(_O, 6, _commit("late", by_s=20.0)), **_WAITS),
@@ -235,6 +260,29 @@ PYANNOTE: Sequence[Fault] = (
     _pyannote("not there at the start", away(15, _P), strike_s=0.0, length_s=60.0),
     _pyannote("away for 30 s", away(30, _P), length_s=LONG_S, strike_s=40.0),
 )
+
+SLIPS: Sequence[Fault] = (
+    _openai("401 once on a reconnect", once(_O, {"at": "upgrade", **_status(401)}, RETRY_S)),
+    _openai("404 once on a reconnect", once(_O, {"at": "upgrade", **_status(404)}, RETRY_S)),
+    _openai("402 for 15 s", lasts(_O, 15, _upgrade(**_status(402)), None, True, RETRY_S), **_WAITS),
+    _pyannote("401 once on a reconnect", once(_P, {"at": "post", **_status(401)}, RETRY_S)),
+    _pyannote("402 for 15 s", lasts(_P, 15, _post(**_status(402)), None, True, RETRY_S), **_WAITS),
+)
+"""Refusals that pass. Not in storms: many of them are, taken together, one that lasts."""
+
+_SPEAKS = {"length_s": 95.0}
+
+DIALECTS: Sequence[Fault] = (
+    _pyannote("times in milliseconds", speaks("milliseconds"), **_SPEAKS),
+    _pyannote("times since 1970, from a reset on", speaks("unix", broken=True), **_SPEAKS),
+    _pyannote("times run on behind a reset", speaks("running_on", broken=True), **_SPEAKS),
+    _pyannote("times as text", from_now_on(_P, knobs={"dialect": "strings"})),
+    _pyannote("events renamed on one connection", breaks(_P, "dialect", UNDERSTOOD_S, name="renamed"), **_SPEAKS),
+    _pyannote("times missing on one connection", breaks(_P, "dialect", UNDERSTOOD_S, name="no_timestamp"), **_SPEAKS),
+    _pyannote("events renamed for good", from_now_on(_P, knobs={"dialect": "renamed"}), refused=True, length_s=95.0),
+    _pyannote("random times for good", from_now_on(_P, knobs={"dialect": "random"}), refused=True, length_s=95.0),
+)
+"""What pyannote says may be written otherwise. They have no place in a storm, where nothing lasts until it is known."""
 
 BOTH: Sequence[Fault] = (
     Fault("both: reset at once", "both", away(0.5, _O, _P)),

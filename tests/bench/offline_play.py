@@ -16,6 +16,7 @@ from minuted_daemon.adapters.local import networks
 from minuted_daemon.adapters.local.decoding import BEAM
 from minuted_daemon.adapters.local.diarization import SegmentationNetwork, StreamDiarization, VoiceNetwork
 from minuted_daemon.adapters.local.recognition import DecodeQueue, Job, pieces, readable
+from minuted_daemon.adapters.voice_activity import SileroModels
 from minuted_daemon.core.events import (
     Append,
     Clear,
@@ -123,9 +124,9 @@ class Room:
         self.pcm = pcm
         self.diarization = StreamDiarization(engines.segmentation, engines.voice)
         self.recognizer = _Recognizer(engines.recognize, with_partials)
-        self.detector = VoiceDetector()
+        self.detector = VoiceDetector(SileroModels().stream())
         self.merger = Merger(MergeSettings(diarizer_lag_s=DIARIZER_LAG_S))
-        self.merger.feed(TranscriberReady())
+        self.merger.feed(TranscriberReady(repeats=True))
         self.merger.feed(EpochOpened(EPOCH, Sample(0)))
         self.played = Played()
         self.now = 0

@@ -19,6 +19,7 @@ ORPHAN_END_SHARE, ORPHAN_START_SHARE = 0.05, 0.005
 PAIR_SHARE = 0.05
 LOST_SHARE = 0.01
 SPLIT_S, SPLIT_LABELS = 60.0, 4
+EMPTY_SHARE = 0.5
 FAULT_SHARE = 0.05
 """Shares of all events, and of all answers."""
 APART = RATE_HZ // 10
@@ -183,8 +184,8 @@ def _under_many_labels(meeting: Meeting, script: Script, rng: random.Random) -> 
 class Answers:
     """Answers each commit 0.2 to 2 s later with what was said, but for the given shares of faults.
 
-    missing: never. failed: an error. twice: a second, other text follows. late: 20 s later. `seen` counts what was
-    done.
+    missing: never. failed: an error. empty: no word. twice: a second, other text follows. late: 20 s later. `seen`
+    counts what was done.
     """
 
     def __init__(self, rng: random.Random, faults: Mapping[str, float]) -> None:
@@ -201,7 +202,7 @@ class Answers:
             return [(when, TextFailed(utterance, "SERVER_ERROR"))]
         if kind == "late":
             return [(at + _s(20), TextCompleted(utterance, text))]
-        answer = (when, TextCompleted(utterance, text))
+        answer = (when, TextCompleted(utterance, "" if kind == "empty" else text))
         if kind == "twice":
             other = " ".join(f"other{word}" for word in text.split())
             return [answer, (when + _s(self._rng.uniform(0.1, 3.0)), TextCompleted(utterance, other))]
@@ -234,6 +235,7 @@ KINDS: Sequence[Weather] = (
     Weather("split-retold", (split_and_retold,)),
     Weather("answers-missing", faults={"missing": FAULT_SHARE}),
     Weather("answers-failed", faults={"failed": FAULT_SHARE}),
+    Weather("answers-empty", faults={"empty": EMPTY_SHARE}),
     Weather("answers-twice", faults={"twice": FAULT_SHARE}),
     Weather("answers-late", faults={"late": FAULT_SHARE}),
     Weather(

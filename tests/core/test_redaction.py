@@ -1,6 +1,6 @@
 import pytest
 
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.records import OverlapRecord, SessionId, SpeakerId, TurnId, TurnLife, TurnRecord
 from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample, samples
@@ -22,6 +22,8 @@ def turn(start_s: float, end_s: float, life: TurnLife = TurnLife.FINAL) -> TurnR
         start_wall_s=1000.0 + start_s,
         overlapping=(OverlapRecord(SpeakerId("ben"), 100),),
         generation=4,
+        suspect=SuspectReason.BOILERPLATE,
+        evidence=Evidence(100, 200),
     )
 
 
@@ -39,6 +41,7 @@ def test_a_turn_inside_is_retracted(start_s: float, end_s: float) -> None:
     left = without(turn(10, 20), start_s, end_s)
     assert (left.life, left.text, left.text_source) == (TurnLife.RETRACTED, "", TextSource.NONE)
     assert (left.speaker_id, left.overlapping, left.generation) == (None, (), None)
+    assert (left.suspect, left.evidence) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +56,7 @@ def test_a_turn_that_reaches_out_keeps_its_speaker_and_the_longer_part(
     assert left.start_wall_s == pytest.approx(1000.0 + kept[0])
     assert (left.life, left.text, left.text_source) == (TurnLife.FINAL, "", TextSource.NONE)
     assert (left.speaker_id, left.attribution) == (ADA, Attribution.DIARIZED)
+    assert (left.suspect, left.evidence) == (None, None)
     assert without(left, start_s, end_s) == left
 
 

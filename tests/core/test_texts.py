@@ -14,7 +14,7 @@ from minuted_daemon.core.events import (
     TranscriberLost,
     TranscriberReady,
     TranscriberRefused,
-    TurnRetracted,
+    TurnGrew,
     TurnRevised,
     TurnSettled,
     UtteranceId,
@@ -81,16 +81,6 @@ def test_the_true_text_after_a_provisional_one_is_a_revision() -> None:
     assert room.finals[0].text_source is TextSource.COMPLETED
 
 
-def test_an_empty_completion_takes_the_turn_back() -> None:
-    room = Room([said("a", 1, 1.5)], 12, lambda u, _t, at: [(at + s(1), TextCompleted(u, " ."))], partials=True)
-    room.speaks("A", 1, 1.5)
-    room.run()
-    assert room.finals == []
-    (retracted,) = room.of(TurnRetracted)
-    assert isinstance(retracted, TurnRetracted)
-    assert not retracted.was_final
-
-
 def test_a_transcriber_lost_in_mid_turn_is_sent_all_that_is_not_answered() -> None:
     def answer(utterance: UtteranceId, text: str, at: int) -> Iterable[tuple[int, object]]:
         return [(at + s(3), TextCompleted(utterance, text))]
@@ -106,13 +96,17 @@ def test_a_transcriber_lost_in_mid_turn_is_sent_all_that_is_not_answered() -> No
     assert_every_word_once(room)
 
 
-def test_a_transcriber_refused_for_good() -> None:
-    room = Room([*run_of_words("a", 1, 3), *run_of_words("b", 6, 8)], 12)
+def test_while_the_transcriber_refuses_turns_are_shown_and_wait() -> None:
+    room = Room([*run_of_words("a", 1, 3), *run_of_words("b", 6, 8)], 22)
     room.speaks("A", 1, 3)
     room.speaks("B", 6, 8)
     room.at(5.5, lambda: room.merger.feed(TranscriberRefused()))
+    room.at(19.0, lambda: room.merger.feed(TranscriberReady()))
     room.run()
-    assert [turn.text_source for turn in room.finals] == [TextSource.COMPLETED, TextSource.NONE]
+    shown = [(when, output.turn) for when, output in room.outputs if isinstance(output, TurnGrew)]
+    assert [(turn.speaker, turn.text) for when, turn in shown if when < s(19)] == [(2, "")]
+    assert [turn.text_source for turn in room.finals] == [TextSource.COMPLETED] * 2
+    assert_every_word_once(room)
     assert room.merger.settled
 
 

@@ -57,6 +57,7 @@ async def test_three_meetings_at_once_with_completions_out_of_order(place: Path)
         assert one.score.unknown == 0
         assert max(one.commit_latencies_s(heard)) <= LATEST_S + BUSY_S
         assert {turn.text_source for turn in one.turns} == {TextSource.TEXT_SOURCE_COMPLETED}
+        assert not any(turn.HasField("suspect") for turn in one.turns)
     assert heard["words_twice"] == {}
     assert heard["twice_committed_s"] == 0
     assert [one["errors"] for one in heard["connections"]] == [{}] * 3

@@ -8,7 +8,7 @@ import pytest
 from minuted import AsyncClient, LinkHealth, Session, SessionState, TextSource
 from tests.bench.scoring import score
 from tests.e2e.daemon_process import DaemonProcess, run_daemon
-from tests.e2e.following import ENDED, Seen, follow, turns_so_far
+from tests.e2e.following import ENDED, Seen, follow
 from tests.e2e.live_run import EXCERPTS, PYANNOTE_KNOBS, scored
 from tests.fakes.meeting import Meeting, load_meeting, write_wav
 from tests.fakes.processes import openai_standin, pyannote_standin
@@ -118,8 +118,10 @@ async def test_a_refused_session_that_is_killed_goes_on_and_gets_what_it_was_owe
                 fault = {"at": "upgrade", "do": "status", "status": 403, "times": 0}
                 await asyncio.to_thread(openai.control, faults=[fault])
                 await client.start("room", device=f"file:{place}/room.wav")
-                before = await follow(client, turns_so_far(2))
-                assert {turn.text_source for turn in before.finals.values()} == {TextSource.TEXT_SOURCE_NONE}
+                await asyncio.sleep(LENGTH_S - 2.0)
+                refused = await client.session("room")
+                assert refused.transcriber_link.health == REFUSED
+                assert pending_s(refused) > 1.0
             daemon.kill()
             await asyncio.to_thread(openai.control, clear_faults=True)
             await daemon.start()
@@ -127,7 +129,6 @@ async def test_a_refused_session_that_is_killed_goes_on_and_gets_what_it_was_owe
                 after = await follow(client, all_told)
                 ours = score(room, scored(after.turns))
                 assert (ours.words_lost, ours.words_repeated, ours.words_foreign) == (0, 0, 0)
-                assert set(before.finals) <= set(after.finals)
             await no_spool(daemon)
 
 

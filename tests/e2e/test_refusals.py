@@ -1,9 +1,11 @@
 """A vendor that refuses, fails or talks nonsense: the session goes on with the other one, and says why.
 
-Each session is opened while its fault is played, and all run at once. What does not pass by itself (401, 402, 403) is
-not tried again; what may pass is, so those faults last: 429 and 503 ask for a long wait, nonsense goes on to the end.
+Each session is opened while its fault is played, and all run at once. What may pass by itself is tried again: 429 and
+503 ask for a long wait, and what met nonsense meets the refusal after it. A refusal holds for all sessions: the last of
+them is told of it without a request to the vendor.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -12,28 +14,33 @@ from typing import Any
 import pytest
 
 from minuted import AsyncClient, Attribution, Link, LinkHealth, Session, SessionState, TextSource, Turn
+from minuted_daemon.service.gate import ASKED_AGAIN_S
 from tests.bench.scoring import score
 from tests.e2e.daemon_process import KEYS, DaemonProcess, run_daemon
 from tests.e2e.following import ended, follow
-from tests.e2e.live_run import scored
+from tests.e2e.live_run import PYANNOTE_KNOBS, scored
 from tests.fakes.meeting import load_meeting, write_wav
 from tests.fakes.processes import StandInProcess, openai_standin, pyannote_standin
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 ROOM = load_meeting("ES2011d", 939.5, 9)
+ASKED_AT_MOST = 12
+"""Once for each fault, and some more for nonsense, which is tried again at once."""
 REFUSED, DOWN = LinkHealth.LINK_HEALTH_REFUSED, LinkHealth.LINK_HEALTH_DOWN
 
-# A session's name: the fault, and what its link says then. Nonsense stays last: it is what later attempts meet too.
+# A session's name: the fault, and what its link says then.
 PYANNOTE: dict[str, tuple[dict[str, Any], int, str]] = {
-    "r401": ({"do": "status", "status": 401}, REFUSED, "KEY_REJECTED"),
-    "r402": ({"do": "status", "status": 402}, REFUSED, "PAYMENT_REQUIRED"),
-    "r403": ({"do": "status", "status": 403}, REFUSED, "ACCESS_DENIED"),
     "r429": ({"do": "status", "status": 429, "retry_after": 90}, DOWN, "RATE_LIMITED"),
     "r503": ({"do": "status", "status": 503, "retry_after": 90}, DOWN, "VENDOR_DOWN"),
     "nonsense": ({"do": "nonsense"}, DOWN, "BAD_ANSWER"),
+    "r402": ({"do": "status", "status": 402}, REFUSED, "PAYMENT_REQUIRED"),
+    "later": ({"do": "status", "status": 402}, REFUSED, "PAYMENT_REQUIRED"),
 }
-OPENAI = PYANNOTE | {"r402": ({"do": "status", "status": 402}, REFUSED, "QUOTA_EXHAUSTED")}
+OPENAI = {
+    name: (fault, health, "QUOTA_EXHAUSTED" if health == REFUSED else reason)
+    for name, (fault, health, reason) in PYANNOTE.items()
+}
 
 
 async def link_says(client: AsyncClient, name: str, link_of: Callable[[Session], Link], reason: str) -> Session:
@@ -65,7 +72,10 @@ async def open_all(
         assert told.degraded
         assert told.state in (SessionState.SESSION_STATE_STARTING, SessionState.SESSION_STATE_RUNNING)
         assert link.detail.endswith(".")
+        assert link.HasField("since")
+        assert link.next_attempt.ToSeconds() >= link.since.ToSeconds()
         assert not any(key in link.detail for key in KEYS.values())
+    assert vendor.stats()["counts"][at] <= ASKED_AT_MOST, "the session that came last asked nothing"
 
 
 async def turns_of(client: AsyncClient, name: str) -> list[Turn]:
@@ -137,3 +147,32 @@ async def test_a_vendor_that_comes_back_is_taken_back(place: Path) -> None:
             await follow(client, ended(), "room")
             ours = score(ROOM, scored(await turns_of(client, "room")))
             assert (ours.words_lost, ours.words_repeated) == (0, 0)
+
+
+async def test_a_slip_costs_nothing_and_what_lasts_is_mended_on_demand(place: Path) -> None:
+    """Both vendors refuse once on a reconnect; later the transcriber does until it is mended, and somebody says so."""
+    room = load_meeting("ES2011d", 939.5, 33)
+    with pyannote_standin([room], knobs=PYANNOTE_KNOBS) as pyannote, openai_standin([room]) as openai:
+        async with run_daemon(place, pyannote.base_url, openai.base_url) as daemon, daemon.client() as client:
+            write_wav(place / "room.wav", room)
+            await client.start("room", device=f"file:{place}/room.wav")
+            await asyncio.sleep(5.0)
+            for vendor, at in ((pyannote, "post"), (openai, "upgrade")):
+                once = {"at": at, "do": "status", "status": 401, "times": 1}
+                await asyncio.to_thread(vendor.control, faults=[once], break_={"do": "reset"})
+            await asyncio.sleep(6.0)
+            assert not (await client.session("room")).degraded
+            lasts = {"at": "upgrade", "do": "status", "status": 402, "times": 0}
+            await asyncio.to_thread(openai.control, faults=[lasts], break_={"do": "reset"})
+            await asyncio.sleep(8.5 + ASKED_AGAIN_S)
+            assert (await client.session("room")).transcriber_link.health == REFUSED
+            await asyncio.to_thread(openai.control, clear_faults=True)
+            (retried,) = await client.retry("room")
+            assert (retried.role, retried.asked) == ("transcriber", True)
+            assert retried.link.health == LinkHealth.LINK_HEALTH_UP
+            await follow(client, ended(), "room")
+            ours = score(room, scored(await turns_of(client, "room")))
+            assert (ours.words_lost, ours.words_repeated) == (0, 0)
+            sent_s = (await client.session("room")).transcriber_sent.ToNanoseconds() / 1e9
+            assert sent_s <= 1.3 * room.duration
+            assert_quiet_about_secrets(daemon)

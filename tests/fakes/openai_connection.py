@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tests.fakes import openai_session as sessions
+from tests.fakes.invented import answer
 from tests.fakes.meeting import RATE_HZ
 from tests.fakes.openai_items import Bookkeeper, Turn
 from tests.fakes.recogniser import HeardWord
@@ -325,17 +326,24 @@ class RealtimeConnection(Connection):
             error = {"type": "server_error", "code": code, "message": facts.get("message", "failed"), "param": None}
             self._send(FAILED, item_id=turn.id, content_index=0, error=error)
             return
+        invented = ""
+        if self.standin.knobs.invents and not heard and not turn.said:
+            invented = answer(self.standin.count("invented") - 1, self.standin.knobs.invents)
         if turn.fault != "no_deltas":
             for item in heard[turn.sent :]:
                 self._word(turn, item)
+            if invented:
+                self._delta(turn, invented)
             if turn.fault == "differs":
                 self._delta(turn, "misheard")
         turn.over = True
         usage = {"type": "duration", "seconds": round(turn.samples / WIDE_HZ, 3)}
         assert turn.transcription is not None
         extra: dict[str, Any] = {"languages": []} if turn.transcription["model"] == "gpt-transcribe" else {}
-        transcript = " ".join(item.word.text for item in heard)
+        transcript = facts.get("transcript") if turn.fault == "says" else " ".join(item.word.text for item in heard)
         self.standin.book_completed(turn.id)
+        if invented:
+            transcript = invented
         for _ in range({"twice": 2, "deltas_only": 0}.get(turn.fault, 1)):
             self._send(COMPLETED, item_id=turn.id, content_index=0, transcript=transcript, usage=usage, **extra)
 

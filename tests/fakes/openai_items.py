@@ -30,6 +30,7 @@ class Knobs:
     late_s: tuple[float, float] = (20.0, 35.0)
     early_item_id_differs: bool = False  # deltas before a commit carry another item_id than `committed`
     extra_fields: bool = True
+    invents: tuple[str, ...] = ()  # languages: what no word is heard in is answered as such models do (invented.py)
     expires_s: float = 3600.0
     expiry: str = "both"  # "error", "close" or "both"
     ping_s: float = 20.0
@@ -40,7 +41,8 @@ class Turn:
     """One item: the audio from one commit or clear to the next.
 
     `fault` is that of its commit: failed {code, message}, missing, twice, late {by_s}, differs (a delta the transcript
-    does not have), no_deltas, deltas_only, never_committed, refused {code}, slow_commit {by_s}.
+    does not have), no_deltas, deltas_only, never_committed, refused {code}, slow_commit {by_s}, says {transcript} (in
+    place of what it heard; may be null).
     """
 
     id: str

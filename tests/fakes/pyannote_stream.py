@@ -1,6 +1,7 @@
 """One stream of the pyannote stand-in: checks frames and pace, hears, and tells who speaks.
 
-Faults at `stream`: everything standin.Connection does, and `never_close`. A fault at `end` of any kind means: no close.
+Faults at `stream`: everything standin.Connection does, `never_close`, and `dialect {name}` (pyannote_dialects), which
+holds for this connection alone. A fault at `end` of any kind means: no close.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tests.fakes.meeting import RATE_HZ
+from tests.fakes.pyannote_dialects import DIALECTS, PLAIN, Event
 from tests.fakes.standin import Connection, StandIn
 from tests.fakes.wire import Socket
 
@@ -39,6 +41,7 @@ class Knobs:
     split_until_s: float = 0.0  # until then a speaker's segments get one of `split_labels` labels each
     split_labels: int = 4
     permute_labels: bool = True
+    dialect: str = PLAIN  # how events are written: one of pyannote_dialects
     max_speakers: int = 8
     cold_start_s: float = 0.0
     post_s: float = 0.0
@@ -91,6 +94,7 @@ class LiveConnection(Connection):
         self._frames = self._silent = self._bad = self._late_audio = self._events = self._pace = self._wild = 0
         self._lead_s = self._gap_s = 0.0
         self._never_close = False
+        self._dialect: str | None = None
 
     async def run(self) -> None:
         self.later(self.loop.time() + TICK_S, self._tick)
@@ -176,6 +180,10 @@ class LiveConnection(Connection):
     def act(self, do: str, facts: Mapping[str, Any]) -> None:
         if do == "never_close":
             self._never_close = True
+        elif do == "dialect":
+            if facts["name"] not in DIALECTS:
+                raise ValueError(f"unknown dialect {facts['name']}")
+            self._dialect = str(facts["name"])
         else:
             super().act(do, facts)
 
@@ -269,10 +277,22 @@ class LiveConnection(Connection):
         if self._finished:
             due = self._last_due = max(self._last_due + 1e-5, min(due, self.loop.time() + 0.05))
         name = "diarization_speaker_start" if kind else "diarization_speaker_end"
-        event = {"type": name, "data": {"timestamp": round(stamp, 3), "speaker": label}}
+        message = DIALECTS[self._dialect or knobs.dialect](
+            Event(name, label, round(stamp, 3), self.opened_at, self._before_s(), self._events)
+        )
         self._events += 1
+        if message is None:
+            return
         self._latest_due = max(self._latest_due, due)
-        self.later(due, lambda: self.socket.send(event))
+        self.later(due, lambda: self.socket.send(message))
+
+    def _before_s(self) -> float:
+        """Seconds of audio in all streams before this one."""
+        return sum(
+            one._frames * FRAME_S
+            for one in self.standin.connections
+            if isinstance(one, LiveConnection) and one.number < self.number
+        )
 
     def stats(self) -> dict[str, Any]:
         return {

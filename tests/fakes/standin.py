@@ -3,9 +3,10 @@
 Control: `POST /_control` takes {"knobs": {...}, "faults": [...], "clear_faults": true, "outage": {...} or null,
 "break": {...}}; `GET /_stats` tells what was seen. Both work during an outage.
 
-A fault is {"at": PLACE, "do": ACTION, "nth": n, "times": m, "after_s": t, ...}. It fires at occurrences nth..nth+m-1
-of its place (counted from 1 over the life of the process), or, without nth, at the next m occurrences (m is 1 by
-default, 0 means always). At `stream` the occurrence is the connection, and `after_s` counts seconds of its audio.
+A fault is {"at": PLACE, "do": ACTION, "nth": n, "times": m, "every": e, "after_s": t, ...}. It fires at occurrences
+nth..nth+m-1 of its place (counted from 1 over the life of the process), or, without nth, at the next m occurrences (m
+is 1 by default, 0 means always); with `every`, only at those whose number it divides. At `stream` the occurrence is the
+connection, and `after_s` counts seconds of its audio.
 
 An outage is {"for_s": s, "mode": "reset" | "status" | "hang", "status": 503, "keep": false}: new requests are reset,
 refused or never answered; live connections are reset, closed with 1011 or frozen unless `keep`.
@@ -41,6 +42,7 @@ class Fault:
     times: int
     after_s: float
     facts: dict[str, Any]
+    every: int = 1
     fired: int = 0
 
     @classmethod
@@ -55,11 +57,12 @@ class Fault:
             int(facts.pop("times", 1)),
             float(facts.pop("after_s", 0.0)),
             facts,
+            every=int(facts.pop("every", 1)),
         )
 
     def matches(self, at: str, number: int, seconds: float) -> bool:
         """Whether this fires now."""
-        if self.at != at or seconds < self.after_s or (self.times and self.fired >= self.times):
+        if self.at != at or seconds < self.after_s or (self.times and self.fired >= self.times) or number % self.every:
             return False
         if self.nth is None:
             return True

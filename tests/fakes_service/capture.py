@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 
+from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
 from minuted_daemon.errors import MinutedError, NotFound
-from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled
+from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled, Missing
 from tests.fakes_service.virtual_time import wall_s
 
-Item = AudioBlock | CaptureHealth | MinutedError
+Item = AudioBlock | CaptureHealth | Missing | MinutedError
 
 
 def block(loud: bool, index: int = 0, filled: tuple[Filled, ...] = ()) -> AudioBlock:
@@ -28,6 +29,8 @@ def audio(*stretches: tuple[float, bool]) -> list[Item]:
 
 
 class FakeCaptureStream:
+    remark: CaptureHealth | None = None
+
     def __init__(self, script: Sequence[Item], endless: bool) -> None:
         self._script = list(script)
         self._endless = endless
@@ -47,7 +50,7 @@ class FakeCaptureStream:
     def appear(self) -> None:
         self._absent = False
 
-    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
+    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth | Missing]:
         index = 0
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -76,7 +79,7 @@ class FakeCaptureStream:
             index += 1
             if isinstance(item, MinutedError):
                 raise item
-            if isinstance(item, CaptureHealth):
+            if isinstance(item, CaptureHealth | Missing):
                 yield item
                 continue
             due += 0.1
@@ -125,17 +128,23 @@ class FakeCapture:
         self.refusal: MinutedError | None = None
         self.open_takes_s = 0.0
         self.opened: list[FakeCaptureStream] = []
+        self.remark: CaptureHealth | None = None
+        self.choices: list[ChannelChoice] = []
 
     async def devices(self) -> Sequence[DeviceInfo]:
         return []
 
-    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> FakeCaptureStream:
+    async def open(
+        self, device: str, *, wait: bool = False, skip_blocks: int = 0, choice: ChannelChoice = EVERY_CHANNEL
+    ) -> FakeCaptureStream:
+        self.choices.append(choice)
         if self.open_takes_s:
             await asyncio.sleep(self.open_takes_s)
         absent = isinstance(self.refusal, NotFound)
         if self.refusal is not None and not (absent and wait):
             raise self.refusal
         self.opened.append(FakeCaptureStream(self.script, endless=not device.startswith("file:")))
+        self.opened[-1].remark = self.remark
         if absent:
             self.opened[-1].vanish()
         return self.opened[-1]

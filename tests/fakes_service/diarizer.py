@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, SpeakerEnded, SpeakerStarted
+from minuted_daemon.core.events import DiarizerEvent, DiarizerNews, SpeakerEnded, SpeakerStarted
 from minuted_daemon.core.samples import RATE_HZ
-from minuted_daemon.errors import MinutedError, Unavailable
+from minuted_daemon.errors import MinutedError, Unavailable, VendorError
 from minuted_daemon.ports import DiarizerCapabilities
 
 Spoken = tuple[str, float, float]
@@ -20,7 +20,7 @@ class FakeDiarizerStream:
         self._engine = engine
         self._number = len(engine.streams)
         self._opened_s = asyncio.get_running_loop().time()
-        self._events: asyncio.Queue[DiarizerEvent | MinutedError | None] = asyncio.Queue()
+        self._events: asyncio.Queue[DiarizerNews | MinutedError | None] = asyncio.Queue()
         self.sent = 0
         self.sent_at_s: list[float] = []
         """When each block came."""
@@ -33,7 +33,7 @@ class FakeDiarizerStream:
         self.broken = error
         self._events.put_nowait(error)
 
-    def say(self, event: DiarizerEvent) -> None:
+    def say(self, event: DiarizerNews) -> None:
         self._events.put_nowait(event)
 
     async def send(self, pcm: NDArray[np.int16]) -> None:
@@ -66,7 +66,7 @@ class FakeDiarizerStream:
         for _, _, event in sorted(found, key=lambda item: item[:2]):
             self._events.put_nowait(event)
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
+    async def events(self) -> AsyncIterator[DiarizerNews]:
         while True:
             event = await self._events.get()
             if event is None:
@@ -102,6 +102,7 @@ class FakeDiarizer:
         self.label: Callable[[int, str], str] = lambda _stream, who: who
         """What a stream (counted from 0) calls somebody."""
         self.closed = False
+        self.given_up: list[VendorError] = []
         self._started_s: float | None = None
 
     def now(self) -> int:
@@ -117,6 +118,9 @@ class FakeDiarizer:
             raise self.refusals.pop(0)
         self.streams.append(FakeDiarizerStream(self))
         return self.streams[-1]
+
+    def give_up(self, fault: VendorError) -> None:
+        self.given_up.append(fault)
 
     async def close(self) -> None:
         self.closed = True

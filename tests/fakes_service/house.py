@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from minuted_daemon.config import SessionConfig
 from minuted_daemon.core.merger import Merger, MergeSettings
 from minuted_daemon.errors import WrongState
-from minuted_daemon.ports import VoicePrinter
+from minuted_daemon.ports import SpeechModels, VoicePrinter
 from minuted_daemon.service.assembly import Workshop
 from minuted_daemon.service.engines import Offer, Offers
 from minuted_daemon.service.erasing import Erasing
@@ -39,6 +39,7 @@ class House:
         self.local_diarizer: FakeDiarizer | None = None
         self.local_transcriber: FakeTranscriber | None = None
         self.voice_printer: VoicePrinter | None = None
+        self.speech_models: SpeechModels | None = None
         self.store = FakeStore()
         self.audio = FakeAudio()
         self.configured: Mapping[str, SessionConfig] = {}
@@ -75,6 +76,7 @@ class House:
             merger=lambda _diarizer, _transcriber, resumed: Merger(self.settings, resumed),
             spools=self.spools,
             freeze_s=self.freeze_s,
+            speech_models=self.speech_models,
         )
         around = Surroundings(
             self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5, self.voice_printer

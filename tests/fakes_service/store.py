@@ -145,10 +145,16 @@ class FakeStore:
         return [r for r in self._latest.values() if isinstance(r, SpeakerRecord) and r.session_id == session_id]
 
     async def turns(
-        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+        self,
+        session_id: SessionId,
+        limit: int,
+        token: str | None,
+        as_delivered: bool = False,
+        exclude_suspect: bool = False,
     ) -> Page[StoredTurn]:
         assert not as_delivered, "nothing of the service asks for this"
         found = [StoredTurn(turn, "") for turn in self.turns_known if turn.session_id == session_id]
+        found = [one for one in found if one.turn.suspect is None or not exclude_suspect]
         return Page(found[:limit], None)
 
     async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:

@@ -70,7 +70,7 @@ class FakeTranscriberStream:
         if self._engine.answers:
             ms = len(self.heard(utterance)) * 1000 // self._engine.capabilities.rate_hz
             loop = asyncio.get_running_loop()
-            event = TextCompleted(utterance, f"u{utterance} heard {ms} ms")
+            event = TextCompleted(utterance, self._engine.says or f"u{utterance} heard {ms} ms")
             loop.call_later(self._engine.answer_after_s, self._events.put_nowait, event)
 
     async def clear(self, utterance: UtteranceId) -> None:
@@ -105,6 +105,7 @@ class FakeTranscriber:
         self.languages: Sequence[str] = ()
         self.answer_after_s = 0.3
         self.answers = True
+        self.says = ""  # whatever it hears
         self.partials = True
         self.lifetime_s: float | None = None
         self.send_takes_s = 0.0

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.fakes import openai_session as sessions
 from tests.fakes.coverage_book import CoverageBook
+from tests.fakes.invented import answer
 from tests.fakes.meeting import Meeting, load_meeting, render
 from tests.fakes.openai_items import Knobs
 from tests.fakes.openai_server import OpenAIStandIn
@@ -348,6 +349,18 @@ async def test_sessions_expire(meeting: Meeting, how: str) -> None:
         else:
             assert await client.closed() == 1001
             assert [e["error"]["code"] for e in client.got] == (["session_expired"] if how == "both" else [])
+
+
+async def test_sound_without_words_is_answered_as_such_models_do(meeting: Meeting) -> None:
+    noise = np.random.default_rng(1).normal(0, 300, 24_000).astype(np.int16)
+    async with ready(meeting, invents=("en", "ja")) as (_, client):
+        told = []
+        for _ in range(2):
+            await client.append(noise)
+            await client.say("input_audio_buffer.commit")
+            told.append((await client.until(f"{TRANSCRIPTION}.completed"))["transcript"])
+        assert told == [answer(number, ("en", "ja")) for number in range(2)]
+        assert [e["delta"] for e in client.got if "delta" in e] == told
 
 
 async def test_updates_fail_as_scripted(meeting: Meeting) -> None:

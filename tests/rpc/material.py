@@ -28,7 +28,7 @@ from minuted_daemon.errors import AlreadyExists, WrongState
 from minuted_daemon.ports import DeviceInfo, Page, Store
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.journal import Journal
-from minuted_daemon.service.views import EngineInfo, Links, Redaction, SessionView, StartRequest, Stretch
+from minuted_daemon.service.views import EngineInfo, Links, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 
 _numbers = itertools.count(1)
 
@@ -108,7 +108,15 @@ class FakeSessions:
                 return await self.view(record.id)
         record = replace(
             session(request.name),
-            settings=SessionSettings(device, "local", "local", request.languages, request.fallback or "none"),
+            settings=SessionSettings(
+                device,
+                "local",
+                "local",
+                request.languages,
+                request.fallback or "none",
+                channels=request.channels,
+                mix=request.mix or "best",
+            ),
         )
         await self._journal.write([record], record.name)
         self.links[record.id] = UP
@@ -140,6 +148,14 @@ class FakeSessions:
         if record.state in LIVE_STATES:
             raise WrongState("SESSION_LIVE", "stop it first", session=record.name)
         self.deleted.append(record.id)
+
+    async def retry(self, key: str | None) -> Sequence[RetriedLink]:
+        views = [await self.view(key)] if key is not None else [await self.view(one) for one in self.links]
+        return [
+            RetriedLink(view.record.id, view.record.name, "transcriber", "openai", True, view.links.transcriber)
+            for view in views
+            if view.links is not None and view.links.transcriber.health is Health.REFUSED
+        ]
 
     async def redact(self, key: str, stretch: Stretch) -> Redaction:
         await self._store.session(key)

@@ -91,7 +91,12 @@ class MemoryStore:
         return sorted(found, key=lambda speaker: int(speaker.label[1:]))
 
     async def turns(
-        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+        self,
+        session_id: SessionId,
+        limit: int,
+        token: str | None,
+        as_delivered: bool = False,
+        exclude_suspect: bool = False,
     ) -> Page[StoredTurn]:
         await self._pause()
         found = [
@@ -99,6 +104,7 @@ class MemoryStore:
             for record in (self._delivered if as_delivered else self._latest).values()
             if isinstance(record, TurnRecord) and record.session_id == session_id and record.life is TurnLife.FINAL
         ]
+        found = [turn for turn in found if turn.suspect is None or not exclude_suspect]
         found.sort(key=lambda turn: (turn.start, turn.id))
         page = _page(found, limit, token)
         return Page([self._joined(turn) for turn in page.items], page.next_token)

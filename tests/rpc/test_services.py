@@ -24,7 +24,10 @@ from tests.rpc.material import UP, interval, partial, session, speaker, turn
 
 
 async def test_a_session_from_start_to_stop(room: Room, client: AsyncClient) -> None:
-    started = await client.start("boardroom", device="usb-mic", languages=["en"], fallback="local")
+    started = await client.start(
+        "boardroom", device="usb-mic", languages=["en"], fallback="local", channels=[2, 1], mix="first"
+    )
+    assert (list(started.channels), started.mix) == ([2, 1], "first")
     assert started.name == "boardroom"
     assert started.device == "usb-mic"
     assert started.state == minuted.SessionState.SESSION_STATE_RUNNING
@@ -114,12 +117,15 @@ async def test_watch_sessions(room: Room, client: AsyncClient) -> None:
     async with aclosing(client.watch_sessions()) as stream:
         first = await anext(stream)
         assert first.name == "boardroom"
-        down = Links(UP.capture, Link(Health.DOWN, "CONNECTION_LOST", "the connection was lost"), UP.transcriber)
+        lost = Link(Health.DOWN, "CONNECTION_LOST", "the connection was lost", 1_800_000_000.5, 1_800_000_004.0)
+        down = Links(UP.capture, lost, UP.transcriber)
         room.sessions.links[first.id] = down
         room.hub.touch(first.id)
         degraded = await anext(stream)
         assert degraded.degraded
         assert degraded.diarizer_link.reason == "CONNECTION_LOST"
+        assert degraded.diarizer_link.since.ToJsonString() == "2027-01-15T08:00:00.500Z"
+        assert degraded.diarizer_link.next_attempt.ToJsonString() == "2027-01-15T08:00:04Z"
         room.hub.touch(first.id)  # nothing changed: nothing is told
         foreign = replace(down, diarizer=Link(Health.UP, "FELL_BACK", "the local one serves instead"))
         room.sessions.links[first.id] = foreign
@@ -132,6 +138,27 @@ async def test_watch_sessions(room: Room, client: AsyncClient) -> None:
         await client.stop("boardroom")
         assert (await anext(stream)).state == minuted.SessionState.SESSION_STATE_STOPPED
     assert ended.id not in room.sessions.links
+
+
+async def test_refused_links_are_asked_again(room: Room, client: AsyncClient) -> None:
+    started = await client.start("boardroom")
+    assert not await client.retry()
+    refused = Link(Health.REFUSED, "KEY_REJECTED", "it refuses the key", 1_800_000_000.0, 1_800_000_600.0)
+    room.sessions.links[started.id] = replace(UP, transcriber=refused)
+    for found in (await client.retry(), await client.retry("boardroom")):
+        (one,) = found
+        assert (one.session_id, one.session_name, one.role, one.engine) == (
+            started.id,
+            "boardroom",
+            "transcriber",
+            "openai",
+        )
+        assert one.asked
+        assert one.link.health == minuted.LinkHealth.LINK_HEALTH_REFUSED
+        assert one.link.next_attempt.ToSeconds() - one.link.since.ToSeconds() == 600
+    with pytest.raises(minuted.Error) as unknown:
+        await client.retry("nowhere")
+    assert unknown.value.reason == "SESSION_NOT_FOUND"
 
 
 async def test_devices_and_info(room: Room, client: AsyncClient) -> None:
@@ -147,13 +174,29 @@ async def test_devices_and_info(room: Room, client: AsyncClient) -> None:
     assert info.uptime.ToNanoseconds() > 0
 
 
+@pytest.mark.parametrize(
+    "name", ["9.41.00\u202fAM.wav", "a\u00a0b.wav", "\u4f1a\u8b70\u3000.wav", "\U0001f468\u200d\U0001f469.wav"]
+)
+async def test_a_file_may_have_any_name_that_can_be_shown(name: str, client: AsyncClient) -> None:
+    assert (await client.start("room", device=f"file:/srv/{name}")).device == f"file:/srv/{name}"
+    with pytest.raises(minuted.Error, match="device"):
+        await client.start("other", device=f"file:/srv/{name}\u2028")
+
+
 async def test_every_wrong_field_is_named_at_once(client: AsyncClient) -> None:
     with pytest.raises(minuted.Error) as caught:
         await client.start(
-            "Board Room", device="file:a.wav", diarizer="alexa", transcriber="none", languages=["?"], fallback="other"
+            "Board Room",
+            device="file:a.wav",
+            diarizer="alexa",
+            transcriber="none",
+            languages=["?"],
+            fallback="other",
+            channels=[0],
+            mix="stereo",
         )
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
-    assert set(caught.value.facts) == {"name", "device", "diarizer", "languages", "fallback"}
+    assert set(caught.value.facts) == {"name", "device", "diarizer", "languages", "fallback", "channels", "mix"}
     assert all(field in caught.value.message for field in caught.value.facts)
     with pytest.raises(minuted.Error, match="transcriber"):
         await client.start("a", diarizer="none", transcriber="none")

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 import minuted
-from minuted import calls
+from minuted import StreamTurnsResponse, calls
 from minuted.aio import AsyncClient
 from minuted_daemon.adapters.storage.store import open_store
+from minuted_daemon.core.events import SuspectReason
 from minuted_daemon.core.records import TurnLife
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.hub import Hub
@@ -48,6 +49,43 @@ async def test_turns_are_listed_as_they_are_and_as_they_were_delivered(tmp_path:
     ]
     assert {one.state for one in then} == {minuted.TurnState.TURN_STATE_FINAL}
     assert caught.value.reason == "BAD_PAGE_TOKEN", "a page of the one list does not go on in the other"
+
+
+async def test_suspect_turns_are_told_with_their_mark_or_left_out(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/minuted.sock"
+    store = await open_store(f"sqlite:///{tmp_path}/minuted.db")
+    hub = Hub(store)
+    journal = Journal(store, hub)
+    server = await start_server(
+        [address], sessions=FakeSessions(store, journal), store=store, hub=hub, capture=FakeCapture()
+    )
+    room = session("boardroom")
+    reasons = [None, *SuspectReason]
+    said = [replace(turn(room, start=n), suspect=reason) for n, reason in enumerate(reasons)]
+    await journal.write([room, *said], room.name)
+    await journal.write([replace(said[0], suspect=SuspectReason.TOO_FAST), replace(said[1], suspect=None)], room.name)
+    async with AsyncClient(address) as client:
+        everything = [one async for one in client.turns("boardroom", page_size=2)]
+        good = [one async for one in client.turns("boardroom", page_size=1, exclude_suspect=True)]
+        then = [one async for one in client.turns("boardroom", as_delivered=True, exclude_suspect=True)]
+        async with aclosing(client.watch("boardroom", after=0, partials=False, exclude_suspect=True)) as stream:
+            watched = [await anext(stream) for _ in range(4)]
+    await server.stop(1)
+    await store.close()
+    names = [minuted.SuspectReason.Name(one.suspect.reason) for one in everything]
+    assert names == [
+        "SUSPECT_REASON_TOO_FAST",
+        "SUSPECT_REASON_UNSPECIFIED",
+        *(f"SUSPECT_REASON_{reason.name}" for reason in list(SuspectReason)[1:]),
+    ]
+    assert [one.HasField("suspect") for one in everything] == [n != 1 for n in range(len(said))]
+    assert [one.id for one in good] == [said[1].id]
+    assert [one.id for one in then] == [said[0].id]
+    assert [one.WhichOneof("event") for one in watched] == ["session", "turn", "turn", "caught_up"]
+    assert isinstance(watched[1], StreamTurnsResponse)
+    assert (watched[1].turn.state, watched[1].turn.text) == (minuted.TurnState.TURN_STATE_RETRACTED, "")
+    assert isinstance(watched[3], StreamTurnsResponse)
+    assert watched[3].caught_up.seq == len(said) + 3
 
 
 async def test_early_late_and_listed_agree(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.errors import MinutedError, Rejected, Unavailable, WrongState
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.finishing import Finishing
+from minuted_daemon.service.gate import Gates
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.names import UlidSource
@@ -49,7 +50,7 @@ ROOM = SessionRecord(
 ADA, BOB = (SpeakerRecord(SpeakerId(f"01SPEAKER{n}"), ONE, f"S{n}") for n in (1, 2))
 SOON = (0.05, 0.05, 0.05)
 DOWN = Unavailable("VENDOR_DOWN", "the vendor is down")
-NO_CREDIT = Rejected("QUOTA_EXHAUSTED", "no credit")
+NO_CREDIT = Rejected("QUOTA_EXHAUSTED", "no credit", 0.05)
 GONE = object()
 """An answer that never comes."""
 
@@ -145,7 +146,8 @@ class Desk:
             standing.sent += 100
             return self.transcriber
 
-        self.owing = Owing(self.spools, self.store, self.journal, engaged, lambda: 0.5, UlidSource())
+        gates = Gates(lambda: 0.5, lambda: 1.8e9, again_s=0.05)
+        self.owing = Owing(self.spools, self.store, self.journal, engaged, gates, UlidSource())
         self.finishing = Finishing(self.group, self.spools, self.store, self.owing, lambda: 0.5)
 
     async def finished(self) -> None:

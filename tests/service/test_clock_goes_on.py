@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.core.records import IntervalKind, IntervalRecord
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
 from minuted_daemon.errors import StoreError, WrongState
@@ -30,9 +31,11 @@ class Reader(FakeCapture):
         super().__init__(audio((20.0, True)))
         self.skipped: list[int] = []
 
-    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> FakeCaptureStream:
+    async def open(
+        self, device: str, *, wait: bool = False, skip_blocks: int = 0, choice: ChannelChoice = EVERY_CHANNEL
+    ) -> FakeCaptureStream:
         self.skipped.append(skip_blocks)
-        return await super().open(device, wait=wait, skip_blocks=skip_blocks)
+        return await super().open(device, wait=wait, skip_blocks=skip_blocks, choice=choice)
 
 
 def house() -> House:

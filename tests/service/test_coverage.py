@@ -89,17 +89,14 @@ async def test_what_a_refused_transcriber_left_out_is_pending_while_its_audio_is
     made.capture.script = [one for _ in range(8) for one in made.capture.script]
     async with made.open() as registry:
         view = await registry.start(StartRequest("standup", device="usb-mic"))
-        while len(made.store.turns_known) < 2 or view.heard < samples(60.0):
+        while view.heard < samples(60.0):
             await asyncio.sleep(0.5)
             view = await registry.view("standup")
         told = await covered(registry)
         spool = made.spools.spools[view.record.id]
-        assert spool.begin == 0, "it would have been let go long ago"
-        spool.release(Sample(samples(50.0)))
-        shed = await covered(registry)
+        assert spool.begin <= samples(1.0), "it would have been let go long ago"
     assert told.lost == {}
     assert told.pending >= samples(4.9)
-    assert sum(shed.lost.values()) >= samples(4.9)
 
 
 @virtual_time

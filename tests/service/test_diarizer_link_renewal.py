@@ -200,7 +200,9 @@ async def test_a_vendor_that_refuses_for_good_is_not_asked_again_before_the_limi
         engine.streams[0].break_now(DOWN)
         await held.speak_until(LIFETIME_S + 5)
         assert held.healths[-1] == Health.REFUSED
-        assert task.done()
+        await held.speak_until(LIFETIME_S + 605)
+        assert held.healths[-1] == Health.UP
+        assert not task.done()
 
 
 @virtual_time

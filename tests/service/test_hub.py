@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from minuted_daemon.core.records import Seq, TurnLife
+from minuted_daemon.core.events import SuspectReason
+from minuted_daemon.core.records import Seq, StoredTurn, TurnLife
 from minuted_daemon.errors import Exhausted, NotFound, StoreError
 from minuted_daemon.service.hub import RETRACTED, Hub
 from minuted_daemon.service.journal import Journal
@@ -69,6 +70,44 @@ async def test_after_a_restart_the_first_subscriber_misses_nothing() -> None:
         assert await anext(stream) == CaughtUp(Seq(2))
         await journal.write([turn(room)], room.name)
         assert seqs([await anext(stream)]) == [3]
+
+
+async def test_who_wants_no_suspect_turns_is_told_without_them() -> None:
+    store = MemoryStore()
+    hub = Hub(store)
+    journal = Journal(store, hub)
+    room = session()
+    invented, good = (turn(room, text=text) for text in ("Thank you for watching!", "Shall we begin?"))
+    await journal.write([room, replace(invented, suspect=SuspectReason.BOILERPLATE), good], room.name)
+    marked = replace(good, suspect=SuspectReason.REPETITION)
+
+    def told(given: Delivery) -> object:
+        if not isinstance(given, StoredChange) or not isinstance(given.item, StoredTurn):
+            return type(given)
+        record = given.item.turn
+        return (given.seq, record.id, record.life, record.text, record.suspect)
+
+    async with (
+        aclosing(hub.subscribe(room.id, Seq(1), False, exclude_suspect=True)) as finals,
+        aclosing(hub.subscribe(room.id, Seq(1), True, exclude_suspect=True)) as growing,
+        aclosing(hub.subscribe(room.id, Seq(1), False)) as everything,
+    ):
+        begun = (3, good.id, TurnLife.FINAL, good.text, None)
+        assert [told(one) for one in await take(finals, 2)] == [begun, CaughtUp]
+        withdrawn = (2, invented.id, TurnLife.RETRACTED, "", SuspectReason.BOILERPLATE)
+        assert [told(one) for one in await take(growing, 3)] == [withdrawn, begun, CaughtUp], "a partial may be shown"
+        marked_as_it_is = (2, invented.id, TurnLife.FINAL, invented.text, SuspectReason.BOILERPLATE)
+        assert [told(one) for one in await take(everything, 3)] == [marked_as_it_is, begun, CaughtUp]
+        await journal.write([marked], room.name)
+        later = (4, good.id, TurnLife.RETRACTED, "", SuspectReason.REPETITION)
+        assert [told(await anext(stream)) for stream in (finals, growing)] == [later, later]
+        assert told(await anext(everything)) == (4, good.id, TurnLife.FINAL, good.text, SuspectReason.REPETITION)
+        await journal.write([good], room.name)
+        back = (5, good.id, TurnLife.FINAL, good.text, None)
+        assert [told(await anext(stream)) for stream in (finals, growing, everything)] == [back] * 3
+        new = replace(turn(room, text="Bye."), suspect=SuspectReason.NO_SPEECH)
+        await journal.write([new, interval(room)], room.name)
+        assert seqs([await anext(finals)]) == [7], "what is left out does not hold up what follows"
 
 
 async def test_filters() -> None:

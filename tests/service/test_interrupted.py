@@ -9,6 +9,7 @@ import pytest
 from minuted_daemon.config import SessionConfig
 from minuted_daemon.core.records import Health, SessionState
 from minuted_daemon.core.samples import samples
+from minuted_daemon.errors import Rejected
 from minuted_daemon.ports import Interruption
 from minuted_daemon.service.interrupted import LONGEST_S
 from minuted_daemon.service.registry import Registry
@@ -56,6 +57,28 @@ async def test_a_session_goes_on_behind_a_gap_under_the_same_id_with_the_same_pe
         assert [who for _, _, who, _ in told(back)] == ["S1", "S2", "S3"]
         assert people(back)[:2] == known
         assert back.store.marks == {}
+
+
+@virtual_time
+async def test_what_a_session_lacks_from_before_a_restart_comes_while_it_goes_on() -> None:
+    house = room()
+    house.transcriber.refusals = [Rejected("KEY_REJECTED", "the key is no good")] * 9
+    async with house.open() as registry:
+        session = (await registry.start(StartRequest("room", "default"))).record
+        await asyncio.sleep(8.05)
+        await registry.stop_all(5.0)
+    assert [turn.text for turn in house.store.turns_known] == ["", ""]
+    async with back_again(house) as (registry, back):
+        await asyncio.sleep(15.0)
+        view = await registry.view_with_coverage("room")
+        assert view.record.state is SessionState.RUNNING
+        assert all(turn.text for turn in back.store.turns_known)
+        assert view.record.transcriber_sent > samples(6.0)
+        assert view.coverage is not None
+        assert view.coverage.pending < samples(4.0)
+        merging = registry._sessions[session.id]._merging
+        assert merging.owed_from is None, "its audio is held no more"
+    assert len({turn.id for turn in back.store.turns_known}) == 3
 
 
 @virtual_time

@@ -14,8 +14,10 @@ from minuted_daemon.core.events import (
     EpochClosed,
     EpochOpened,
     TextCompleted,
+    TranscriberFaltered,
     TranscriberLost,
     TranscriberReady,
+    TranscriberRecovered,
     TranscriberRefused,
     UtteranceId,
 )
@@ -276,12 +278,49 @@ async def test_neighbouring_ranges_that_wait_become_one() -> None:
 
 
 @virtual_time
-async def test_a_refusal_is_told_once_and_never_tried_again() -> None:
+async def test_a_refusal_is_told_with_its_times_and_asked_about_again_when_it_is_due() -> None:
     engine = FakeTranscriber()
-    async with transcribing(engine) as (_, sink, task):
-        engine.streams[0].break_now(Rejected("QUOTA_EXHAUSTED", "no credit"))
-        await asyncio.sleep(120.0)
-        assert task.done()
-    assert sink.events == [TranscriberReady(), TranscriberLost(), TranscriberRefused()]
-    assert sink.healths[-1] == Link(Health.REFUSED, "QUOTA_EXHAUSTED", "no credit")
-    assert len(engine.attempts_s) == 1
+    async with transcribing(engine) as (_, sink, _task):
+        engine.streams[0].break_now(Rejected("QUOTA_EXHAUSTED", "no credit", 300.0))
+        await asyncio.sleep(299.0)
+        assert sink.events == [TranscriberReady(), TranscriberLost(), TranscriberRefused()]
+        refused = sink.healths[-1]
+        assert refused == Link(Health.REFUSED, "QUOTA_EXHAUSTED", "no credit")
+        assert refused.since_s is not None
+        assert refused.next_s == pytest.approx(refused.since_s + 300.0, abs=1.0)
+        assert len(engine.attempts_s) == 1
+        await asyncio.sleep(2.0)
+    assert sink.events[3:] == [TranscriberReady()]
+    assert [link.health for link in sink.healths[-2:]] == [Health.REFUSED, Health.UP]
+    assert len(engine.attempts_s) == 2
+
+
+@virtual_time
+async def test_a_refusal_that_is_asked_about_soon_shows_nothing_without_text() -> None:
+    engine = FakeTranscriber()
+    async with transcribing(engine) as (_, sink, _task):
+        engine.streams[0].break_now(Rejected("KEY_REJECTED", "a slip", 1.0))
+        await asyncio.sleep(3.0)
+    assert sink.events == [TranscriberReady(), TranscriberLost(), TranscriberReady()]
+
+
+@virtual_time
+async def test_a_transcriber_that_fails_at_everything_is_not_told_to_be_up() -> None:
+    engine = FakeTranscriber()
+    with structlog.testing.capture_logs() as logged:
+        async with transcribing(engine) as (link, sink, _):
+            link.submit(TranscriberFaltered("INSUFFICIENT_AUDIO", 4))
+            engine.streams[0].break_now(DOWN)
+            await asyncio.sleep(5.0)
+            link.submit(TranscriberRecovered(9, 17))
+            await asyncio.sleep(0.1)
+    told = [(one.health, one.reason) for one in sink.healths]
+    failing = (Health.DOWN, "INSUFFICIENT_AUDIO")
+    down = (Health.DOWN, "VENDOR_DOWN")
+    assert told == [(Health.CONNECTING, ""), (Health.UP, ""), failing, down, failing, (Health.UP, "")]
+    lines = [one for one in logged if one["event"].startswith("transcriber_")]
+    assert [(one["event"], one["log_level"]) for one in lines] == [
+        ("transcriber_faltered", "warning"),
+        ("transcriber_recovered", "info"),
+    ]
+    assert (lines[0]["reason"], lines[1]["failures"], lines[1]["waiting"]) == ("INSUFFICIENT_AUDIO", 9, 17)

@@ -22,7 +22,7 @@ async def test_a_turn_that_has_the_first_part_of_its_text_is_pending_until_the_r
 
 
 async def test_once_the_rest_is_given_up_the_part_that_came_is_its_text(tmp_path: Path) -> None:
-    async with a_desk(tmp_path, "") as desk:
+    async with a_desk(tmp_path, "", "") as desk:
         await fill(desk, BEGUN)
         assert (await desk.coverage()).pending == WHOLE
         await desk.finished()

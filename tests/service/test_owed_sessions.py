@@ -71,7 +71,7 @@ async def test_a_refusal_is_asked_about_every_ten_minutes() -> None:
         await finished(registry)
     assert sources(made) == [TextSource.COMPLETED] * 2
     waits = [after - before for before, after in pairwise(made.transcriber.attempts_s[1:])]
-    assert waits == [pytest.approx(REFUSED_AGAIN_S, abs=1.0)] * 3
+    assert waits == [pytest.approx(REFUSED_AGAIN_S, rel=0.05)] * 3
 
 
 @virtual_time

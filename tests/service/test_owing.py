@@ -12,7 +12,7 @@ import pytest
 
 from minuted_daemon.adapters.spool.session_spool import SessionSpool
 from minuted_daemon.adapters.spool.spools import Bounds
-from minuted_daemon.core.events import TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.ledger import NO_TEXT
 from minuted_daemon.core.records import (
     IntervalId,
@@ -53,7 +53,6 @@ from tests.service.owing_desk import (
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_debt, "ASK_AGAIN_S", SOON)
-    monkeypatch.setattr(service_owing, "REFUSED_AGAIN_S", 0.05)
     monkeypatch.setattr(service_owing, "PAGE", 2)
 
 
@@ -105,6 +104,20 @@ async def test_texts_come_as_revisions_and_nothing_else_changes(tmp_path: Path) 
         assert not desk.holds("I would rath\0")
 
 
+async def test_a_text_that_comes_late_is_judged_like_any_other(tmp_path: Path) -> None:
+    answers = "Thank you for watching!", "I would rather wait.", "I would rather wait for all of the others. Fine."
+    async with a_desk(tmp_path, *answers) as desk:
+        tap, word = Evidence(samples(0.1), samples(0.2)), Evidence(samples(0.5), samples(0.5))
+        await fill(desk, SAID, replace(OWED, evidence=tap), replace(BEGUN, evidence=word), LAST)
+        await desk.finished()
+        assert [(one.text, one.suspect) for one in await desk.turns()] == [
+            (SAID.text, None),
+            (answers[0], SuspectReason.BOILERPLATE),
+            (answers[1], None),
+            (answers[2], SuspectReason.CUMULATIVE),
+        ]
+
+
 async def test_subscribers_are_told_with_the_speakers(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         await fill(desk, SAID, OWED)
@@ -142,9 +155,12 @@ async def test_without_a_transcriber_nothing_is_owed(tmp_path: Path) -> None:
         assert desk.transcriber.attempts_s == []
 
 
-async def test_an_answer_without_a_word_takes_the_turn_back(tmp_path: Path) -> None:
+NOBODYS = replace(OWED, speaker_id=None, attribution=Attribution.UNKNOWN)
+
+
+async def test_an_answer_without_a_word_takes_a_turn_back_that_nobody_claims(tmp_path: Path) -> None:
     async with a_desk(tmp_path, " ... ", "Fine.") as desk:
-        await fill(desk, SAID, OWED, LAST)
+        await fill(desk, SAID, NOBODYS, LAST)
         seq = await desk.store.highest_seq()
         await desk.finished()
         assert await desk.texts() == ["Shall we begin?", "Fine."]
@@ -152,15 +168,71 @@ async def test_an_answer_without_a_word_takes_the_turn_back(tmp_path: Path) -> N
         assert lives == [TurnLife.RETRACTED, TurnLife.FINAL]
 
 
-async def test_words_that_were_told_are_not_taken_back_by_silence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wordless", ["", " ... ", "♪"])
+async def test_a_claimed_turn_is_asked_for_once_more_and_stays(tmp_path: Path, wordless: str) -> None:
+    async with a_desk(tmp_path, wordless, "Fine.", wordless) as desk:
+        await fill(desk, SAID, OWED, LAST)
+        await desk.finished()
+        assert await desk.texts() == ["Shall we begin?", "", "Fine."]
+        assert len(desk.transcriber.asked) == 3
+        assert (await desk.coverage()).lost == {NO_TEXT: OWED.end - OWED.start}
+
+
+async def test_the_second_answer_may_have_the_words(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "", "I would.") as desk:
+        await fill(desk, SAID, OWED)
+        await desk.finished()
+        assert await desk.texts() == ["Shall we begin?", "I would."]
+
+
+async def test_a_transcriber_that_repeats_itself_is_asked_once(tmp_path: Path) -> None:
     async with a_desk(tmp_path, "") as desk:
+        desk.transcriber.capabilities = replace(desk.transcriber.capabilities, repeats=True)
+        await fill(desk, OWED)
+        await desk.finished()
+        assert [one.text_source for one in await desk.turns()] == [TextSource.NONE]
+        assert len(desk.transcriber.asked) == 1
+
+
+@pytest.mark.parametrize(("answer", "attempts"), [("", 2), (None, 1 + len(SOON))])
+async def test_what_was_said_before_an_answer_that_brings_none_is_kept(
+    tmp_path: Path, answer: Any, attempts: int
+) -> None:
+    """The fake says `u1 ` and so on as it hears: with nobody to claim the turn, that is what was heard of it."""
+    async with a_desk(tmp_path, *[answer] * attempts) as desk:
+        desk.transcriber.partials = True
+        await fill(desk, SAID, NOBODYS)
+        await desk.finished()
+        turns = await desk.turns()
+        assert [one.text_source for one in turns] == [TextSource.COMPLETED, TextSource.PROVISIONAL]
+        assert turns[1].text.startswith("u")
+        assert len(desk.transcriber.asked) == attempts
+
+
+async def test_a_transcriber_that_fails_at_everything_is_tried_with_one_turn_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_owing, "TRIAL_WAIT_S", 0.02)
+    monkeypatch.setattr(service_debt, "OTHERS_FIRST_S", 1.0)
+    turns = [turn(n, 1.0 + n, 1.6 + n) for n in range(2, 10)]
+    async with a_desk(tmp_path, *[None] * 5) as desk:
+        await fill(desk, SAID, *turns)
+        await desk.finished()
+        assert all(text.startswith(("text", "Shall")) for text in await desk.texts())
+        assert len(await desk.texts()) == 9
+        assert len(desk.transcriber.asked) == 5 + 8
+        assert len(desk.transcriber.streams) >= 3, "one connection for each trial"
+
+
+async def test_words_that_were_told_are_not_taken_back_by_silence(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, "", "") as desk:
         await fill(desk, BEGUN)
         await desk.finished()
         assert await desk.texts() == [BEGUN.text]
 
 
 async def test_a_turn_whose_audio_has_a_hole_is_not_taken_back(tmp_path: Path) -> None:
-    async with a_desk(tmp_path, "") as desk:
+    async with a_desk(tmp_path, "", "") as desk:
         await fill(desk, SAID, heard_s=12.3)
         spool = desk.spools.open(ONE)
         spool.skip(Sample(samples(12.5)))

@@ -233,17 +233,27 @@ async def test_a_failed_renewal_is_tried_again_while_the_old_connection_serves()
 
 
 @virtual_time
-async def test_a_renewal_that_is_refused_is_not_tried_again_and_the_old_connection_serves_to_its_end() -> None:
+async def test_a_renewal_that_is_refused_leaves_the_old_connection_to_serve_to_its_end() -> None:
     async with room(20.0) as made:
         await made.at(14.9)
-        made.engine.refusals = [Rejected("QUOTA_EXHAUSTED", "no credit")] * 9
+        made.engine.refusals = [Rejected("QUOTA_EXHAUSTED", "no credit")] * 99
         await made.speak(ONE, 16.0, 17.0)
         await made.at(19.9)
-        assert len(made.engine.attempts_s) == 2
         made.engine.streams[0].break_now(Unavailable("SESSION_EXPIRED", "the end"))
         await made.at(25.0)
     assert made.answers == [TextCompleted(ONE, "u1 heard 1000 ms")]
     assert made.healths[-1] == Link(Health.REFUSED, "QUOTA_EXHAUSTED", "no credit")
+
+
+@virtual_time
+async def test_a_renewal_that_is_refused_once_is_tried_again() -> None:
+    async with room(20.0) as made:
+        await made.at(14.9)
+        made.engine.refusals = [Rejected("KEY_REJECTED", "a slip")]
+        await made.speak(ONE, 18.0, 22.0)
+        await made.at(24.0)
+    assert made.answers == [TextCompleted(ONE, "u1 heard 4000 ms")]
+    assert made.connection == [TranscriberReady()]
 
 
 @virtual_time

@@ -1,6 +1,8 @@
 """The one place that decides about retries."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minuted_daemon.errors import (
     DeviceError,
@@ -12,7 +14,7 @@ from minuted_daemon.errors import (
     Unavailable,
     WrongState,
 )
-from minuted_daemon.service.retry import RetryPolicy, may_pass
+from minuted_daemon.service.retry import REFUSED_AGAIN_S, RefusalPolicy, RetryPolicy, may_pass
 
 DOWN = Unavailable("VENDOR_DOWN", "it is down")
 
@@ -79,8 +81,42 @@ def test_old_health_counts_once() -> None:
     assert policy.failed(200.0, DOWN) == 1.0
 
 
-def test_a_refusal_is_never_tried_again() -> None:
-    assert RetryPolicy(lambda: 0.5).failed(0.0, Rejected("KEY_REJECTED", "no")) is None
+def test_a_refusal_says_itself_when_to_ask_again() -> None:
+    policy = RetryPolicy(lambda: 0.5)
+    assert policy.failed(0.0, Rejected("KEY_REJECTED", "no")) == REFUSED_AGAIN_S
+    assert policy.failed(0.0, Rejected("KEY_REJECTED", "no", 7.0)) == 7.0
+
+
+def test_what_never_worked_is_asked_about_seldom() -> None:
+    policy = RefusalPolicy(lambda: 0.0, 60.0)
+    assert [policy.refused(at) for at in (0.0, 60.0)] == [60.0, 60.0]
+
+
+def test_what_had_worked_is_asked_about_three_times_soon() -> None:
+    policy = RefusalPolicy(lambda: 0.0, 60.0)
+    policy.accepted(0.0)
+    assert [policy.refused(at) for at in (9.0, 10.0, 14.0, 29.0, 89.0)] == [1.0, 4.0, 15.0, 60.0, 60.0]
+
+
+def test_what_is_taken_and_refused_by_turns_makes_no_storm() -> None:
+    policy = RefusalPolicy(lambda: 0.0, 60.0)
+    found = []
+    for at in range(0, 500, 50):
+        policy.accepted(at)
+        found.append(policy.refused(at + 40.0))
+    assert found == [1.0, 4.0, 15.0, *[60.0] * 7]
+    policy.accepted(1000.0)
+    assert policy.refused(1060.0) == 1.0, "it worked for a minute"
+
+
+@given(st.floats(0.0, 0.999), st.floats(1.0, 86_400.0))
+def test_a_refusal_is_never_asked_about_sooner(random: float, again_s: float) -> None:
+    delay_s = RefusalPolicy(lambda: random, again_s).refused(0.0)
+    assert again_s <= delay_s <= 1.05 * again_s
+
+
+def test_the_engine_that_accepts_again_is_asked_at_once() -> None:
+    assert RetryPolicy(lambda: 0.5).failed(3.0, Unavailable("TAKEN_BACK", "the engine accepts again")) == 0.0
 
 
 def test_another_engine_is_asked_at_once_and_begins_afresh() -> None:

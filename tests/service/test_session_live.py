@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
 from minuted_daemon.core.records import LIVE_STATES, Health, SessionRecord, SessionState, SpeakerRecord, TurnRecord
 from minuted_daemon.core.samples import samples
 from minuted_daemon.errors import DeviceError, Garbled, Rejected, Unavailable
@@ -39,6 +39,31 @@ def test_every_state_has_a_row_and_leads_to_an_end() -> None:
         assert bool(NEXT_STATES[state]) == (state in LIVE_STATES)
         if state in LIVE_STATES:
             assert SessionState.FAILED in NEXT_STATES[state]
+
+
+@virtual_time
+async def test_what_is_said_of_a_silence_that_a_diarizer_claims_is_stored_with_its_mark() -> None:
+    made = house(
+        audio((1.0, False), (3.0, True), (30.0, False)), [("A", 1.0, 4.0), ("B", 10.0, 14.0), ("B", 20.0, 24.0)]
+    )
+    made.transcriber.says = "So let us go on with the next point."
+    async with made.open():
+        await made.run_file()
+    assert [(turn.text, turn.suspect) for turn in made.store.turns_known] == [
+        (made.transcriber.says, None),
+        *[(made.transcriber.says, SuspectReason.NO_SPEECH)] * 2,
+    ]
+
+
+@virtual_time
+async def test_taps_that_a_diarizer_claims_are_stored_with_their_mark() -> None:
+    made = house(audio(*[(0.1, True), (3.9, False)] * 5), [("A", 4.0 * n - 0.2, 4.0 * n + 1.2) for n in range(1, 5)])
+    made.transcriber.says = "Thank you for watching!"
+    async with made.open():
+        await made.run_file()
+    reasons = {turn.suspect for turn in made.store.turns_known}
+    assert reasons <= {SuspectReason.BOILERPLATE, SuspectReason.NO_SPEECH}
+    assert len(made.store.turns_known) >= 4
 
 
 @virtual_time
@@ -182,7 +207,8 @@ async def test_a_refused_transcriber_leaves_turns_without_text() -> None:
     async with made.open() as registry:
         view = await registry.start(StartRequest("standup", "file:/x.wav"))
         await asyncio.sleep(8.0)
-        assert made.store.turns_known
+        assert {one.turn.turn.text for one in made.partials} == {""}, "they are shown all the same"
+        assert len({one.turn.turn.speaker_id for one in made.partials}) == 2
         assert len(made.transcriber.attempts_s) == 1
         await made.ended(view.record.id)
     assert [turn.text_source for turn in made.store.turns_known] == [TextSource.NONE] * 2

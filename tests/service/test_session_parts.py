@@ -1,10 +1,20 @@
 """The small parts of a session: ids, the wall clock's map, intervals, minutes."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from minuted_daemon.core.events import Attribution, Overlap, SpeakerNumber, TextSource, TurnNumber, TurnState
+from minuted_daemon.core.events import (
+    Attribution,
+    Evidence,
+    Overlap,
+    SpeakerNumber,
+    SuspectReason,
+    TextSource,
+    TurnNumber,
+    TurnState,
+)
 from minuted_daemon.core.records import (
     IntervalKind,
     IntervalRecord,
@@ -195,7 +205,30 @@ def test_old_final_turns_are_forgotten_and_others_are_not() -> None:
     assert book.settled(turn(1), None)[-1].id != before
 
 
+def test_a_text_is_judged_once_and_again_when_it_changes() -> None:
+    book = minutes(Now())
+
+    def mark(state: TurnState) -> SuspectReason | None:
+        record = book.settled(state, None)[-1]
+        assert isinstance(record, TurnRecord)
+        assert record.evidence == state.evidence
+        return record.suspect
+
+    silent = replace(turn(1, "Shall we begin?"), evidence=Evidence(0, 0))
+    assert mark(silent) is SuspectReason.NO_SPEECH
+    assert mark(replace(silent, speaker=None, attribution=Attribution.UNKNOWN)) is SuspectReason.NO_SPEECH
+    assert mark(replace(silent, text="Subtitles by the Amara.org community")) is SuspectReason.BOILERPLATE
+    assert mark(replace(silent, text="", text_source=TextSource.NONE)) is None
+    said = replace(turn(2, "Shall we begin?"), evidence=Evidence(9_000, 9_000))
+    assert mark(said) is None
+    gone = book.retracted(TurnNumber(1))
+    assert isinstance(gone, TurnRecord)
+    partial = book.grew(replace(turn(3, "Subtitles by the Amara.org community"), evidence=Evidence(0, 0)))
+    assert partial is not None
+    assert partial.turn.turn.suspect is None, "judged when it is settled"
+
+
 def test_text_that_cannot_be_stored_is_mended() -> None:
     record = minutes(Now()).settled(turn(1, "na\ud800ïve"), None)[-1]
     assert isinstance(record, TurnRecord)
-    assert record.text == "na?ïve"
+    assert record.text == "na\ufffdïve"

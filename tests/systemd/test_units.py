@@ -90,5 +90,8 @@ def test_the_example_is_the_defaults(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     }
     session = tables["sessions"]["boardroom"]
     assert set(session) == set(SETTINGS["sessions"])
-    assert SessionConfig(**{**session, "languages": tuple(session["languages"])}) == SessionConfig()
+    assert (
+        SessionConfig(**{**session, **{key: tuple(session[key]) for key in ("languages", "channels")}})
+        == SessionConfig()
+    )
     assert tables["daemon"]["state_dir"] == str(Config().daemon.state_dir)

@@ -46,29 +46,42 @@ COMMANDS = {
     "speakers": Command("list a session's speakers", ("NAME",)),
     "rename": Command("give a speaker a name", ("NAME", "LABEL", "DISPLAY_NAME")),
     "merge": Command("make two speakers one; INTO stays", ("NAME", "FROM", "INTO")),
+    "retry": Command("ask engines that refused again now", (), ("NAME",)),
     "info": Command("tell what daemon this is"),
 }
 
 
 _OPTION_USAGE = {
     "sessions": " [--coverage]",
-    "start": " [--device D] [--diarizer X] [--transcriber X] [--fallback F] [--keep-audio]",
+    "start": " [--device D] [--diarizer X] [--transcriber X] [--fallback F] [--keep-audio] [--channels 1,2] [--mix M]",
     "redact": " --last 5m | --from 12:30 [--to 13:00]",
-    "turns": " [--as-delivered]",
-    "watch": " [--after SEQ] [--finals]",
-    "export": f" --format {{{','.join(FORMATS)}}}",
+    "turns": " [--as-delivered] [--no-suspect]",
+    "watch": " [--after SEQ] [--finals] [--no-suspect]",
+    "search": " [--no-suspect]",
+    "export": f" --format {{{','.join(FORMATS)}}} [--no-suspect]",
     "levels": " [--device D]",
 }
 _OPTIONS = {
     "sessions": ("--coverage",),
-    "start": ("--device", "--diarizer", "--transcriber", "--fallback", "--keep-audio", "--no-keep-audio"),
+    "start": (
+        "--device",
+        "--diarizer",
+        "--transcriber",
+        "--fallback",
+        "--keep-audio",
+        "--no-keep-audio",
+        "--channels",
+        "--mix",
+    ),
     "redact": ("--last", "--from", "--to"),
-    "turns": ("--as-delivered",),
-    "watch": ("--after", "--finals"),
-    "export": ("--format",),
+    "turns": ("--as-delivered", "--no-suspect"),
+    "watch": ("--after", "--finals", "--no-suspect"),
+    "search": ("--no-suspect",),
+    "export": ("--format", "--no-suspect"),
     "levels": ("--device",),
 }
 _OPTIONS_ANYWHERE = ("--address", "--json", "--help", "-h", "--version")
+_CHANNEL_DIGITS = 4
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _TIME = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,6})?)|(\d{1,9}(?:\.\d{1,6})?)([smh])?", re.ASCII)
 _NO_VALUE = "\0"  # what an option gets whose value is missing; no argument can be this
@@ -166,7 +179,9 @@ def _child(name: str) -> _Parser:
             child.add_argument(
                 "--transcriber", metavar="X", nargs="?", const=_NO_VALUE, default="", help="auto, openai, local or none"
             )
-            _valued(child, "--fallback", "F", "", "local (takes over from an engine that refuses for good) or none")
+            _valued(child, "--fallback", "F", "", "local (takes over while an engine refuses) or none")
+            _valued(child, "--channels", "1,2", "", "which channels of the source are heard; without it: all of them")
+            _valued(child, "--mix", "M", "", "how they become one: best, mean, first or loudest")
             child.add_argument(
                 "--keep-audio",
                 action=argparse.BooleanOptionalAction,
@@ -198,6 +213,8 @@ def _child(name: str) -> _Parser:
             _valued(child, "--format", "F", None, ", ".join(FORMATS))
         case _:
             pass
+    if "--no-suspect" in _OPTIONS.get(name, ()):
+        child.add_argument("--no-suspect", action="store_true", help="leave out turns whose text looks invented")
     return child
 
 
@@ -227,6 +244,12 @@ def _wrong(found: argparse.Namespace) -> list[str]:
             found.after = int(digits)
         else:
             problems.append(f'--after takes a number from 0 on, not "{found.after}"')
+    if found.command == "start":
+        words = [word.strip() for word in found.channels.split(",")] if found.channels else []
+        if all(word.isascii() and word.isdecimal() and 0 < len(word) <= _CHANNEL_DIGITS for word in words):
+            found.channels = [int(word) for word in words]
+        else:
+            problems.append(f'--channels takes numbers such as 1 or 1,2, not "{found.channels}"')
     if found.command == "redact":
         problems += _wrong_stretch(found)
     if found.command == "export":

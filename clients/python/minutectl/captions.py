@@ -57,6 +57,10 @@ class Captions:
                 pass
         self._refresh()
 
+    def remark(self, sentence: str) -> None:
+        """Say something beside the minutes."""
+        self._console.print(Text(sentence, style="dim italic"))
+
     def interrupted(self, notice: str) -> None:
         """Drop what was growing, and say why nothing comes."""
         self._growing.clear()
@@ -93,6 +97,8 @@ class Captions:
         caption.append(lines.plain(turn.text), style=style)
         if withdrawn or turn.revision:
             caption.append("  [withdrawn]" if withdrawn else "  [corrected]", style="dim")
+        if turn.HasField("suspect") and not withdrawn:
+            caption.append(f"  {lines.suspicion(turn)}", style="dim")
         return caption
 
     def _name(self, turn: Turn) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from minutectl import lines
+from minutectl import lines, refusals
 from minuted import Client, Error, ExportFormat, Interrupted, Session, StreamTurnsResponse
 from minuted.v1.turns_pb2 import ExportTranscriptResponse
 
@@ -30,6 +30,8 @@ def start(room: Client, args: Namespace) -> None:
         transcriber=args.transcriber,
         fallback=args.fallback,
         keep_audio=args.keep_audio,
+        channels=args.channels,
+        mix=args.mix,
     )
     for remark in lines.remarks(session):
         _notice(remark)
@@ -100,7 +102,9 @@ def levels(room: Client, args: Namespace) -> None:
 
 def watch(room: Client, args: Namespace) -> None:
     """Follow the minutes until interrupted."""
-    events = room.watch(args.name or "", after=args.after, partials=_wants_partials(args))
+    events = room.watch(
+        args.name or "", after=args.after, partials=_wants_partials(args), exclude_suspect=args.no_suspect
+    )
     if not args.json and _is_a_screen():
         _watch_on_screen(room, args, events)
     else:
@@ -118,6 +122,7 @@ def _is_a_screen() -> bool:
 
 def _watch_as_lines(room: Client, args: Namespace, events: Iterable[StreamTurnsResponse | Interrupted]) -> None:
     lost = False
+    refusals.follow(room, args.name or "", _notice)
     for event in events:
         if isinstance(event, Interrupted):
             lost = True
@@ -138,6 +143,7 @@ def _watch_on_screen(room: Client, args: Namespace, events: Iterable[StreamTurns
     from minutectl.captions import Captions
 
     with Captions(Console(), with_session=not args.name) as captions:
+        refusals.follow(room, args.name or "", captions.remark)
         for event in events:
             if isinstance(event, Interrupted):
                 captions.interrupted(_lost(room))
@@ -151,18 +157,20 @@ def _lost(room: Client) -> str:
 
 def turns(room: Client, args: Namespace) -> None:
     """Print a session's turns."""
-    _each(args, room.turns(args.name, as_delivered=args.as_delivered), lines.turn_line)
+    listed = room.turns(args.name, as_delivered=args.as_delivered, exclude_suspect=args.no_suspect)
+    _each(args, listed, lines.turn_line)
 
 
 def search(room: Client, args: Namespace) -> None:
     """Find turns."""
-    _each(args, room.search(args.query), lambda turn: lines.turn_line(turn, with_session=True))
+    found = room.search(args.query, exclude_suspect=args.no_suspect)
+    _each(args, found, lambda turn: lines.turn_line(turn, with_session=True))
 
 
 def export(room: Client, args: Namespace) -> None:
     """Write a transcript's bytes as they are; with --json each part as its message."""
     file_format: Any = ExportFormat.Value(f"EXPORT_FORMAT_{args.format.upper()}")
-    for part in room.export(args.name, file_format):
+    for part in room.export(args.name, file_format, exclude_suspect=args.no_suspect):
         if args.json:
             _line(lines.as_json(ExportTranscriptResponse(data=part)))
         else:
@@ -183,6 +191,14 @@ def rename(room: Client, args: Namespace) -> None:
 def merge(room: Client, args: Namespace) -> None:
     """Make two speakers one."""
     _each(args, [room.merge(args.name, getattr(args, "from"), args.into)], lines.speaker_line)
+
+
+def retry(room: Client, args: Namespace) -> None:
+    """Have engines that refused asked again now."""
+    links = room.retry(args.name or "")
+    _each(args, links, lines.retried_line)
+    if not links:
+        _notice("no link is refused")
 
 
 def info(room: Client, args: Namespace) -> None:
@@ -209,6 +225,7 @@ COMMANDS: Mapping[str, Callable[[Client, Namespace], None]] = {
         speakers,
         rename,
         merge,
+        retry,
         info,
     )
 }

@@ -3,10 +3,12 @@
 import json
 import re
 import unicodedata
+from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from minuted import (
     Attribution,
@@ -17,11 +19,13 @@ from minuted import (
     Link,
     LinkHealth,
     RedactSessionResponse,
+    RetriedLink,
     Session,
     SessionState,
     Speaker,
     StreamLevelsResponse,
     StreamTurnsResponse,
+    SuspectReason,
     Turn,
     TurnState,
 )
@@ -30,6 +34,13 @@ from minuted import (
 _ESCAPED = re.compile("[\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _TENTH = 100_000_000
 """Nanoseconds in a tenth of a second."""
+_SUSPECT = {
+    SuspectReason.SUSPECT_REASON_NO_SPEECH: "no speech under it",
+    SuspectReason.SUSPECT_REASON_BOILERPLATE: "a stock phrase of transcribers",
+    SuspectReason.SUSPECT_REASON_REPETITION: "endless repetition",
+    SuspectReason.SUSPECT_REASON_TOO_FAST: "faster than anybody speaks",
+    SuspectReason.SUSPECT_REASON_CUMULATIVE: "repeats the turn before",
+}
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -72,8 +83,15 @@ def holder(turn: Turn) -> str:
     return who(turn.speaker) if known else "?"
 
 
+def suspicion(turn: Turn) -> str:
+    """Give why a turn's text looks invented as a mark to put behind it, empty if it does not."""
+    if not turn.HasField("suspect"):
+        return ""
+    return f"[suspect: {_SUSPECT.get(turn.suspect.reason, 'looks invented')}]"
+
+
 def turn_line(turn: Turn, *, with_session: bool = False) -> str:
-    """Give a turn as `00:12.3  S1  Shall we begin?`, with a mark if it was changed or taken back."""
+    """Give a turn as `00:12.3  S1  Shall we begin?`, with marks if it was changed or taken back, or looks invented."""
     mark = ""
     if turn.state == TurnState.TURN_STATE_RETRACTED:
         mark = "  [withdrawn]"
@@ -81,6 +99,8 @@ def turn_line(turn: Turn, *, with_session: bool = False) -> str:
         mark = "  [corrected]"
     elif turn.state == TurnState.TURN_STATE_PARTIAL:
         mark = " ..."
+    if turn.HasField("suspect") and turn.state != TurnState.TURN_STATE_RETRACTED:
+        mark += f"  {suspicion(turn)}"
     prefix = f"{plain(turn.session_name)}  " if with_session else ""
     return f"{prefix}{clock(turn.start_offset)}  {holder(turn)}  {plain(turn.text)}{mark}"
 
@@ -131,10 +151,42 @@ def session_state(session: Session) -> str:
     faults = [
         f"{name} {LinkHealth.Name(link.health).removeprefix('LINK_HEALTH_').lower()}"
         + (f": {plain(link.detail or link.reason)}" if link.detail or link.reason else "")
+        + times(link)
         for name, link in _links(session)
         if link.reason or link.health in (LinkHealth.LINK_HEALTH_DOWN, LinkHealth.LINK_HEALTH_REFUSED)
     ]
     return f"{line}, degraded ({'; '.join(faults)})" if faults else line
+
+
+def times(link: Link) -> str:
+    """Give since when a link is away, and when a refused one is asked again; empty for one that is not."""
+    if not link.HasField("since"):
+        return ""
+    since = f"since {_time_of_day(link.since)}"
+    if link.health != LinkHealth.LINK_HEALTH_REFUSED or not link.HasField("next_attempt"):
+        return f" ({since})"
+    return f" ({since}; asked again at {_time_of_day(link.next_attempt)}, or now with minutectl retry)"
+
+
+def _time_of_day(when: Timestamp) -> str:
+    """Give a time as this machine's clock shows it, with the day where it is another one."""
+    local = when.ToDatetime(UTC).astimezone()
+    return local.strftime("%H:%M" if local.date() == datetime.now(UTC).astimezone().date() else "%Y-%m-%d %H:%M")
+
+
+def retried_line(retried: RetriedLink) -> str:
+    """Give what came of asking again as `boardroom: transcriber openai accepts again`."""
+    whose = plain(retried.session_name) or "ended sessions"
+    what = f"{whose}: {plain(retried.role)} {plain(retried.engine)}"
+    link = retried.link
+    if link.health == LinkHealth.LINK_HEALTH_UP and not link.reason:
+        return f"{what} accepts again"
+    if link.health != LinkHealth.LINK_HEALTH_REFUSED:
+        state = LinkHealth.Name(link.health).removeprefix("LINK_HEALTH_").lower()
+        return f"{what} asked again, now {state}" + (f": {plain(link.detail)}" if link.detail else "")
+    verb = "refuses still" if retried.asked else "asked less than 10 s ago, refuses"
+    when = f" (asked again at {_time_of_day(link.next_attempt)})" if link.HasField("next_attempt") else ""
+    return f"{what} {verb}: {plain(link.detail or link.reason)}{when}"
 
 
 def remarks(session: Session) -> list[str]:

@@ -56,6 +56,8 @@ def start(
     languages: Iterable[str],
     fallback: str,
     keep_audio: bool | None,
+    channels: Iterable[int],
+    mix: str,
 ) -> Call[sessions_pb2.StartSessionResponse, sessions_pb2.Session]:
     request = sessions_pb2.StartSessionRequest(
         name=name,
@@ -65,6 +67,8 @@ def start(
         languages=languages,
         fallback=fallback,
         keep_audio=keep_audio,
+        channels=channels,
+        mix=mix,
     )
     return Call("SessionService/StartSession", request, sessions_pb2.StartSessionResponse, lambda r: r.session)
 
@@ -124,6 +128,11 @@ def _duration(length_s: float) -> Duration:
     return Duration(seconds=whole, nanos=micros * 1_000)
 
 
+def retry(session: str) -> Call[sessions_pb2.RetryLinksResponse, Sequence[sessions_pb2.RetriedLink]]:
+    request = sessions_pb2.RetryLinksRequest(session=session)
+    return Call("SessionService/RetryLinks", request, sessions_pb2.RetryLinksResponse, lambda r: r.links)
+
+
 def watch_sessions() -> Call[sessions_pb2.WatchSessionsResponse, sessions_pb2.Session]:
     request = sessions_pb2.WatchSessionsRequest()
     response = sessions_pb2.WatchSessionsResponse
@@ -131,25 +140,33 @@ def watch_sessions() -> Call[sessions_pb2.WatchSessionsResponse, sessions_pb2.Se
 
 
 def turns(
-    session: str, as_delivered: bool, page_size: int, token: str
+    session: str, as_delivered: bool, page_size: int, token: str, exclude_suspect: bool = False
 ) -> Call[turns_pb2.ListTurnsResponse, ListPage[turns_pb2.Turn]]:
     request = turns_pb2.ListTurnsRequest(
-        session=session, page_size=page_size, page_token=token, as_delivered=as_delivered
+        session=session,
+        page_size=page_size,
+        page_token=token,
+        as_delivered=as_delivered,
+        exclude_suspect=exclude_suspect,
     )
     response = turns_pb2.ListTurnsResponse
     return Call("TurnService/ListTurns", request, response, lambda r: ListPage(r.turns, r.next_page_token))
 
 
 def search(
-    query: str, session: str, page_size: int, token: str
+    query: str, session: str, page_size: int, token: str, exclude_suspect: bool = False
 ) -> Call[turns_pb2.SearchTurnsResponse, ListPage[turns_pb2.Turn]]:
-    request = turns_pb2.SearchTurnsRequest(query=query, session=session, page_size=page_size, page_token=token)
+    request = turns_pb2.SearchTurnsRequest(
+        query=query, session=session, page_size=page_size, page_token=token, exclude_suspect=exclude_suspect
+    )
     response = turns_pb2.SearchTurnsResponse
     return Call("TurnService/SearchTurns", request, response, lambda r: ListPage(r.turns, r.next_page_token))
 
 
-def export(session: str, file_format: turns_pb2.ExportFormat) -> Call[turns_pb2.ExportTranscriptResponse, bytes]:
-    request = turns_pb2.ExportTranscriptRequest(session=session, format=file_format)
+def export(
+    session: str, file_format: turns_pb2.ExportFormat, exclude_suspect: bool = False
+) -> Call[turns_pb2.ExportTranscriptResponse, bytes]:
+    request = turns_pb2.ExportTranscriptRequest(session=session, format=file_format, exclude_suspect=exclude_suspect)
     return Call("TurnService/ExportTranscript", request, turns_pb2.ExportTranscriptResponse, lambda r: r.data, None)
 
 

@@ -39,9 +39,10 @@ class Interrupted:
 class Following:
     """One watch. `request()`, then `received()` for each message; `broke()` when the stream ends; and over again."""
 
-    def __init__(self, session: str, after: int | None, partials: bool) -> None:
+    def __init__(self, session: str, after: int | None, partials: bool, exclude_suspect: bool = False) -> None:
         self._session = session
         self._partials = partials
+        self._exclude_suspect = exclude_suspect
         self._connected = False
         self._interrupted = False
         self._failures = 0
@@ -49,7 +50,12 @@ class Following:
 
     def request(self) -> StreamTurnsRequest:
         """Ask for what comes behind everything received so far."""
-        return StreamTurnsRequest(session=self._session, after_seq=self.cursor, include_partials=self._partials)
+        return StreamTurnsRequest(
+            session=self._session,
+            after_seq=self.cursor,
+            include_partials=self._partials,
+            exclude_suspect=self._exclude_suspect,
+        )
 
     def received(self, response: StreamTurnsResponse) -> None:
         """Note how far the stream has come."""

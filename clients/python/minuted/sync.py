@@ -19,6 +19,7 @@ from minuted.messages import (
     ExportFormat,
     GetInfoResponse,
     RedactSessionResponse,
+    RetriedLink,
     Session,
     Speaker,
     StreamLevelsResponse,
@@ -75,13 +76,19 @@ class Client:
         languages: Sequence[str] = (),
         fallback: str = "",
         keep_audio: bool | None = None,
+        channels: Sequence[int] = (),
+        mix: str = "",
     ) -> Session:
         """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
 
-        fallback: `local` lets the local engine take over from one that refuses for good, `none` does not.
+        fallback: `local` lets the local engine take over while one refuses, `none` does not.
         keep_audio: whether all audio is kept for good, on the daemon's machine.
+        channels: those of the source that are heard, from 1 on. mix: how they become one: `best`, `mean`, `first` or
+        `loudest`.
         """
-        return self._ask(calls.start(name, device, diarizer, transcriber, languages, fallback, keep_audio))
+        return self._ask(
+            calls.start(name, device, diarizer, transcriber, languages, fallback, keep_audio, channels, mix)
+        )
 
     def stop(self, session: str) -> Session:
         """Stop a session and wait until every turn is final."""
@@ -121,36 +128,54 @@ class Client:
         """
         return self._ask(calls.redact(session, last_s, start_s, end_s))
 
+    def retry(self, session: str = "") -> Sequence[RetriedLink]:
+        """Have the engines that refused links of a live session, or of all, asked again now; at most once in 10 s.
+
+        Gives every link that was refused, as it is after that.
+        """
+        return self._ask(calls.retry(session))
+
     def watch_sessions(self) -> Generator[Session, None, None]:
         """Every live session, then sessions as they change, also to DELETED. Ends with an Error; does not reconnect."""
         return self._stream(calls.watch_sessions())
 
     # --- turns ---
 
-    def turns(self, session: str, *, as_delivered: bool = False, page_size: int = 500) -> Iterator[Turn]:
+    def turns(
+        self, session: str, *, as_delivered: bool = False, page_size: int = 500, exclude_suspect: bool = False
+    ) -> Iterator[Turn]:
         """All final turns of a session, oldest first.
 
         as_delivered: each as it was when it first became final, also those that were replaced or withdrawn since.
+        exclude_suspect: without those whose text looks invented (`turn.suspect`).
         """
-        return self._pages(lambda token: calls.turns(session, as_delivered, page_size, token))
+        return self._pages(lambda token: calls.turns(session, as_delivered, page_size, token, exclude_suspect))
 
-    def search(self, query: str, *, session: str = "", page_size: int = 100) -> Iterator[Turn]:
+    def search(
+        self, query: str, *, session: str = "", page_size: int = 100, exclude_suspect: bool = False
+    ) -> Iterator[Turn]:
         """Find turns by their words, best match first."""
-        return self._pages(lambda token: calls.search(query, session, page_size, token))
+        return self._pages(lambda token: calls.search(query, session, page_size, token, exclude_suspect))
 
-    def export(self, session: str, file_format: ExportFormat) -> Iterator[bytes]:
+    def export(self, session: str, file_format: ExportFormat, *, exclude_suspect: bool = False) -> Iterator[bytes]:
         """Give a session's transcript as the parts of a file."""
-        return self._stream(calls.export(session, file_format))
+        return self._stream(calls.export(session, file_format, exclude_suspect))
 
     def watch(
-        self, session: str = "", *, after: int | None = None, partials: bool = True
+        self,
+        session: str = "",
+        *,
+        after: int | None = None,
+        partials: bool = True,
+        exclude_suspect: bool = False,
     ) -> Generator[StreamTurnsResponse | Interrupted, None, None]:
         """Follow one session, or all, without end; reconnect at the cursor when the stream breaks.
 
         after: the last seq known, 0 for everything, None for what comes from now on. Every stored change comes once.
+        exclude_suspect: turns whose text looks invented are left out, or told as retracted where they may have come.
         Raises Error when the daemon cannot be reached at first, or refuses.
         """
-        following = Following(session, after, partials)
+        following = Following(session, after, partials, exclude_suspect)
         while True:
             try:
                 for response in self._stream(calls.watch(following.request())):

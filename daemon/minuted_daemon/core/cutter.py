@@ -271,7 +271,7 @@ class Cutter:
             return
         since, self._swept_to = self._swept_to, until
         for low, high in self._book.uncovered(since - MARGIN, until):
-            for start, end in self._track.runs(low, high, voiced=True, at_least=_WORD):
+            for start, end in self._track.speech(low, high, at_least=_WORD):
                 if self._past.holds(start, end, MARGIN):
                     continue  # more than a turn's stretch was sent for it; how much is not stored
                 active = dict(self._epochs.active_time(start, end))

@@ -41,6 +41,16 @@ class TextSource(Enum):
     NONE = "none"
 
 
+class SuspectReason(Enum):
+    """Why a text looks invented; the first that holds."""
+
+    BOILERPLATE = "boilerplate"  # a line of subtitles that transcribers know by heart
+    NO_SPEECH = "no_speech"  # no speech in its audio, or far too little for so many words
+    REPETITION = "repetition"  # one word or phrase on end, more often than people say it
+    TOO_FAST = "too_fast"  # more words than anybody says in that time
+    CUMULATIVE = "cumulative"  # the text before it again, and more
+
+
 # --- from the diarizer: positions are samples since the start of the epoch's stream -----------------------------------
 
 
@@ -71,6 +81,22 @@ class SpeakerRelabelled:
 
 
 DiarizerEvent = SpeakerStarted | SpeakerEnded | SpeakerRelabelled
+
+
+@dataclass(frozen=True, slots=True)
+class MessageUnusable:
+    """The diarizer sent what is no event, or lacks what an event has.
+
+    `kind` says in a few words what it was: names of types and fields, and nothing else of what was sent. `is_event`: it
+    was to be an event; anything else may be what the protocol will have one day.
+    """
+
+    kind: str
+    is_event: bool = False
+
+
+DiarizerNews = DiarizerEvent | MessageUnusable
+"""What a diarizer's stream gives. Times are as told: whether they can be right is checked by who takes them."""
 
 
 # --- about the diarizer's connection: positions on the session's clock ------------------------------------------------
@@ -171,9 +197,11 @@ class TranscriberReady:
     """A fresh connection accepts audio; nothing is in its buffer and it owes no answer.
 
     `makes_up`, here and below: it is not the one for what is said now, but the one beside it that makes up for outages.
+    `repeats`: asked again about the same audio, the transcriber says the same.
     """
 
     makes_up: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +220,9 @@ class AudioShed:
 
 @dataclass(frozen=True, slots=True)
 class TranscriberRefused:
-    """There will be no transcriber any more in this session; texts settle with what is there.
+    """The transcriber refuses for now: what waits for its text goes on waiting until TranscriberReady, and is shown.
 
-    Where only the connection beside the first is refused (`makes_up`), the first one serves for both.
+    Where only the connection beside the first is refused (`makes_up`), the first one serves for both until then.
     """
 
     makes_up: bool = False
@@ -204,15 +232,27 @@ class TranscriberRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class SpeechJudged:
+    """Verdicts on frames that were observed by now: one a frame from `start` on, speech.Verdict as uint8."""
+
+    start: Sample
+    verdicts: NDArray[np.uint8]
+    by_model: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class VoiceObserved:
     """The voice activity of the audio behind the last observation: one entry for each 10 ms frame.
 
-    voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale.
+    voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale. judged: what a model
+    (or energy, where there is none) says meanwhile of this and of earlier observations; None: voice is all that is
+    known, and taken for speech.
     """
 
     start: Sample
     voiced: NDArray[np.bool_]
     level_db: NDArray[np.float32]
+    judged: SpeechJudged | None = None
 
 
 # --- commands to the transcriber --------------------------------------------------------------------------------------
@@ -258,8 +298,19 @@ class Overlap:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What voice activity heard in a turn's audio, in samples.
+
+    spoken: speech, as the best judge says. voiced: sound that energy takes for voice, whatever it is.
+    """
+
+    spoken: int
+    voiced: int
+
+
+@dataclass(frozen=True, slots=True)
 class TurnState:
-    """A turn as it is now. `speaker` is None where attribution is UNKNOWN."""
+    """A turn as it is now. `speaker` is None where attribution is UNKNOWN, `evidence` where it was not noted."""
 
     number: TurnNumber
     start: Sample
@@ -269,6 +320,7 @@ class TurnState:
     text: str
     text_source: TextSource
     overlapping: tuple[Overlap, ...] = ()
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,4 +354,42 @@ class TurnRetracted:
     was_final: bool
 
 
-MergeOutput = Append | Commit | Clear | TurnGrew | TurnSettled | TurnRevised | TurnRetracted
+@dataclass(frozen=True, slots=True)
+class WordsMissing:
+    """A diarized speaker claims [start, end), and the transcriber found no word in it, twice: it is no turn."""
+
+    start: Sample
+    end: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberFaltered:
+    """The transcriber fails at every utterance. Until it answers one, nothing is sent but one at a time to try it.
+
+    `reason`: the vendor's own, UPPER_SNAKE. `failures`: how many failed so far.
+    """
+
+    reason: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberRecovered:
+    """It answers again. `failures`: how many utterances had failed; `waiting`: the turns that waited for that."""
+
+    failures: int
+    waiting: int
+
+
+MergeOutput = (
+    Append
+    | Commit
+    | Clear
+    | TurnGrew
+    | TurnSettled
+    | TurnRevised
+    | TurnRetracted
+    | WordsMissing
+    | TranscriberFaltered
+    | TranscriberRecovered
+)

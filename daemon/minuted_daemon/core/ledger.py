@@ -18,6 +18,9 @@ from minuted_daemon.core.samples import Sample
 NO_TEXT = "NO_TEXT"
 """The reason of what was lost because a turn stayed without a text; of a text, that only its first part came."""
 
+NO_WORDS = "NO_WORDS"
+"""The reason of what is lost because the transcriber found no word where a diarized speaker was heard for a moment."""
+
 
 class Ground(IntEnum):
     """Why a stretch is accounted for as it is. Where claims overlap, the ground that stands first here counts."""

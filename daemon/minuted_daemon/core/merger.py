@@ -24,6 +24,7 @@ from minuted_daemon.core.events import (
     SpeakerNumber,
     SpeakerRelabelled,
     SpeakersMatched,
+    SpeechJudged,
     TextCompleted,
     TextFailed,
     TextGrew,
@@ -80,6 +81,7 @@ class Resumption:
 
 MergeInput = (
     VoiceObserved
+    | SpeechJudged
     | EpochOpened
     | EpochTookOver
     | EpochClosed
@@ -150,12 +152,14 @@ class Merger:
         match event:
             case VoiceObserved():
                 self._track.append(event)
+            case SpeechJudged():
+                self._track.take(event)
             case TextGrew():
                 self._lane.grew(event.utterance, event.text, event.replaces)
             case TextCompleted():
                 self._lane.completed(event.utterance, event.text)
             case TextFailed():
-                self._lane.failed(event.utterance)
+                self._lane.failed(event.utterance, event.reason)
             case EpochOpened():
                 if self._epochs.opened(event):
                     self._unheard.diarizer_came(event.base)
@@ -171,13 +175,15 @@ class Merger:
             case Redacted():
                 self._redact(event)
             case TranscriberReady():
-                self._lane.ready(event.makes_up)
+                self._outcomes.textless &= event.makes_up
+                self._lane.ready(event.makes_up, event.repeats)
             case TranscriberLost():
                 self._lane.lost(event.makes_up)
             case TranscriberRefused(makes_up=True):
                 self._lane.serve_both()
             case TranscriberRefused():
-                self._lane.refuse()
+                self._outcomes.textless = True
+                self._lane.lost()
 
     def feed_diarization(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
         """Take in a diarizer's event of this epoch; `sent_to` is how far the epoch had been sent audio by then.
@@ -228,8 +234,9 @@ class Merger:
         if looked_from is not None:
             self._outcomes.correct_overlaps(looked_from)
         self._lane.advance(self._now, self._horizon)
-        self._outcomes.outputs.extend(self._lane.commands)
-        self._lane.commands.clear()
+        for told in (self._lane.told, self._lane.commands):
+            self._outcomes.outputs.extend(told)
+            told.clear()
         self._outcomes.show_partials(self._cutter.open)
         self._settle()
         self._outcomes.revise(self._final)
@@ -296,7 +303,7 @@ class Merger:
         found += [(min(turn.start, turn.first), max(turn.end, turn.last)) for turn in awaited]
         recent = since - LATE_NEWS
         for low, high in self._book.uncovered(recent, since):
-            found += self._track.runs(low, high, voiced=True, at_least=SHORTEST)
+            found += self._track.speech(low, high, at_least=SHORTEST)
         for span in self._cutter.spans(recent) if self._cutter.late else ():
             found += self._book.uncovered(span.start, since if span.end is None else min(span.end, since))
         return [(start, min(end, int(heard))) for start, end in found if start < min(end, heard)]
@@ -339,6 +346,7 @@ class Merger:
         self._track.silence(event.start, event.end)
         given_up = self._reviser.redacted(event.start, event.end)
         awaited = self._outcomes.redacted(event.start, event.end)
+        self._lane.redacted(event.start, event.end)
         for turn in (*given_up, *awaited):
             self._lane.forget(turn)
         self._cutter.redacted(event.start, event.end, awaited)
@@ -360,6 +368,8 @@ class Merger:
 
     def _cut(self) -> None:
         self._changed = False
+        if self._final:
+            self._track.decide()
         before = self._unheard.claimed_to
         since = before - LATE_NEWS
         spans = self._past.spans(since) + self._epochs.spans(since)
@@ -370,6 +380,7 @@ class Merger:
             self._cutter.catch_late(self._horizon, self._final)
 
     def _turn_closed(self, turn: Turn) -> None:
+        turn.evidence = self._track.evidence(turn.first, turn.last)  # by the time its text comes it may be forgotten
         self._outcomes.closed(turn)
         if turn.misfit:
             self._reviser.news(turn.start, self._now)

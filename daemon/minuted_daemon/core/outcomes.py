@@ -20,6 +20,7 @@ from minuted_daemon.core.events import (
     TurnSettled,
     TurnState,
     UtteranceId,
+    WordsMissing,
 )
 from minuted_daemon.core.identity import Identity
 from minuted_daemon.core.reviser import Revision
@@ -28,18 +29,22 @@ from minuted_daemon.core.timeline import UNHEARD
 from minuted_daemon.core.turn import Turn
 
 _REVISE_EVERY = 10 * RATE_HZ
+_MANY = 40
+"""More turns than these wait for their text only where there was none for long."""
 _OVERLAP_LEAST = samples(0.1)
 
 
 class Outcomes:
     """Keeps the turns that wait for their text and those that may still change.
 
-    `outputs`: what is to be told, in order. `now` is session time in samples, set by the owner.
+    `outputs`: what is to be told, in order. `now` is session time in samples, set by the owner. `textless`: there is no
+    text for now, and turns are shown without it.
     """
 
     def __init__(self, epochs: Epochs, identity: Identity) -> None:
         self.outputs: list[MergeOutput] = []
         self.now = 0
+        self.textless = False
         self._epochs, self._identity = epochs, identity
         self._waiting: list[Turn] = []  # closed, and without their text
         self._finals: deque[Turn] = deque()
@@ -118,19 +123,28 @@ class Outcomes:
             Sample(turn.end),
             speaker,
             Attribution.UNKNOWN if speaker is None else told,
-            turn.partial.strip() if partial else turn.text,
+            turn.said if partial else turn.text,
             TextSource.NONE if partial else turn.text_source,
             turn.overlapping,
+            turn.evidence,
         )
+
+    def _near_the_ends(self) -> Sequence[Turn]:
+        """Give the waiting turns that may have changed: of a day's, the oldest get their text and the newest grow."""
+        if len(self._waiting) <= _MANY:
+            return self._waiting
+        return [*self._waiting[: _MANY // 2], *self._waiting[-_MANY // 2 :]]
 
     def show_partials(self, growing: Turn | None) -> None:
         """Tell of every partial that changed."""
-        turns = [*self._waiting, growing] if growing is not None else self._waiting
-        for turn in turns:
-            if turn.settled or not (turn.partial.strip() or turn.shown):
+        turns = self._near_the_ends()
+        for turn in [*turns, growing] if growing is not None else turns:
+            if turn.settled or not (turn.partial or turn.fallback or turn.shown or self.textless):
                 continue
-            shown = turn.shown
-            if shown is None or shown.text != turn.partial.strip() or self._speaker_of(turn) != shown.speaker:
+            shown, said = turn.shown, turn.said
+            if not said and shown is None and not self.textless:
+                continue
+            if shown is None or shown.text != said or self._speaker_of(turn) != shown.speaker:
                 turn.overlapping = self._overlaps(turn)
                 turn.shown = self._state(turn, partial=True)
                 self.outputs.append(TurnGrew(turn.shown))
@@ -147,12 +161,17 @@ class Outcomes:
             turn.settled = True
             if turn.silent or turn.swallowed:
                 self.vanished(turn)
+                self._note_wordless(turn)
                 continue
             turn.overlapping = self._overlaps(turn)
             turn.shown = self._state(turn)
             turn.revised_at = self.now
             self._finals.append(turn)
             self.outputs.append(TurnSettled(turn.shown, self._generation(turn)))
+
+    def _note_wordless(self, turn: Turn) -> None:
+        if turn.silent and turn.wordless:
+            self.outputs.append(WordsMissing(Sample(turn.start), Sample(turn.end)))
 
     def replace(self, revision: Revision) -> None:
         """Put the new turns in the place of the old ones: what is gone first, then what changed, then what is new."""
@@ -168,6 +187,7 @@ class Outcomes:
             turn.gone = True
         for turn in revision.new:
             turn.settled, turn.gone = True, turn not in said
+            self._note_wordless(turn)
         for turn in sorted(said, key=lambda turn: turn.number not in before):
             turn.overlapping = self._overlaps(turn)
             turn.shown, turn.revised_at = self._state(turn), self.now

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.samples import Sample
 
 SessionId = NewType("SessionId", str)
@@ -40,19 +40,23 @@ class Health(Enum):
     CONNECTING = "connecting"
     UP = "up"
     DOWN = "down"  # being retried
-    REFUSED = "refused"  # not retried in this session
+    REFUSED = "refused"  # asked about again seldom, until somebody changes something
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """The health of one link, with a reason (UPPER_SNAKE) and one sentence unless all is well.
 
-    A link that is UP may have a reason, too: it works, but not as it was meant to.
+    A link that is UP may have a reason, too: it works, but not as it was meant to. Of one that is DOWN or REFUSED
+    `since_s` tells since when, and `next_s` when it is tried next, unless somebody wants it sooner: in seconds since
+    1970. Two links that differ in nothing else are the same.
     """
 
     health: Health
     reason: str = ""
     detail: str = ""
+    since_s: float | None = field(default=None, compare=False)
+    next_s: float | None = field(default=None, compare=False)
 
 
 class TurnLife(Enum):
@@ -79,8 +83,10 @@ class SessionSettings:
     diarizer: str  # pyannote, local or none: never auto, which is resolved before
     transcriber: str  # openai, local or none
     languages: tuple[str, ...] = ()
-    fallback: str = "none"  # or local: who takes over from an engine that refuses for good
+    fallback: str = "none"  # or local: who takes over while an engine refuses
     keep_audio: bool = False  # all of it, for good
+    channels: tuple[int, ...] = ()  # of the source, from 1 on; none named: all of them
+    mix: str = "best"  # see core/downmix.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,11 @@ class OverlapRecord:
 
 @dataclass(frozen=True, slots=True)
 class TurnRecord:
-    """One revision of a turn. `generation` numbers the commit its text answers, None where there is none."""
+    """One revision of a turn. `generation` numbers the commit its text answers, None where there is none.
+
+    `suspect`: why the text looks invented, None if it does not. `evidence`: what was heard in its audio, None if
+    unknown.
+    """
 
     id: TurnId
     session_id: SessionId
@@ -150,6 +160,8 @@ class TurnRecord:
     generation: int | None = None
     latency_s: float | None = None
     seq: Seq = Seq(0)
+    suspect: SuspectReason | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ def redacted(turn: TurnRecord, start: Sample, end: Sample) -> TurnRecord:
     """
     if turn.end <= start or turn.start >= end:
         return turn
-    wordless = replace(turn, text="", text_source=TextSource.NONE, generation=None, overlapping=())
+    wordless = replace(
+        turn, text="", text_source=TextSource.NONE, generation=None, overlapping=(), suspect=None, evidence=None
+    )
     before, behind = start - turn.start, turn.end - end
     if turn.life is TurnLife.RETRACTED or max(before, behind) <= 0:
         return replace(wordless, life=TurnLife.RETRACTED, speaker_id=None, attribution=Attribution.UNKNOWN)

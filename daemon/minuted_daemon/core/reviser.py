@@ -19,11 +19,15 @@ from minuted_daemon.core.timeline import PAST
 from minuted_daemon.core.turn import LEAD, TAIL, Turn
 from minuted_daemon.core.unheard import REACH
 from minuted_daemon.core.voice import VoiceTrack
+from minuted_daemon.core.words import has_words
 
 _TOLERANCE = samples(0.15)  # of voice that changes hands
 _CALM = samples(1.0)
 """News comes in company: an end with the start that belongs to it."""
 _EDGE = samples(0.05)  # of voice; a frame or two at a cut is nobody's word
+
+_SAME_WORDS = 0.8
+"""Where a part was answered without a word, so much of the letters there were has to be in the others."""
 
 
 @dataclass(slots=True)
@@ -39,7 +43,10 @@ class Revision:
         """True where the new turns say at least as much as the old ones."""
         if not any(turn.text for turn in self.old):
             return True
-        said = any(any(map(str.isalnum, turn.text)) for turn in self.new)
+        wordless = any(turn.silent and turn.wordless for turn in self.new)
+        if wordless and _letters(self.new) < _SAME_WORDS * _letters(self.old):
+            return False
+        said = any(has_words(turn.text) for turn in self.new)
         return said and all(turn.text_source is TextSource.COMPLETED for turn in self.new)
 
 
@@ -217,6 +224,7 @@ class Reviser:
                 low, high = max(pieces, key=lambda piece: piece[1] - piece[0])
                 turn = Turn(TurnNumber(next(self._numbers)), segment.voice, segment.start, segment.end, low, high, low)
                 turn.not_after, turn.closed = high, True
+                turn.evidence = self._track.evidence(low, high)
                 new.append(turn)
         return [turn for turn in new if turn.last - turn.first >= SHORTEST]
 
@@ -231,6 +239,10 @@ class Reviser:
         """Tell whether voice of the old turns would be in nobody's commit."""
         covered = [(turn.first, turn.last) for turn in new]
         return any(self._voiced(*outside(turn.first, turn.last, covered)) > _EDGE for turn in old)
+
+
+def _letters(turns: Sequence[Turn]) -> int:
+    return sum(map(str.isalnum, "".join(turn.text for turn in turns)))
 
 
 def _numbered(turns: Sequence[Turn], number: int) -> Turn:

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from minuted_daemon.core.events import Overlap, TextSource, TurnNumber, TurnState, UtteranceId
+from minuted_daemon.core.events import Evidence, Overlap, TextSource, TurnNumber, TurnState, UtteranceId
 from minuted_daemon.core.samples import ENDLESS, samples
-from minuted_daemon.core.timeline import Voice
+from minuted_daemon.core.timeline import UNHEARD, Voice
+from minuted_daemon.core.words import has_words, settled
 
 LEAD = samples(0.1)
 TAIL = samples(0.15)
@@ -33,14 +34,18 @@ class Turn:
     utterance: UtteranceId | None = None  # the attempt under way
     sent_from: int | None = None
     sent_to: int | None = None
-    misses: int = 0  # attempts without an answer
+    misses: int = 0  # attempts without an answer, or with one that has no word
+    wordless: int = 0  # those with one
     failures: int = 0  # attempts that the transcriber gave up on
+    trials: int = 0  # attempts while it failed at everything
+    answers_before: int = 0  # answers to others when it failed first
 
     partial: str = ""
     fallback: str = ""  # the best of earlier attempts
     fallback_is_whole: bool = False  # it is a completed text, only of an attempt that was given up
     text: str = ""
     text_source: TextSource = TextSource.NONE
+    evidence: Evidence | None = None  # noted while it is remembered
     overlapping: tuple[Overlap, ...] = ()
     swallowed: bool = False  # all of its audio went into other turns' commits
     settled: bool = False
@@ -69,7 +74,22 @@ class Turn:
     @property
     def silent(self) -> bool:
         """The transcriber heard no word in it."""
-        return self.text_source is TextSource.COMPLETED and not any(map(str.isalnum, self.text))
+        return self.text_source is TextSource.COMPLETED and not has_words(self.text)
+
+    @property
+    def heard(self) -> bool:
+        """Speech was heard in it: a diarized speaker claims it, or the transcriber had begun to say something."""
+        return self.voice != UNHEARD or self.words_begun
+
+    @property
+    def words_begun(self) -> bool:
+        """An attempt had begun to say something of it."""
+        return has_words(self.partial) or has_words(self.fallback)
+
+    @property
+    def said(self) -> str:
+        """What to show while it has no text: all that an attempt said of it so far."""
+        return settled(max(self.partial, self.fallback, key=len)).strip()
 
     @property
     def sent(self) -> int:

@@ -1,4 +1,8 @@
-"""Speech that no diarized speaker claims: nothing that was said is dropped because nobody was told to have said it."""
+"""Speech that no diarized speaker claims: nothing that was said is dropped because nobody was told to have said it.
+
+Speech, not sound: what the best judge of voice activity (voice.py) takes for something else is nobody's words. A
+diarizer that claims it later is believed all the same.
+"""
 
 from collections.abc import Sequence
 
@@ -45,13 +49,13 @@ class UnheardSpeech:
 
         diarized: the spans of real voices that reach into the stretch since the last call.
         """
-        until = horizon if final else self._claimable(horizon)
+        until = horizon if final else min(self._claimable(horizon), self._track.judged_to)
         if until <= self._claimed_to:
             return False
         since, self._claimed_to = self._claimed_to, until
         changed = False
         # A run that began before is judged again as a whole: what was near enough to a turn may have grown out of it.
-        for start, end in self._track.runs(since - _LOOK_BACK, until, voiced=True):
+        for start, end in self._track.speech(since - _LOOK_BACK, until):
             if end <= since:
                 continue
             for low, high, margin in self._by_margin(start, end):

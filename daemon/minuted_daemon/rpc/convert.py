@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from minuted.v1 import daemon_pb2, devices_pb2, sessions_pb2, speakers_pb2, turns_pb2
 from minuted_daemon.core import records
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
 from minuted_daemon.core.ledger import Coverage
 from minuted_daemon.core.records import Health, IntervalKind, SessionState, TurnLife
 from minuted_daemon.core.samples import RATE_HZ
@@ -19,6 +19,7 @@ from minuted_daemon.service.views import (
     Heartbeat,
     Links,
     PartialTurn,
+    RetriedLink,
     SessionView,
     StoredItem,
 )
@@ -57,6 +58,13 @@ TEXT_SOURCES: Mapping[TextSource, turns_pb2.TextSource] = {
     TextSource.COMPLETED: turns_pb2.TEXT_SOURCE_COMPLETED,
     TextSource.PROVISIONAL: turns_pb2.TEXT_SOURCE_PROVISIONAL,
     TextSource.NONE: turns_pb2.TEXT_SOURCE_NONE,
+}
+SUSPECT_REASONS: Mapping[SuspectReason, turns_pb2.SuspectReason] = {
+    SuspectReason.NO_SPEECH: turns_pb2.SUSPECT_REASON_NO_SPEECH,
+    SuspectReason.BOILERPLATE: turns_pb2.SUSPECT_REASON_BOILERPLATE,
+    SuspectReason.REPETITION: turns_pb2.SUSPECT_REASON_REPETITION,
+    SuspectReason.TOO_FAST: turns_pb2.SUSPECT_REASON_TOO_FAST,
+    SuspectReason.CUMULATIVE: turns_pb2.SUSPECT_REASON_CUMULATIVE,
 }
 KINDS: Mapping[IntervalKind, turns_pb2.IntervalKind] = {
     IntervalKind.GAP: turns_pb2.INTERVAL_KIND_GAP,
@@ -122,6 +130,8 @@ def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
         languages=record.settings.languages,
         fallback=record.settings.fallback,
         keep_audio=record.settings.keep_audio,
+        channels=record.settings.channels,
+        mix=record.settings.mix,
         diarizer_sent=offset(record.diarizer_sent),
         transcriber_sent=offset(record.transcriber_sent),
         start_time=time(record.created_s),
@@ -136,7 +146,24 @@ def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
 
 def link(value: records.Link) -> sessions_pb2.Link:
     """Give one link's health."""
-    return sessions_pb2.Link(health=HEALTHS[value.health], reason=value.reason, detail=value.detail)
+    message = sessions_pb2.Link(health=HEALTHS[value.health], reason=value.reason, detail=value.detail)
+    if value.since_s is not None:
+        message.since.CopyFrom(time(value.since_s))
+    if value.next_s is not None:
+        message.next_attempt.CopyFrom(time(value.next_s))
+    return message
+
+
+def retried_link(value: RetriedLink) -> sessions_pb2.RetriedLink:
+    """Give a link that was refused, and what came of asking again."""
+    return sessions_pb2.RetriedLink(
+        session_id=value.session_id,
+        session_name=value.session_name,
+        role=value.role,
+        engine=value.engine,
+        asked=value.asked,
+        link=link(value.link),
+    )
 
 
 def _degraded(links: Links) -> bool:
@@ -176,6 +203,8 @@ def turn(stored: records.StoredTurn) -> turns_pb2.Turn:
         message.text_source = TEXT_SOURCES[record.text_source]
         if record.latency_s is not None:
             message.latency.CopyFrom(length(record.latency_s))
+        if record.suspect is not None:
+            message.suspect.reason = SUSPECT_REASONS[record.suspect]
     return message
 
 

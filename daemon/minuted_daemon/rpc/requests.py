@@ -6,6 +6,8 @@ from typing import Protocol
 
 from minuted.v1.sessions_pb2 import RedactSessionRequest, StartSessionRequest
 from minuted.v1.turns_pb2 import StreamTurnsRequest
+from minuted_daemon.core.channels import MIXES, MOST_CHANNELS
+from minuted_daemon.core.naming import is_name
 from minuted_daemon.core.records import Seq
 from minuted_daemon.core.samples import RATE_HZ, Sample
 from minuted_daemon.errors import Invalid
@@ -73,9 +75,8 @@ def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartR
     problems = Problems()
     problems.check(is_session_name(request.name), "name", f"must match {SESSION_NAME.pattern}")
     device = request.device
-    problems.check(
-        len(device) <= LONGEST_DEVICE and device.isprintable(), "device", "must be printable and not that long"
-    )
+    problems.check(len(device) <= LONGEST_DEVICE, "device", f"must be at most {LONGEST_DEVICE} characters")
+    problems.check(is_name(device), "device", "must hold no control characters, line breaks or halves of characters")
     if device.startswith(FILE):
         path = device.removeprefix(FILE)
         problems.check(path.startswith("/"), "device", "the path of a file must be absolute on the daemon's machine")
@@ -89,6 +90,13 @@ def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartR
             LANGUAGE.fullmatch(language) is not None, "languages", "must be BCP 47 codes such as en or de-CH"
         )
     problems.check(request.fallback in ("", *FALLBACKS), "fallback", f"must be one of {', '.join(FALLBACKS)}")
+    channels = tuple(request.channels)
+    problems.check(
+        len(set(channels)) == len(channels) and all(1 <= channel <= MOST_CHANNELS for channel in channels),
+        "channels",
+        f"must be different numbers from 1 to {MOST_CHANNELS}",
+    )
+    problems.check(request.mix in ("", *MIXES), "mix", f"must be one of {', '.join(MIXES)}")
     problems.raise_any()
     return StartRequest(
         request.name,
@@ -98,6 +106,8 @@ def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartR
         tuple(request.languages),
         request.fallback,
         request.keep_audio if request.HasField("keep_audio") else None,
+        channels,
+        request.mix,
     )
 
 
@@ -125,10 +135,10 @@ def _position(request: RedactSessionRequest, field: str, problems: Problems) -> 
     return Sample(length.seconds * RATE_HZ + length.nanos * RATE_HZ // NANOS) if fine else Sample(0)
 
 
-def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool]:
-    """Read a StreamTurns: session key, cursor, whether partials are wanted. Raises Invalid."""
+def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool, bool]:
+    """Read a StreamTurns: session key, cursor, whether partials are wanted, and suspect turns not. Raises Invalid."""
     problems = Problems()
     problems.check(request.after_seq >= 0, "after_seq", "must not be negative")
     problems.raise_any()
     after = Seq(request.after_seq) if request.HasField("after_seq") else None
-    return request.session or None, after, request.include_partials
+    return request.session or None, after, request.include_partials, request.exclude_suspect

@@ -66,6 +66,10 @@ class SessionService(SessionServiceServicer):
             sessions=[convert.session(view) for view in page.items], next_page_token=page.next_token or ""
         )
 
+    async def RetryLinks(self, request: pb.RetryLinksRequest, context: Context) -> pb.RetryLinksResponse:
+        retried = await self._sessions.retry(request.session or None)
+        return pb.RetryLinksResponse(links=[convert.retried_link(one) for one in retried])
+
     async def WatchSessions(
         self, request: pb.WatchSessionsRequest, context: Context
     ) -> AsyncIterator[pb.WatchSessionsResponse]:

@@ -41,7 +41,7 @@ class TurnService(TurnServiceServicer):
         limit, token = requests.page(request, problems)
         problems.raise_any()
         session = await self._store.session(key)
-        page = await self._store.turns(session.id, limit, token, request.as_delivered)
+        page = await self._store.turns(session.id, limit, token, request.as_delivered, request.exclude_suspect)
         return pb.ListTurnsResponse(
             turns=[convert.turn(stored) for stored in page.items], next_page_token=page.next_token or ""
         )

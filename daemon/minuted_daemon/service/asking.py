@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
-from minuted_daemon.core.events import Append, Commit, TextCompleted, TextFailed, UtteranceId
+from minuted_daemon.core.events import Append, Commit, TextCompleted, TextGrew, TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import Sample, seconds
 from minuted_daemon.core.turn import SHORTEST_COMMIT
+from minuted_daemon.core.words import grown
 from minuted_daemon.errors import Unavailable
 from minuted_daemon.ports import Spool, TranscriberStream
 from minuted_daemon.service.links import one_fault
@@ -18,13 +20,35 @@ LEFT_S = 5.0
 """With less than this left of a connection, behind the sending, no more is asked over it."""
 
 
+@dataclass(slots=True)
+class Answer:
+    """What a question brought. `text`: the final one, None without; `said`: what came before it.
+
+    `reason`: why the transcriber gave up on it, UPPER_SNAKE; empty where it did not.
+    """
+
+    text: str | None = None
+    said: str = ""
+    reason: str = ""
+
+    def take(self, event: TranscriberEvent) -> bool:
+        """The transcriber said something of it; tell whether that was all."""
+        if isinstance(event, TextGrew):
+            self.said = event.text if event.replaces else grown(self.said, event.text)
+        elif isinstance(event, TextCompleted):
+            self.text = event.text
+        else:
+            self.reason = event.reason
+        return not isinstance(event, TextGrew)
+
+
 class Asking:
     """At most four times as fast as real time, with one question at a time."""
 
     def __init__(self, stream: TranscriberStream, spool: Spool) -> None:
         self._stream = stream
         self._line = TranscriberLine(stream, spool)
-        self._awaited: dict[UtteranceId, asyncio.Future[str | None]] = {}
+        self._awaited: dict[UtteranceId, tuple[Answer, asyncio.Event]] = {}
         self._asked = 0
 
     @asynccontextmanager
@@ -45,25 +69,27 @@ class Asking:
         left_s = self._stream.expires_in_s
         return left_s is None or not self._asked or left_s > seconds(length) / CATCH_UP + LEFT_S
 
-    async def text(self, utterance: UtteranceId, start: Sample, end: Sample) -> str | None:
-        """Give the text of [start, end); None if the transcriber gave up on it, or gave no answer in time."""
+    async def text(self, utterance: UtteranceId, start: Sample, end: Sample) -> Answer:
+        """Give what the transcriber says of [start, end), as far as it came in time."""
         self._asked += 1
-        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._awaited[utterance] = answer
+        answer, there = self._awaited[utterance] = Answer(), asyncio.Event()
         self._line.submit(Append(utterance, start, end))
         self._line.submit(Commit(utterance, max(0, SHORTEST_COMMIT - (end - start))))
         try:
             async with asyncio.timeout(seconds(end - start) / CATCH_UP + ANSWER_S):
-                return await answer
+                await there.wait()
         except TimeoutError:
-            return None
+            pass
         finally:
             self._awaited.pop(utterance, None)
+        return answer
 
     async def _receive(self) -> None:
         async for event in self._stream.events():
             self._line.answered(event)
-            if isinstance(event, TextCompleted | TextFailed) and event.utterance in self._awaited:
-                answer = self._awaited.pop(event.utterance)
-                answer.set_result(event.text if isinstance(event, TextCompleted) else None)
+            if event.utterance in self._awaited:
+                answer, there = self._awaited[event.utterance]
+                if answer.take(event):
+                    del self._awaited[event.utterance]
+                    there.set()
         raise Unavailable("STREAM_ENDED", "the transcriber ended the connection")

@@ -9,10 +9,11 @@ from minuted_daemon.core.merger import Merger, Resumption
 from minuted_daemon.core.records import SessionRecord, SessionSettings
 from minuted_daemon.core.voice import VoiceDetector
 from minuted_daemon.errors import WrongState
-from minuted_daemon.ports import Capture, CaptureStream, Diarizer, Spool, Spools, Transcriber
+from minuted_daemon.ports import Capture, CaptureStream, Diarizer, SpeechModels, Spool, Spools, Transcriber
 from minuted_daemon.service import absent
 from minuted_daemon.service.engaged import EngagedDiarizer, EngagedTranscriber, Post
 from minuted_daemon.service.engines import Diarizers, Transcribers
+from minuted_daemon.service.gate import Door, Gates
 from minuted_daemon.service.parts import Parts, Surroundings
 from minuted_daemon.service.resuming import Resumed
 from minuted_daemon.service.session import Session
@@ -23,7 +24,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What sessions are made from. `merger` builds a fresh one for each session."""
+    """What sessions are made from. `merger` builds a fresh one for each session.
+
+    Without `speech_models` energy alone tells what is speech.
+    """
 
     capture: Capture
     diarizers: Diarizers
@@ -31,6 +35,7 @@ class Workshop:
     merger: Callable[[Diarizer | None, Transcriber | None, Resumption | None], Merger]
     spools: Spools
     freeze_s: float
+    speech_models: SpeechModels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Assembly:
     """One for the daemon."""
 
     def __init__(self, workshop: Workshop, around: Surroundings) -> None:
+        self.gates = around.gates or Gates(around.random, around.now_s)
+        """Where all sessions wait for what is refused."""
         self._workshop = workshop
         self._around = around
 
@@ -81,18 +88,21 @@ class Assembly:
         told_to = log.bind(session=record.name, session_id=record.id)
         heard, told = Standing(record.diarizer_sent), Standing(record.transcriber_sent)
         merge = workshop.merger(engines.diarizer, engines.transcriber, None if resumed is None else resumed.merge)
+        models = workshop.speech_models
         parts = Parts(
             capture,
             merge,
-            VoiceDetector(),
+            VoiceDetector(None if models is None else models.stream()),
             workshop.freeze_s,
             spool=spool,
             diarizer_standing=heard,
             transcriber_standing=told,
+            diarizer_door=self.gates.door("diarizer", settings.diarizer),
+            transcriber_door=self._transcriber_door(settings),
         )
         if engines.diarizer is not None:
             behind = workshop.diarizers.substitute(settings.diarizer, settings.fallback)
-            post = Post("diarizer", engines.diarizer, behind, heard, told_to)
+            post = Post("diarizer", engines.diarizer, behind, heard, told_to, parts.diarizer_door)
             parts = replace(parts, diarizer=EngagedDiarizer(post))
         if engines.transcriber is not None:
             parts = replace(parts, transcriber=self._engaged(record, engines.transcriber, told))
@@ -111,4 +121,8 @@ class Assembly:
         settings = record.settings
         substitute = self._workshop.transcribers.substitute(settings.transcriber, settings.fallback)
         told_to = log.bind(session=record.name, session_id=record.id)
-        return EngagedTranscriber(Post("transcriber", engine, substitute, told, told_to), settings.languages)
+        door = self._transcriber_door(settings)
+        return EngagedTranscriber(Post("transcriber", engine, substitute, told, told_to, door), settings.languages)
+
+    def _transcriber_door(self, settings: SessionSettings) -> Door:
+        return self.gates.door("transcriber", settings.transcriber, settings.languages)

@@ -9,10 +9,20 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, Epoch, EpochClosed, EpochOpened, EpochTookOver
+from minuted_daemon.core.event_check import EventCheck
+from minuted_daemon.core.events import (
+    DiarizerEvent,
+    DiarizerNews,
+    Epoch,
+    EpochClosed,
+    EpochOpened,
+    EpochTookOver,
+    MessageUnusable,
+)
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import Unavailable
 from minuted_daemon.ports import DiarizerStream
+from minuted_daemon.service.credibility import Credibility
 from minuted_daemon.service.links import deadline, one_fault
 
 SEND_LIMIT_S = 3.0
@@ -35,7 +45,9 @@ class DiarizationSink(Protocol):
 class DiarizerLine:
     """Sends what it is offered, and tells the sink what comes back."""
 
-    def __init__(self, stream: DiarizerStream, epoch: Epoch, sink: DiarizationSink, behind: int) -> None:
+    def __init__(
+        self, stream: DiarizerStream, epoch: Epoch, sink: DiarizationSink, behind: int, credibility: Credibility
+    ) -> None:
         """`behind`: so many blocks from before the connection will be offered at once."""
         self.epoch = epoch
         self.opened_s = asyncio.get_running_loop().time()
@@ -46,6 +58,9 @@ class DiarizerLine:
         """What ended it; None while it runs and when it was finished properly."""
         self._stream = stream
         self._sink = sink
+        self._credibility = credibility
+        self._check: EventCheck | None = None
+        self._base = 0
         self._blocks: asyncio.Queue[tuple[Sample, NDArray[np.int16]] | None] = asyncio.Queue(QUEUE_BLOCKS + behind)
         self._too_slow = False
         self._finishing = False
@@ -73,6 +88,8 @@ class DiarizerLine:
                 group.create_task(self._receive())
         except Exception as fault:  # noqa: BLE001 - the link raises it where no other line goes on
             self.fault = fault
+            if self._check is not None:
+                self._credibility.broke(self._check, fault)
         finally:
             self.over = True
             if self._sent_to is not None:
@@ -95,19 +112,28 @@ class DiarizerLine:
                 break
             start, pcm = item
             if self._sent_to is None:
-                self._heard_to = start
+                self._heard_to, self._base = start, start
+                self._check = self._credibility.opened(start)
                 self._sink.epoch_changed(EpochOpened(self.epoch, start))
             # Counted before it is sent: an event about this block may overtake the end of the call.
             self._sent_to = Sample(start + BLOCK)
             async with deadline(SEND_LIMIT_S, "SEND_STALLED", slow):
                 await self._stream.send(pcm)
             self._heard_to = self._sent_to
+            if self._check is not None:
+                self._credibility.examine(self._check, self._sent_to - self._base)
         async with deadline(SEND_LIMIT_S, "SEND_STALLED", slow):
             await self._stream.finish()
 
     async def _receive(self) -> None:
-        async for event in self._stream.events():
+        async for news in self._stream.events():
             if self._sent_to is not None:
-                self._sink.diarized(self.epoch, event, self._sent_to)
+                for event, sent in self._usable(news, self._sent_to - self._base):
+                    self._sink.diarized(self.epoch, event, Sample(self._base + sent))
         if not self._finishing:
             raise Unavailable("STREAM_ENDED", "the diarizer ended the stream")
+
+    def _usable(self, news: DiarizerNews, sent: int) -> list[tuple[DiarizerEvent, int]]:
+        if self._check is not None:
+            return self._credibility.usable(self._check, news, sent)
+        return [] if isinstance(news, MessageUnusable) else [(news, sent)]

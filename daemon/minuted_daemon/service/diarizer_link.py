@@ -17,13 +17,15 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import Epoch, EpochTookOver
+from minuted_daemon.core.events import Epoch, EpochTookOver, VoiceObserved
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import BLOCK, Sample
+from minuted_daemon.core.speech import Verdict
 from minuted_daemon.errors import MinutedError, Unavailable
-from minuted_daemon.ports import Diarizer
+from minuted_daemon.service.credibility import CheckedDiarizer, Credibility
 from minuted_daemon.service.diarizer_line import DiarizationSink, DiarizerLine
-from minuted_daemon.service.links import OFF, UP, deadline, keep_connected, one_fault
+from minuted_daemon.service.gate import own_door
+from minuted_daemon.service.links import OFF, deadline, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
 
 OPEN_LIMIT_S = 45.0
@@ -47,7 +49,7 @@ class DiarizerLink:
 
     def __init__(
         self,
-        diarizer: Diarizer,
+        diarizer: CheckedDiarizer,
         policy: RetryPolicy,
         sink: DiarizationSink,
         report: Callable[[Link], None],
@@ -55,12 +57,15 @@ class DiarizerLink:
         epochs: Epoch = Epoch(0),  # noqa: B008  a number
     ) -> None:
         """`report` hears of every change of this link's health. `epochs`: the last that there has been so far."""
+        self.door = own_door()
+        """Where a refusal is waited for."""
         self._diarizer = diarizer
         self._policy = policy
         self._sink = sink
         self._report = report
         self._log = log
         self._epochs = epochs
+        self._credibility = Credibility(diarizer, report, log)
         self._line: DiarizerLine | None = None
         self._successor: DiarizerLine | None = None
         self._running: dict[DiarizerLine, asyncio.Task[None]] = {}
@@ -88,6 +93,13 @@ class DiarizerLink:
         if self._successor is not None:
             self._successor.offer(start, pcm)
 
+    def observed(self, voice: VoiceObserved) -> None:
+        """Take the voice activity of what was heard, and what a model says of it some time later."""
+        self._credibility.voice(voice.start, voice.voiced)
+        judged = voice.judged
+        if judged is not None and judged.by_model and len(judged.verdicts):
+            self._credibility.voice(judged.start, judged.verdicts == Verdict.SPEECH, sure=True)
+
     def rest(self) -> None:
         """Nothing will be heard for long: hear the connection out, and have none until `wake`."""
         self._awake.clear()
@@ -106,8 +118,9 @@ class DiarizerLink:
             self._line.finish()
 
     async def run(self) -> None:
-        """Stay connected until `finish`, or until the diarizer refuses for good."""
-        while await keep_connected("diarizer", self._connections, self._policy, self._report, self._log):
+        """Stay connected until `finish`."""
+        while True:
+            await keep_connected("diarizer", self._connections, self._policy, self._report, self._log, self.door)
             if self._finishing:
                 return
             self._report(OFF)
@@ -120,7 +133,7 @@ class DiarizerLink:
         self._resigned = False
         line = self._line = await self._open(self._missed)
         self._missed.clear()
-        self._report(UP)
+        self._report(self._credibility.link)
         if self._finishing:
             line.finish()
         try:
@@ -144,7 +157,7 @@ class DiarizerLink:
         self._epochs = Epoch(self._epochs + 1)
         kept = round(10 * self._diarizer.capabilities.catch_up_s)
         missed = list(missed)[max(0, len(missed) - kept) :]
-        line = DiarizerLine(stream, self._epochs, self._sink, len(missed))
+        line = DiarizerLine(stream, self._epochs, self._sink, len(missed), self._credibility)
         for start, pcm in missed:
             line.offer(start, pcm)
         self._policy.opened(asyncio.get_running_loop().time())
@@ -197,20 +210,16 @@ class DiarizerLink:
                     return
                 self._successor = None
                 failure = successor.fault or Unavailable("STREAM_ENDED", "the diarizer ended the stream")
-            if not await self._may_try_again(failure):
-                return
+            await self._wait_to_try_again(failure)
 
-    async def _may_try_again(self, fault: Exception) -> bool:
-        """Wait as long as one should after a renewal that failed; False where trying again cannot help."""
+    async def _wait_to_try_again(self, fault: Exception) -> None:
+        """Wait as long as one should after a renewal that failed."""
         failure = _error(fault)
         if failure is not fault:
             self._log.error("link_fault", role="diarizer", exc_info=fault)
         delay_s = self._policy.failed(asyncio.get_running_loop().time(), failure)
         self._log.warning("renewal_failed", role="diarizer", reason=failure.reason, retry_in_s=delay_s)
-        if delay_s is None:
-            return False
-        await asyncio.sleep(delay_s)
-        return True
+        await self.door.pause(delay_s)
 
     def _relieve(self, line: DiarizerLine, successor: DiarizerLine, group: asyncio.TaskGroup) -> None:
         if self._finishing or line.over:

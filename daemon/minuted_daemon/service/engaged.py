@@ -1,20 +1,22 @@
 """The engines as one session uses them: what is sent is counted, and the local one takes over from one that refuses.
 
 To the links this is an engine like any other. A refusal in mid-session breaks the connection in a way that makes the
-link connect again at once, and it is then connected to the substitute.
+link connect again at once, and it is then connected to the substitute; so it is when the engine accepts again, which is
+asked about at the gate (gate.py), beside the substitute's connection.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.core.events import DiarizerEvent, TranscriberEvent, UtteranceId
+from minuted_daemon.core.events import DiarizerNews, TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ
-from minuted_daemon.errors import Rejected, Unavailable
+from minuted_daemon.errors import Rejected, Unavailable, VendorError
 from minuted_daemon.ports import (
     Diarizer,
     DiarizerCapabilities,
@@ -24,13 +26,29 @@ from minuted_daemon.ports import (
     TranscriberStream,
 )
 from minuted_daemon.service.engines import Engine, Offer
+from minuted_daemon.service.gate import Door, own_door
+from minuted_daemon.service.links import deadline
 from minuted_daemon.service.standing import FELL_BACK, LANGUAGE_NOT_KNOWN, Standing, language_remark
+from minuted_daemon.service.substitute import SubstituteDiarizerStream, SubstituteTranscriberStream
+
+STAYS_S = 60.0
+"""A substitute that took over stays so long at least: each change is a new connection, and may cost who is who."""
+PROBE_LIMIT_S = 45.0
+"""An engine that does not answer in that time does not accept."""
 
 E = TypeVar("E", bound=Engine)
 
 
+class Closes(Protocol):
+    """A stream."""
+
+    async def close(self) -> None:
+        """Drop the connection."""
+        ...
+
+
 class Post(Generic[E]):
-    """Who serves in one role of one session: the engine it was started with, and from its refusal on the substitute.
+    """Who serves in one role of one session: the engine it was started with, and while it refuses the substitute.
 
     Without a substitute, or with one that cannot be used here, a refusal stays what it is.
     """
@@ -42,39 +60,88 @@ class Post(Generic[E]):
         substitute: Offer[E] | None,
         standing: Standing,
         log: structlog.stdlib.BoundLogger,
+        door: Door | None = None,
     ) -> None:
+        """`door` is the way to the engine that the session shares with all others."""
         self.standing = standing
         self.serving = engine
         self.fell_back = False
+        self.door = door or own_door()
         self._role = role
+        self._engine = engine
         self._substitute = substitute
-        self._refusal: Rejected | None = None
+        self._refusal: VendorError | None = None
         self._log = log
 
     @contextmanager
-    def refusals(self) -> Iterator[None]:
-        """Let a refusal pass as Unavailable (FELL_BACK) if there is somebody to take over."""
-        try:
+    def opening(self) -> Iterator[None]:
+        """Open a connection to the engine inside this block, if one may ask; see `using`."""
+        with self._replaced(), self.door.asking():
             yield
-        except Rejected as refusal:
-            if not self._replaceable(refusal):
-                raise
-            raise Unavailable(FELL_BACK, f"{refusal.message} The local {self._role} takes over.") from refusal
+
+    @contextmanager
+    def using(self) -> Iterator[None]:
+        """Let a refusal pass as Unavailable (FELL_BACK) if there is somebody to take over."""
+        with self._replaced(), self.door.using():
+            yield
 
     async def settle(self) -> None:
-        """Have the substitute take over if the engine has refused. Raises WrongState (ENGINE_MISSING)."""
-        if self._refusal is None or self._substitute is None or self.fell_back:
+        """Have the substitute take over if the engine has refused, and the engine if it accepts again.
+
+        Raises WrongState (ENGINE_MISSING).
+        """
+        if self._substitute is None or (self._refusal is not None) is self.fell_back:
+            return
+        if self._refusal is None:
+            self.serving, self.fell_back = self._engine, False
+            self.standing.take_back(FELL_BACK)
+            self._log.info("taken_back", role=self._role)
             return
         self.serving = await self._substitute.engine()
         self.fell_back = True
         self.standing.remark(FELL_BACK, f"{self._refusal.message} The local {self._role} serves instead.")
         self._log.warning("fell_back", role=self._role, reason=self._refusal.reason)
 
+    def give_up(self, fault: VendorError) -> None:
+        """The engine is of no use: the substitute takes over at the next connection, if there is one."""
+        self._replaceable(fault)
+
     def sent(self, count: int) -> None:
         """So many samples at 16 kHz went out; only what the session's own engine was sent may be billed."""
         self.standing.sent += count
 
-    def _replaceable(self, refusal: Rejected) -> bool:
+    async def accepted_again(self, opened: Callable[[E], Awaitable[Closes]]) -> None:
+        """Return once the engine accepts a connection again; `opened` opens one. To be awaited while it is replaced.
+
+        One that was given up for what it says is not taken back: that it accepts shows nothing.
+        """
+        await asyncio.sleep(STAYS_S)
+        while isinstance(self._refusal, Rejected):
+            try:
+                with self.door.asking():
+                    async with deadline(PROBE_LIMIT_S, "OPEN_TIMEOUT", f"the {self._role} did not answer"):
+                        stream = await opened(self._engine)
+                    await stream.close()
+            except Rejected as refusal:
+                delay_s = refusal.retry_after_s or PROBE_LIMIT_S
+            except VendorError:
+                delay_s = PROBE_LIMIT_S
+            else:
+                self._refusal = None
+                return
+            await self.door.pause(delay_s)
+        await asyncio.Event().wait()
+
+    @contextmanager
+    def _replaced(self) -> Iterator[None]:
+        try:
+            yield
+        except Rejected as refusal:
+            if not self._replaceable(Rejected(refusal.reason, refusal.message)):
+                raise
+            raise Unavailable(FELL_BACK, f"{refusal.message} The local {self._role} takes over.") from refusal
+
+    def _replaceable(self, refusal: VendorError) -> bool:
         if self._substitute is None or (self._substitute.missing() is not None and not self.fell_back):
             return False
         self._refusal = self._refusal or refusal
@@ -95,13 +162,20 @@ class EngagedDiarizer:
     async def open(self) -> DiarizerStream:
         """Connect once, to whoever serves.
 
-        Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected or Garbled.
+        Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected, also without
+        asking while the refusal stands; or Garbled.
         """
         await self._post.settle()
         if self._post.fell_back:
-            return await self._post.serving.open()
-        with self._post.refusals():
+            return SubstituteDiarizerStream(
+                await self._post.serving.open(), lambda: self._post.accepted_again(lambda engine: engine.open())
+            )
+        with self._post.opening():
             return _CountedDiarizerStream(await self._post.serving.open(), self._post)
+
+    def give_up(self, fault: VendorError) -> None:
+        """What it says cannot be used: see Post.give_up."""
+        self._post.give_up(fault)
 
     async def close(self) -> None:
         """Nothing: the engine is shared."""
@@ -113,17 +187,17 @@ class _CountedDiarizerStream:
         self._post = post
 
     async def send(self, pcm: NDArray[np.int16]) -> None:
-        with self._post.refusals():
+        with self._post.using():
             await self._stream.send(pcm)
         self._post.sent(len(pcm))
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
-        with self._post.refusals():
+    async def events(self) -> AsyncIterator[DiarizerNews]:
+        with self._post.using():
             async for event in self._stream.events():
                 yield event
 
     async def finish(self) -> None:
-        with self._post.refusals():
+        with self._post.using():
             await self._stream.finish()
 
     async def close(self) -> None:
@@ -147,14 +221,17 @@ class EngagedTranscriber:
     async def open(self, languages: Sequence[str]) -> TranscriberStream:
         """Connect once, to whoever serves.
 
-        Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected or Garbled.
+        Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected, also without
+        asking while the refusal stands; or Garbled.
         """
         await self._post.settle()
+        self._look_at_languages()
         serving = self._post.serving
         if self._post.fell_back:
-            self._look_at_languages()
-            return await serving.open(languages)
-        with self._post.refusals():
+            return SubstituteTranscriberStream(
+                await serving.open(languages), lambda: self._post.accepted_again(lambda engine: engine.open(languages))
+            )
+        with self._post.opening():
             stream = await serving.open(languages)
         self._take_remarks(stream.remarks)
         return _CountedTranscriberStream(stream, self._post)
@@ -174,6 +251,8 @@ class EngagedTranscriber:
         serving = self._post.serving.capabilities
         if sentence := language_remark(serving.name, serving.languages, self._languages):
             self._post.standing.remark(LANGUAGE_NOT_KNOWN, sentence)
+        else:
+            self._post.standing.take_back(LANGUAGE_NOT_KNOWN)
 
 
 class _CountedTranscriberStream:
@@ -194,20 +273,20 @@ class _CountedTranscriberStream:
         return self._stream.remarks
 
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
-        with self._post.refusals():
+        with self._post.using():
             await self._stream.append(utterance, pcm)
         self._post.sent(len(pcm) * RATE_HZ // self.rate_hz)
 
     async def commit(self, utterance: UtteranceId) -> None:
-        with self._post.refusals():
+        with self._post.using():
             await self._stream.commit(utterance)
 
     async def clear(self, utterance: UtteranceId) -> None:
-        with self._post.refusals():
+        with self._post.using():
             await self._stream.clear(utterance)
 
     async def events(self) -> AsyncIterator[TranscriberEvent]:
-        with self._post.refusals():
+        with self._post.using():
             async for event in self._stream.events():
                 yield event
 

@@ -23,7 +23,7 @@ AUTO = "auto"
 NONE = "none"
 LOCAL = "local"
 FALLBACKS = (NONE, LOCAL)
-"""What a session may fall back to when an engine refuses for good."""
+"""What a session may fall back to while an engine refuses."""
 
 
 class Offer(Generic[E]):
@@ -94,7 +94,7 @@ class Offers(Generic[E]):
         return None
 
     def substitute(self, name: str, fallback: str) -> Offer[E] | None:
-        """Give who takes over from an engine that refuses for good; None for nobody, as for `none` and for itself."""
+        """Give who takes over from an engine while it refuses; None for nobody, as for `none` and for itself."""
         return next((offer for offer in self._offers if offer.name == fallback != name), None)
 
     def infos(self) -> list[EngineInfo]:

@@ -82,8 +82,6 @@ class Finishing:
                 return
             else:
                 return
-            if delay_s is None:
-                return
             await asyncio.sleep(delay_s)
 
     async def _has_all(self, session_id: SessionId) -> bool:

@@ -136,17 +136,19 @@ class Hub:
     # --- for those who listen -----------------------------------------------------------------------------------------
 
     async def subscribe(
-        self, session_key: str | None, after: Seq | None, partials: bool
+        self, session_key: str | None, after: Seq | None, partials: bool, exclude_suspect: bool = False
     ) -> AsyncGenerator[Delivery, None]:
         """Give what is stored behind `after` at its latest state, CaughtUp, then what happens; ends with the hub.
 
         session_key: an id, or a name, which follows later sessions of that name; None means all. Without `after` it
         begins now. A turn's partials never come after its final. Close the iterator to leave.
+        exclude_suspect: turns that look invented are left out, or told as RETRACTED where they may have been given.
         Raises NotFound (SESSION_NOT_FOUND), CursorAhead, Exhausted (SUBSCRIBER_TOO_SLOW), StoreError.
         """
+        subscription = Subscription(self, session_key, partials, exclude_suspect)
         self.subscribers += 1
         try:
-            async with aclosing(Subscription(self, session_key, partials).deliveries(after)) as deliveries:
+            async with aclosing(subscription.deliveries(after)) as deliveries:
                 async for delivery in deliveries:
                     yield delivery
         finally:

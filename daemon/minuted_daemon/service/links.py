@@ -12,6 +12,7 @@ import structlog
 
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.errors import Garbled, MinutedError, Rejected, Unavailable
+from minuted_daemon.service.gate import Door
 from minuted_daemon.service.retry import RetryPolicy
 
 OFF = Link(Health.OFF)
@@ -25,13 +26,15 @@ async def keep_connected(
     policy: RetryPolicy,
     report: Callable[[Link], None],
     log: structlog.stdlib.BoundLogger,
-) -> bool:
+    door: Door,
+) -> None:
     """Run `connection` again and again until it returns; it raises when it could not open, or broke.
 
-    Gives True once it returned, False when the engine refused for good. What it raises beyond MinutedError is a bug of
-    an adapter; that must not end the session, so it is logged with its traceback and tried again like any failure.
+    What it raises beyond MinutedError is a bug of an adapter; that must not end the session, so it is logged with its
+    traceback and tried again like any failure. Where the engine refuses, what changes at the `door` ends the wait.
     """
     loop = asyncio.get_running_loop()
+    since_s, refused_for = door.wall_s, ""
     report(CONNECTING)
     while True:
         try:
@@ -42,17 +45,21 @@ async def keep_connected(
             log.exception("link_fault", role=role)
             failure = Unavailable("INTERNAL_FAULT", f"the {role} met an internal fault ({type(bug).__name__})")
         else:
-            return True
+            return
+        if policy.connected:
+            since_s, refused_for = door.wall_s, ""
         delay_s = policy.failed(loop.time(), failure)
         facts = {"role": role, "reason": failure.reason, "failures": policy.failures}
-        if delay_s is None:
-            log.error("link_refused", **facts)
-            report(Link(Health.REFUSED, failure.reason, failure.message))
-            return False
-        log.warning("link_lost", retry_in_s=round(delay_s, 2), garbled=isinstance(failure, Garbled), **facts)
-        report(Link(Health.DOWN, failure.reason, failure.message))
+        refused = isinstance(failure, Rejected)
+        if refused and refused_for != failure.reason:  # once: it is asked about again and again, for all by one
+            log.error("link_refused", retry_in_s=round(delay_s, 2), **facts)
+            refused_for = failure.reason
+        elif not refused:
+            log.warning("link_lost", retry_in_s=round(delay_s, 2), garbled=isinstance(failure, Garbled), **facts)
+        health = Health.REFUSED if refused else Health.DOWN
+        report(Link(health, failure.reason, failure.message, since_s, door.wall_s + delay_s))
         del failure  # its traceback holds the connection that broke
-        await asyncio.sleep(delay_s)
+        await door.pause(delay_s)
 
 
 @asynccontextmanager

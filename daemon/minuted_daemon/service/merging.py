@@ -24,15 +24,19 @@ from minuted_daemon.core.events import (
     Redacted,
     SpeakerNumber,
     SpeakersMatched,
+    SpeechJudged,
     TextSource,
     TranscriberEvent,
+    TranscriberFaltered,
     TranscriberLost,
     TranscriberReady,
+    TranscriberRecovered,
     TranscriberRefused,
     TurnGrew,
     TurnRetracted,
     TurnState,
     VoiceObserved,
+    WordsMissing,
 )
 from minuted_daemon.core.merger import MergeInput, Merger
 from minuted_daemon.core.records import Record, TurnRecord
@@ -80,9 +84,9 @@ class Merging:
         self._news = asyncio.Event()
         self._gave_up = False
         self.owed_from: Sample | None = None
-        """Where the first turn begins that was settled without its text because there is no transcriber any more."""
-        self.submit: Callable[[Command], None] = _into_the_void
-        """Where commands for the transcriber go."""
+        """Where the first turn begins that was settled without its text because there was no more time."""
+        self.submit: Callable[[Command | TranscriberFaltered | TranscriberRecovered], None] = _into_the_void
+        """Where commands for the transcriber go, and what its answers show of how it is."""
         self.names: Names = {}
         """Whose each label is, of those that are anybody's."""
         self.named: Callable[[Names], None] = _to_nobody
@@ -115,6 +119,10 @@ class Merging:
         """The next block was judged; the session has now heard everything before `heard`."""
         self._heard = heard
         self._merge(observed)
+
+    def judged(self, last: SpeechJudged) -> None:
+        """All audio was heard; these are the verdicts on the rest of it."""
+        self._merge(last)
 
     def missed(self, heard: Sample) -> None:
         """Nothing was heard between what was listened to last and `heard`."""
@@ -162,7 +170,6 @@ class Merging:
 
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""
-        self._gave_up |= isinstance(event, TranscriberRefused) and not event.makes_up
         self._merge(event)
 
     def shed(self, before: Sample) -> None:
@@ -244,8 +251,10 @@ class Merging:
         """What follows from one event is stored in one transaction."""
         records: list[Record] = []
         for output in outputs:
-            if isinstance(output, Append | Commit | Clear):
+            if isinstance(output, Append | Commit | Clear | TranscriberFaltered | TranscriberRecovered):
                 self.submit(output)
+            elif isinstance(output, WordsMissing):
+                records.append(self._minutes.wordless(output))
             elif isinstance(output, TurnGrew):
                 partial = self._minutes.grew(output.turn)
                 if partial is not None:
@@ -272,5 +281,5 @@ def _unheard(turn: TurnState, audio: tuple[int, int] | None) -> None:
     """Nobody wants to know."""
 
 
-def _into_the_void(command: Command) -> None:
+def _into_the_void(command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
     """A session without a transcriber sends nothing."""

@@ -3,8 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from minuted_daemon.core.events import SpeakerNumber, TextSource, TurnNumber, TurnState, UtteranceId
+from minuted_daemon.core.events import (
+    SpeakerNumber,
+    SuspectReason,
+    TextSource,
+    TurnNumber,
+    TurnState,
+    UtteranceId,
+    WordsMissing,
+)
+from minuted_daemon.core.ledger import NO_WORDS
 from minuted_daemon.core.records import (
+    IntervalId,
+    IntervalKind,
+    IntervalRecord,
     OverlapRecord,
     Record,
     SessionId,
@@ -16,6 +28,8 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.core.suspicion import Suspicion, said_in
+from minuted_daemon.core.words import storable
 from minuted_daemon.service.views import PartialTurn
 
 FORGET_AFTER = samples(600.0)
@@ -30,6 +44,7 @@ class _Known:
     state: TurnState
     generation: UtteranceId | None = None
     final: bool = False
+    suspect: SuspectReason | None = None
     latency_s: float | None = None
 
 
@@ -49,13 +64,15 @@ class Minutes:
         new_id: Callable[[], str],
         wall_s: Callable[[Sample], float],
         now_s: Callable[[], float],
+        suspicion: Suspicion | None = None,
     ) -> None:
-        """`wall_s` gives a sample's wall time, `now_s` the present one."""
+        """`wall_s` gives a sample's wall time, `now_s` the present one. `suspicion`: the session's own."""
         self._session_id = session_id
         self._session_name = session_name
         self._new_id = new_id
         self._wall_s = wall_s
         self._now_s = now_s
+        self._suspicion = suspicion or Suspicion()
         self._turns: dict[TurnNumber, _Known] = {}
         self._people: dict[SpeakerNumber, _Person] = {}
         self._numbers: dict[TurnId, TurnNumber] = {}
@@ -78,6 +95,9 @@ class Minutes:
     def settled(self, turn: TurnState, generation: UtteranceId | None) -> list[Record]:
         """Note a turn's final or revised state; give what is to be stored, in order."""
         known = self._know(turn)
+        now, before = ((one.text, one.text_source, one.attribution) for one in (turn, known.state))
+        if not known.final or now != before:
+            known.suspect = self._suspicion.judge(turn.number, said_in(turn))
         known.state, known.generation, known.final = turn, generation, True
         people = [number for number in (turn.speaker, *(o.speaker for o in turn.overlapping)) if number is not None]
         records: list[Record] = []
@@ -94,9 +114,16 @@ class Minutes:
         if known is None:
             return None
         self._numbers.pop(known.id, None)
+        self._suspicion.forget(number)
         if known.final:
             return self._record(known, TurnLife.RETRACTED)
         return self._partial(known, TurnLife.RETRACTED)
+
+    def wordless(self, missing: WordsMissing) -> IntervalRecord:
+        """Give the interval that tells of it."""
+        interval_id, wall_s = IntervalId(self._new_id()), self._wall_s(missing.start)
+        kind, start, end = IntervalKind.LOST, missing.start, missing.end
+        return IntervalRecord(interval_id, self._session_id, kind, start, end, wall_s, reason=NO_WORDS)
 
     def unsettled(self) -> list[TurnState]:
         """Every turn that is not final, with the text it has, as it would be stored now; by start."""
@@ -166,16 +193,13 @@ class Minutes:
             end=turn.end,
             speaker_id=None if turn.speaker is None else self._person(turn.speaker).record.id,
             attribution=turn.attribution,
-            text=_storable(turn.text),
+            text=storable(turn.text),
             text_source=turn.text_source,
+            suspect=known.suspect,
+            evidence=turn.evidence,
             life=life,
             start_wall_s=self._wall_s(turn.start),
             overlapping=tuple(OverlapRecord(self._person(o.speaker).record.id, o.duration) for o in turn.overlapping),
             generation=known.generation,
             latency_s=known.latency_s,
         )
-
-
-def _storable(text: str) -> str:
-    """Half of a surrogate pair can be neither stored nor sent; a vendor's JSON may hold one."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

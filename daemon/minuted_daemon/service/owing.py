@@ -10,47 +10,83 @@ What is owed is read from the store each time, and nothing about it is kept on d
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 
 import structlog
 
-from minuted_daemon.core.events import TextSource, UtteranceId
+from minuted_daemon.core.events import Attribution, TextSource, UtteranceId
 from minuted_daemon.core.ledger import Claim
 from minuted_daemon.core.records import (
+    Health,
     IntervalId,
     IntervalKind,
     IntervalRecord,
+    Link,
     SessionId,
     SessionRecord,
+    SessionSettings,
+    TurnId,
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample, seconds
-from minuted_daemon.errors import MinutedError, Rejected, VendorError, WrongState
+from minuted_daemon.core.suspicion import Suspicion
+from minuted_daemon.core.words import has_words, storable
+from minuted_daemon.errors import MinutedError, Rejected, Unavailable, VendorError, WrongState
 from minuted_daemon.ports import OwedTurn, Spool, Spools, Store, Transcriber
-from minuted_daemon.service.asking import Asking
+from minuted_daemon.service.asking import Answer, Asking
 from minuted_daemon.service.coverage import lacks_text
 from minuted_daemon.service.debt import Debt
 from minuted_daemon.service.engines import NONE
+from minuted_daemon.service.gate import Door, Gates
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.links import deadline
 from minuted_daemon.service.owed_audio import owed_audio
-from minuted_daemon.service.retry import NOBODY_WAITS_S, REFUSED_AGAIN_S, RetryPolicy
+from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.retrying import RefusedLink
 from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.transcriber_track import OPEN_LIMIT_S
 
 PAGE = 50
 """Turns that are read at once."""
+EVERYTHING_FAILS = 3
+"""So many different turns that failed with no answer between are the transcriber's fault, not theirs."""
+TRIAL_WAIT_S = 4.0
+"""The first wait then; each is twice the one before, up to REFUSED_AGAIN_S."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _Door:
-    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door."""
+    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door.
+
+    `way` leads to the gate that live sessions wait at, too, where it refuses. `told` and `why`: the last reason, and a
+    sentence about it.
+    """
 
     policy: RetryPolicy
+    way: Door
     opens_s: float = 0.0
+    refused: bool = False
+    told: str = ""
+    why: str = ""
+    failing: set[TurnId] = field(default_factory=set)  # turns that failed with no answer between
+    trials: int = 0  # turns that failed since that was too many
+
+    def answered(self) -> None:
+        """An utterance was answered."""
+        self.failing.clear()
+        self.trials = 0
+
+    def failed(self, turn: TurnId) -> bool:
+        """An utterance failed; tell whether everything does."""
+        if len(self.failing) < EVERYTHING_FAILS:
+            self.failing.add(turn)
+        everything = len(self.failing) >= EVERYTHING_FAILS
+        self.trials += everything
+        return everything
 
 
 class Owing:
@@ -62,18 +98,18 @@ class Owing:
         store: Store,
         journal: Journal,
         transcriber: Callable[[SessionRecord, Standing], Awaitable[Transcriber]],
-        random: Callable[[], float],
+        gates: Gates,
         new_id: Callable[[], str],
     ) -> None:
-        """`transcriber` gives a session's own, with its substitute behind it. `random` gives numbers in [0, 1)."""
+        """`transcriber` gives a session's own, with its substitute behind it."""
         self._spools = spools
         self._store = store
         self._journal = journal
         self._transcriber = transcriber
-        self._random = random
+        self._gates = gates
         self._new_id = new_id
         self._debts: dict[SessionId, Debt] = {}
-        self._doors: dict[tuple[str, str], _Door] = {}
+        self._doors: dict[tuple[str, str, tuple[str, ...]], _Door] = {}
         self._one_at_a_time = asyncio.Lock()
         self._waiting: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -86,9 +122,7 @@ class Owing:
         if record.settings.transcriber == NONE:
             return True
         debt = self._debts.setdefault(record.id, Debt())
-        door = self._doors.setdefault(
-            (record.settings.transcriber, record.settings.fallback), _Door(RetryPolicy(self._random, NOBODY_WAITS_S))
-        )
+        door = self._door(record.settings)
         told = False
         while (due_s := await self._due_s(record.id, debt)) is not None:
             if self._stopped:
@@ -97,8 +131,8 @@ class Owing:
                 log.info("texts_owed", session=record.name, session_id=record.id)
                 told = True
             await self._serve_at(max(due_s, door.opens_s), record, debt, door)
-            await self._tell_losses(record)
-        await self._tell_losses(record)
+            await self._tell_losses(record, debt)
+        await self._tell_losses(record, debt)
         if told:
             log.info(
                 "texts_paid",
@@ -109,6 +143,18 @@ class Owing:
             )
         return True
 
+    async def paid_live(self, record: SessionRecord, before: Sample, standing: Standing) -> bool:
+        """The same for a session that goes on after a restart, of what it was owed then: of turns that end `before`.
+
+        Its own links see to what came later, and it tells itself what its spool loses.
+        """
+        debt = self._debts.setdefault(record.id, Debt())
+        debt.before, debt.live = before, standing
+        try:
+            return await self.paid(record)
+        finally:
+            debt.before = debt.live = None
+
     def is_owed(self, session_id: SessionId) -> Callable[[Claim], bool]:
         """Tell of claims on an ended session's audio whether a text for them may still come."""
         spool, debt = self._spools.spools.get(session_id), self._debts.get(session_id, _NOTHING)
@@ -118,6 +164,18 @@ class Owing:
             return there and lacks_text(claim) and (claim.start, claim.end) not in debt.given_up
 
         return owed
+
+    def refused(self) -> list[RefusedLink]:
+        """Give what is refused to ended sessions, once for each kind of transcriber."""
+
+        def link_now(door: _Door) -> Link:
+            return Link(Health.REFUSED, door.told, door.why) if door.way.shut else Link(Health.UP)
+
+        return [
+            RefusedLink(SessionId(""), "", "transcriber", key[0], door.way, partial(link_now, door))
+            for key, door in self._doors.items()
+            if door.refused and self._waiting
+        ]
 
     def forget(self, session_id: SessionId, start: Sample, end: Sample) -> None:
         """Somebody wants [start, end) of an ended session forgotten: nothing of it is asked for any more."""
@@ -135,6 +193,13 @@ class Owing:
             task.cancel()
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _door(self, settings: SessionSettings) -> _Door:
+        key = settings.transcriber, settings.fallback, settings.languages
+        if key not in self._doors:
+            way = self._gates.door("transcriber", settings.transcriber, settings.languages)
+            self._doors[key] = _Door(self._gates.policy(), way)
+        return self._doors[key]
 
     async def _unpaid(self, session_id: SessionId, debt: Debt) -> AsyncGenerator[OwedTurn, None]:
         """Give the turns that lack their text and may still get it, by start."""
@@ -166,7 +231,9 @@ class Owing:
         assert task is not None
         self._waiting.add(task)
         try:
-            await asyncio.sleep(max(0.0, at_s - _now_s()))
+            await door.way.pause(max(0.0, at_s - _now_s()))
+            if door.refused and door.way.may_ask:
+                door.opens_s, door.refused = 0.0, False
             async with self._one_at_a_time:
                 if door.opens_s <= _now_s():
                     await self._serve(record, debt, door)
@@ -187,16 +254,18 @@ class Owing:
         under_way, debt.under_way = debt.under_way, None
         if under_way is not None and not isinstance(failure, Rejected):
             debt.failed(under_way, _now_s())
-        delay_s = None if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
-        log.warning(
-            "texts_not_paid",
-            session=record.name,
-            session_id=record.id,
-            reason=failure.reason,
-            failures=door.policy.failures,
-            retry_in_s=round(REFUSED_AGAIN_S if delay_s is None else delay_s, 2),
-        )
-        door.opens_s = _now_s() + (REFUSED_AGAIN_S if delay_s is None else delay_s)
+        delay_s = self._gates.again_s if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
+        door.opens_s, door.refused = _now_s() + delay_s, isinstance(failure, Rejected)
+        if not door.refused or door.told != failure.reason:
+            log.warning(
+                "texts_not_paid",
+                session=record.name,
+                session_id=record.id,
+                reason=failure.reason,
+                failures=door.policy.failures,
+                retry_in_s=round(delay_s, 2),
+            )
+        door.told, door.why = failure.reason, failure.message
 
     async def _ask(self, record: SessionRecord, debt: Debt, door: _Door) -> None:
         """Raises VendorError, WrongState (KEY_MISSING, ENGINE_MISSING), StoreError, NotFound (SESSION_NOT_FOUND)."""
@@ -206,6 +275,7 @@ class Owing:
         # The same over all connections: it knows whether its substitute has taken over.
         if debt.transcriber is None:
             debt.transcriber = await self._transcriber(record, debt.standing)
+            debt.suspicion = Suspicion(record.settings.languages, diarized=record.settings.diarizer != NONE)
         used = (await self._store.resume_point(record.id)).generation or 0
         async with deadline(
             OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
@@ -213,6 +283,7 @@ class Owing:
             stream = await debt.transcriber.open(record.settings.languages)
         try:
             door.policy.opened(_now_s())
+            door.told = ""
             asking = Asking(stream, spool)
             async with asking.under_way(), aclosing(self._unpaid(record.id, debt)) as unpaid:
                 utterances = count(used + 1)
@@ -222,45 +293,72 @@ class Owing:
                         continue
                     if not asking.has_time_for(turn.end - turn.start):
                         break
-                    await self._ask_for(owed, asking, UtteranceId(next(utterances)), spool, debt)
+                    await self._ask_for(owed, asking, UtteranceId(next(utterances)), spool, debt, door)
         finally:
             await stream.close()
 
-    async def _ask_for(self, owed: OwedTurn, asking: Asking, utterance: UtteranceId, spool: Spool, debt: Debt) -> None:
+    async def _ask_for(
+        self, owed: OwedTurn, asking: Asking, utterance: UtteranceId, spool: Spool, debt: Debt, door: _Door
+    ) -> None:
+        """Raises VendorError, also where the transcriber fails at everything: so long nothing is held against turns."""
         turn = owed.stored.turn
         audio = await owed_audio(spool, owed)
         if audio is None:
             debt.give_up(turn)
             return
         debt.under_way = turn
-        text = await asking.text(utterance, audio.start, audio.end)
+        answer = await asking.text(utterance, audio.start, audio.end)
         debt.under_way = None
-        if text is None:
-            debt.failed(turn, _now_s())
+        if answer.text is None:
+            await self._failed(owed, answer, utterance, debt, door)
             return
-        # Half of a surrogate pair can be neither stored nor sent.
-        text = text.strip().encode("utf-8", "replace").decode()
-        spoken = any(map(str.isalnum, text))
-        if not spoken and (turn.text or not audio.whole):
-            debt.give_up(turn)  # there were words in it, or may have been in what is gone
+        door.answered()
+        heard = turn.attribution is not Attribution.UNKNOWN or bool(turn.text) or has_words(answer.said)
+        if has_words(answer.text):
+            await self._revise(owed, answer.text, TextSource.COMPLETED, utterance, debt)
+        elif heard or not audio.whole:  # there were words in it, or may have been in what is gone
+            repeats = debt.transcriber is not None and debt.transcriber.capabilities.repeats
+            await self._keep(owed, debt.wordless(turn, _now_s(), answer.said, repeats), utterance, debt)
+        else:
+            await self._revise(owed, "", TextSource.COMPLETED, utterance, debt)
+
+    async def _failed(self, owed: OwedTurn, answer: Answer, utterance: UtteranceId, debt: Debt, door: _Door) -> None:
+        turn = owed.stored.turn
+        if not answer.reason or not door.failed(turn.id):
+            await self._keep(owed, debt.failed(turn, _now_s(), answer.said), utterance, debt)
             return
-        told = owed.stored.session_name, owed.stored.speakers
+        await self._keep(owed, debt.tried(turn, _now_s(), answer.said), utterance, debt)
+        wait_s = min(TRIAL_WAIT_S * 2.0 ** min(door.trials - 1, 20), self._gates.again_s)
+        raise Unavailable(answer.reason, "the transcriber fails at every utterance", retry_after_s=wait_s)
+
+    async def _keep(self, owed: OwedTurn, said: str | None, utterance: UtteranceId, debt: Debt) -> None:
+        """A turn that is given up keeps what was said of it, if that is more than it has."""
+        if said is not None and has_words(said) and len(said) > len(owed.stored.turn.text):
+            await self._revise(owed, said, TextSource.PROVISIONAL, utterance, debt)
+
+    async def _revise(self, owed: OwedTurn, text: str, source: TextSource, utterance: UtteranceId, debt: Debt) -> None:
+        """Store the text; without one there is no such turn."""
+        turn = owed.stored.turn
         answered = replace(
             turn,
-            text=text if spoken else "",
-            text_source=TextSource.COMPLETED,
-            life=TurnLife.FINAL if spoken else TurnLife.RETRACTED,
+            text=storable(text.strip()),
+            text_source=source,
+            life=TurnLife.FINAL if text else TurnLife.RETRACTED,
             generation=utterance,
         )
-        if debt.wants(turn) and await self._journal.revise(answered, *told):
-            debt.attempts.pop(turn.id, None)
-            debt.texts += 1
+        answered = debt.judged(answered)
+        if not debt.is_unwanted(turn) and await self._journal.revise(
+            answered, owed.stored.session_name, owed.stored.speakers
+        ):
+            if source is TextSource.COMPLETED:
+                debt.attempts.pop(turn.id, None)
+                debt.texts += 1
         else:
             await self._store.session(turn.session_id)  # if it was deleted, nothing more of it is asked for
 
-    async def _tell_losses(self, record: SessionRecord) -> None:
+    async def _tell_losses(self, record: SessionRecord, debt: Debt) -> None:
         """Store why turns will stay without their text whose audio the spool had to give up."""
-        spool = self._spools.spools.get(record.id)
+        spool = self._spools.spools.get(record.id) if debt.live is None else None
         losses = () if spool is None else spool.take_losses()
         token: str | None = None
         while losses:
@@ -288,7 +386,9 @@ class Owing:
     async def _note_sent(self, record: SessionRecord, debt: Debt) -> None:
         """What was sent for a session counts for it, also when it has ended."""
         sent, debt.standing.sent = debt.standing.sent, 0
-        if sent:
+        if debt.live is not None:
+            debt.live.sent += sent
+        elif sent:
             stored = await self._store.session(record.id)
             counted = replace(stored, transcriber_sent=stored.transcriber_sent + sent)
             await self._journal.revise(counted, stored.name)

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from minuted_daemon.core.merger import Merger
 from minuted_daemon.core.voice import VoiceDetector
-from minuted_daemon.ports import CaptureStream, Diarizer, Spool, Store, Transcriber, VoicePrinter
+from minuted_daemon.ports import CaptureStream, Spool, Store, Transcriber, VoicePrinter
+from minuted_daemon.service.credibility import CheckedDiarizer
+from minuted_daemon.service.gate import Door, Gates, own_door
 from minuted_daemon.service.hub import Hub
 from minuted_daemon.service.journal import Journal
 from minuted_daemon.service.standing import Standing
@@ -22,18 +24,21 @@ class Parts:
     merger: Merger
     voice: VoiceDetector
     freeze_s: float
-    diarizer: Diarizer | None = None
+    diarizer: CheckedDiarizer | None = None
     transcriber: Transcriber | None = None
     spool: Spool | None = None
     diarizer_standing: Standing = field(default_factory=Standing)
     transcriber_standing: Standing = field(default_factory=Standing)
+    diarizer_door: Door = field(default_factory=own_door)
+    transcriber_door: Door = field(default_factory=own_door)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What all sessions share. `now_s` is the wall clock, `random` gives numbers in [0, 1).
 
-    Without a `voice_printer` nobody is recognised by voice when a diarizer's connection breaks.
+    Without a `voice_printer` nobody is recognised by voice when a diarizer's connection breaks. `gates`: where refusals
+    are waited for; without them, as usual.
     """
 
     store: Store
@@ -43,3 +48,4 @@ class Surroundings:
     now_s: Callable[[], float]
     random: Callable[[], float]
     voice_printer: VoicePrinter | None = None
+    gates: Gates | None = None

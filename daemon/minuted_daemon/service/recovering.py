@@ -20,7 +20,7 @@ from minuted_daemon.service.assembly import Assembly, Workshop
 from minuted_daemon.service.parts import Surroundings
 from minuted_daemon.service.resuming import NoMore, OpenedLater, resumed
 from minuted_daemon.service.session import INTERNAL_FAULT, Session
-from minuted_daemon.service.settings import is_file, settings_of
+from minuted_daemon.service.settings import choice_of, is_file, settings_of
 from minuted_daemon.service.views import StartRequest
 
 log = structlog.get_logger()
@@ -110,5 +110,8 @@ class Recovering:
         if record.state is SessionState.STOPPING:
             return NoMore()
         skipped = heard // BLOCK if is_file(record.settings.device) else 0
-        opening = partial(self._workshop.capture.open, record.settings.device, wait=True, skip_blocks=skipped)
+        choice = choice_of(record.settings)
+        opening = partial(
+            self._workshop.capture.open, record.settings.device, wait=True, skip_blocks=skipped, choice=choice
+        )
         return OpenedLater(opening, paused=record.state is SessionState.PAUSED)

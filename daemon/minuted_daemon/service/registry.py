@@ -20,6 +20,7 @@ from minuted_daemon.core.records import (
     SessionSettings,
     SessionState,
 )
+from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, StoreError, WrongState
 from minuted_daemon.ports import REDACTED, CaptureStream, Page
 from minuted_daemon.service.assembly import Assembly, Workshop
@@ -27,19 +28,22 @@ from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.erasing import Erasing, within
 from minuted_daemon.service.finishing import Finishing
 from minuted_daemon.service.interrupted import Interrupted
+from minuted_daemon.service.links import cancelled
 from minuted_daemon.service.owing import Owing
 from minuted_daemon.service.parts import Surroundings
 from minuted_daemon.service.recovering import Recovering
 from minuted_daemon.service.resuming import OpenedLater
 from minuted_daemon.service.retry import RetryPolicy, may_pass
+from minuted_daemon.service.retrying import ask_again
 from minuted_daemon.service.session import DRAIN_LIMIT_S, Session
-from minuted_daemon.service.settings import is_file, settings_of
+from minuted_daemon.service.settings import choice_of, is_file, settings_of
+from minuted_daemon.service.standing import Standing
 from minuted_daemon.service.stored_end import check_stored, store_end
-from minuted_daemon.service.views import EngineInfo, Redaction, SessionView, StartRequest, Stretch
+from minuted_daemon.service.views import EngineInfo, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 from minuted_daemon.service.wall_clock import WallClock
 
 T = TypeVar("T")
-Opening = Callable[[str], Awaitable[CaptureStream]]
+Opening = Callable[[SessionSettings], Awaitable[CaptureStream]]
 
 OPEN_LIMIT_S = 4.7
 """How long opening a source may take; a start is answered within 5 s."""
@@ -69,13 +73,19 @@ class Registry:
         self._erasing = erasing
         self._assembly = Assembly(workshop, around)
         self._owing = Owing(
-            workshop.spools, around.store, around.journal, self._assembly.transcriber, around.random, around.new_id
+            workshop.spools,
+            around.store,
+            around.journal,
+            self._assembly.transcriber,
+            self._assembly.gates,
+            around.new_id,
         )
         self._finishing = Finishing(group, workshop.spools, around.store, self._owing, around.random)
         self._interrupted = Interrupted(around.store, around.journal, around.now_s)
         self._sessions: dict[SessionId, Session] = {}
         self._recovering = Recovering(group, workshop, around, self._assembly, configured, self._begin, erasing.asked)
         self._tasks: dict[SessionId, asyncio.Task[None]] = {}
+        self._paying: dict[SessionId, asyncio.Task[None]] = {}
         self._starting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by name, while one is used
         self._autostarts: list[asyncio.Task[None]] = []
         self._stopped: set[SessionId] = set()
@@ -184,8 +194,22 @@ class Registry:
         interval = IntervalRecord(
             interval_id, view.record.id, IntervalKind.MUTED, start, end, start_wall_s, reason=REDACTED
         )
-        forget = partial(self._owing.forget, view.record.id) if session is None else session.forget
+
+        def forget(start: Sample, end: Sample) -> None:
+            if session is not None:
+                session.forget(start, end)
+            if session is None or view.record.id in self._paying:
+                self._owing.forget(view.record.id, start, end)
+
         return await self._in_a_task_of_its_own(self._erasing.redact(interval, view.record.name, forget))
+
+    async def retry(self, key: str | None) -> Sequence[RetriedLink]:
+        """See Sessions."""
+        if key is not None:
+            return await ask_again((await self._going_on(key)).refused_links())
+        await self._recovering.done(RESUME_LIMIT_S)
+        live = [session for session in self._sessions.values() if not session.ended]
+        return await ask_again([link for session in live for link in session.refused_links()] + self._owing.refused())
 
     async def view(self, key: str) -> SessionView:
         """See Sessions."""
@@ -294,7 +318,7 @@ class Registry:
         except StoreError as error:
             raise WrongState(error.reason, error.message, **error.facts) from error
         engines = await self._assembly.engines(settings)
-        capture = await opened(settings.device)
+        capture = await opened(settings)
         try:
             session_id = SessionId(self._around.new_id())
             record = SessionRecord(session_id, name, settings, SessionState.STARTING, self._around.now_s())
@@ -311,25 +335,41 @@ class Registry:
         session_id = session.record.id
         self._sessions[session_id] = session
         self._tasks[session_id] = self._group.create_task(self._run(session))
+        if session.owed is not None:
+            self._paying[session_id] = self._group.create_task(self._pay(session, *session.owed))
 
-    async def _open(self, device: str) -> CaptureStream:
+    async def _pay(self, session: Session, before: Sample, standing: Standing) -> None:
+        """Get the texts that a session lacks from before a restart; it may go on for months."""
+        try:
+            if await self._owing.paid_live(session.record, before, standing):
+                session.paid()
+        except MinutedError as error:  # what is left is asked for once it has ended
+            log.warning("texts_left", session=session.record.name, reason=error.reason)
+        except Exception:
+            log.exception("owing_fault", session=session.record.name)
+
+    async def _open(self, settings: SessionSettings) -> CaptureStream:
         try:
             async with asyncio.timeout(OPEN_LIMIT_S):
-                return await self._workshop.capture.open(device)
+                return await self._workshop.capture.open(settings.device, choice=choice_of(settings))
         except TimeoutError as error:
             message = f"the source gave no audio within {OPEN_LIMIT_S:.1f} s; if it is there, try again"
             raise DeviceError("DEVICE_FAILED", message) from error
 
-    async def _open_once_there(self, device: str) -> CaptureStream:
+    async def _open_once_there(self, settings: SessionSettings) -> CaptureStream:
         """Nobody waits for the answer of an autostart: its device may come later than the session."""
-        if is_file(device):
-            return await self._open(device)
-        return OpenedLater(partial(self._workshop.capture.open, device, wait=True), paused=False)
+        if is_file(settings.device):
+            return await self._open(settings)
+        choice = choice_of(settings)
+        return OpenedLater(
+            partial(self._workshop.capture.open, settings.device, wait=True, choice=choice), paused=False
+        )
 
     async def _run(self, session: Session) -> None:
         try:
             await session.run()
         finally:
+            await cancelled(self._paying.pop(session.record.id, None))
             if session.record.state not in LIVE_STATES and session.record.id not in self._interrupted:
                 self._finishing.begin(session.record.id)
             self._stopped.discard(session.record.id)

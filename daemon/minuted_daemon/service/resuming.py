@@ -11,7 +11,7 @@ from minuted_daemon.core.merger import Resumption
 from minuted_daemon.core.records import IntervalRecord, SessionRecord, SpeakerRecord, WallPoint
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import REDACTED, AudioBlock, CaptureHealth, CaptureStream, Spool, Store
+from minuted_daemon.ports import REDACTED, AudioBlock, CaptureHealth, CaptureStream, Missing, Spool, Store
 from minuted_daemon.service.notes import NOTHING, Recollection, recollected
 from minuted_daemon.service.settings import is_file
 
@@ -128,13 +128,15 @@ class OpenedLater:
     Iterating raises what opening raises.
     """
 
+    remark: CaptureHealth | None = None
+
     def __init__(self, opening: Callable[[], Coroutine[Any, Any, CaptureStream]], paused: bool) -> None:
         """`paused`: nothing is to be heard until `resume`."""
         self._opening = opening
         self._stream: CaptureStream | None = None
         self._paused, self._closed = paused, False
 
-    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
+    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth | Missing]:
         stream = await self._opening()
         self._stream = stream
         try:
@@ -168,7 +170,9 @@ class OpenedLater:
 class NoMore:
     """A CaptureStream of a session that was ending: all that it will ever hear lies in the spool."""
 
-    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth]:
+    remark: CaptureHealth | None = None
+
+    async def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth | Missing]:
         return
         yield  # makes this an iterator
 

@@ -7,6 +7,7 @@ transcriber_link.py), not for the store (writer.py). What follows from what is h
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -21,8 +22,9 @@ from minuted_daemon.core.records import (
     SessionState,
 )
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples, seconds
+from minuted_daemon.core.suspicion import Suspicion
 from minuted_daemon.errors import MinutedError, StoreError, WrongState
-from minuted_daemon.ports import AudioBlock, CaptureHealth
+from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream, Missing
 from minuted_daemon.service.coverage import lacks_text, open_claims
 from minuted_daemon.service.diarizer_link import DiarizerLink
 from minuted_daemon.service.hearsay import Hearsay
@@ -35,8 +37,10 @@ from minuted_daemon.service.pausing import TOLD_LIMIT_S, Pausing
 from minuted_daemon.service.replaying import Replay
 from minuted_daemon.service.resuming import Resumed
 from minuted_daemon.service.retry import RetryPolicy
+from minuted_daemon.service.retrying import RefusedLink
 from minuted_daemon.service.settings import facts_of, is_file
 from minuted_daemon.service.shown import Shown
+from minuted_daemon.service.standing import FELL_BACK, Standing
 from minuted_daemon.service.transcriber_link import TranscriberLink
 from minuted_daemon.service.unspoken import Unspoken
 from minuted_daemon.service.views import Links, PartialTurn, SessionView
@@ -68,7 +72,7 @@ class Session:
             record,
             Sample(0) if resumed is None else resumed.heard,
             Links(
-                OFF if paused else CONNECTING,
+                OFF if paused else _link_of(parts.capture),
                 OFF if parts.diarizer is None else CONNECTING,
                 OFF if parts.transcriber is None else CONNECTING,
             ),
@@ -78,7 +82,8 @@ class Session:
             self._log,
         )
         self._clock = WallClock(() if resumed is None else resumed.points)
-        self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s)
+        suspicion = Suspicion(record.settings.languages, diarized=parts.diarizer is not None)
+        self._minutes = Minutes(record.id, record.name, around.new_id, self._clock.wall_s, around.now_s, suspicion)
         if resumed is not None:
             self._minutes.recall(resumed.speakers)
         self._writer = Writer(
@@ -103,6 +108,7 @@ class Session:
             Sample(0) if resumed is None else resumed.merge.begin,
         )
         self._merging.owed_from = None if resumed is None else resumed.owed_from
+        self._owed_before = None if resumed is None or parts.transcriber is None else resumed.heard
         self._hearsay = Hearsay(self._merging, parts.spool, parts.freeze_s)
         self._voices = self._diarizing = self._transcribing = self._replay = None
         if parts.diarizer is not None:
@@ -116,6 +122,7 @@ class Session:
                 self._log,
                 Epoch(0) if resumed is None else resumed.recollection.epochs,
             )
+            self._diarizing.door = parts.diarizer_door
         if parts.transcriber is not None and parts.spool is not None:
             self._transcribing = TranscriberLink(
                 parts.transcriber,
@@ -126,6 +133,7 @@ class Session:
                 lambda link: self._shown.link(transcriber=link),
                 self._log,
             )
+            self._transcribing.door = parts.transcriber_door
             self._merging.submit = self._transcribing.submit
         if resumed is not None and parts.spool is not None:
             around_it = self._merging, self._hearsay, self._voices
@@ -155,6 +163,34 @@ class Session:
         """Tell of a stored turn without a text whether it is asked for again once the session has ended."""
         since, spool = self._merging.owed_from, self._parts.spool
         return since is not None and spool is not None and lacks_text(claim) and claim.start >= max(since, spool.begin)
+
+    @property
+    def owed(self) -> tuple[Sample, Standing] | None:
+        """Of a session that goes on and lacks texts of before: where that ends, and who counts what is sent for it."""
+        if self._owed_before is None or self._merging.owed_from is None:
+            return None
+        return self._owed_before, self._parts.transcriber_standing
+
+    def paid(self) -> None:
+        """What it was owed is there, or cannot be had: its audio need not be held any more."""
+        self._owed_before = self._merging.owed_from = None
+
+    def refused_links(self) -> list[RefusedLink]:
+        """Give the links that are refused, or replaced by the local engine because of that."""
+
+        def link_now(role: str) -> Link:
+            links = self.view().links
+            return OFF if links is None else getattr(links, role)
+
+        record, parts = self._shown.record, self._parts
+        return [
+            RefusedLink(record.id, record.name, role, engine, door, partial(link_now, role))
+            for role, engine, door in (
+                ("diarizer", record.settings.diarizer, parts.diarizer_door),
+                ("transcriber", record.settings.transcriber, parts.transcriber_door),
+            )
+            if link_now(role).health is Health.REFUSED or (link_now(role).reason == FELL_BACK and door.shut)
+        ]
 
     @property
     def ended(self) -> bool:
@@ -289,6 +325,12 @@ class Session:
         self._log.info("session_resumed", away_s=round(seconds(away), 1))
         self._merging.missed(self._shown.heard)
 
+    def _note_missing(self, missing: Missing) -> None:
+        """A recording promised more than it holds: the sample clock runs on over that, and it counts as lost."""
+        self._unspoken.missing(missing)
+        self._shown.heard = Sample(max(self._shown.heard, -(-missing.end // BLOCK) * BLOCK))
+        self._log.warning("recording_cut_short", missing_s=round(seconds(missing.end - missing.start), 1))
+
     async def _listen(self) -> None:
         try:
             async for item in self._parts.capture:
@@ -298,6 +340,8 @@ class Session:
                     self._shown.link(capture=Link(item.health, item.reason, item.detail))
                     level = self._log.info if item.health is Health.UP else self._log.warning
                     level("capture_changed", health=item.health.value, reason=item.reason)
+                elif isinstance(item, Missing):
+                    self._note_missing(item)
                 else:
                     self._take(item)
         except MinutedError as error:
@@ -324,6 +368,8 @@ class Session:
         if self._diarizing is not None:
             self._diarizing.hear(start, block.pcm)
         observed = self._parts.voice.observe(start, block.pcm)
+        if self._diarizing is not None:
+            self._diarizing.observed(observed)
         if self._voices is not None:
             self._voices.hear(block.pcm, observed)
         self._merging.listened(end, observed)
@@ -352,6 +398,7 @@ class Session:
         if self._deadline_s is None:
             self._deadline_s = asyncio.get_running_loop().time() + DRAIN_LIMIT_S
         self._pausing.forget_rest()
+        self._merging.judged(self._parts.voice.finish())
         self._unspoken.close()
         if self._shown.state is not SessionState.STOPPING:  # it is, if the daemon died while it was
             self._shown.go_to(SessionState.STOPPING)
@@ -397,3 +444,8 @@ class Session:
                 if record.state not in LIVE_STATES:
                     # Now, before anybody who was told of this change comes and asks.
                     self._ended.set()
+
+
+def _link_of(capture: CaptureStream) -> Link:
+    remark = capture.remark
+    return CONNECTING if remark is None else Link(remark.health, remark.reason, remark.detail)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from minuted_daemon.ports import Page
-from minuted_daemon.service.views import EngineInfo, Redaction, SessionView, StartRequest, Stretch
+from minuted_daemon.service.views import EngineInfo, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 
 
 class Sessions(Protocol):
@@ -57,6 +57,13 @@ class Sessions(Protocol):
         """Forget what was said in a stretch of a session, live or past, and return once no trace of it is left.
 
         Raises NotFound (SESSION_NOT_FOUND), Invalid (NOTHING_TO_REDACT), StoreError (what is left is done later).
+        """
+        ...
+
+    async def retry(self, key: str | None) -> Sequence[RetriedLink]:
+        """Have refused links of a live session, or of all, asked about at once; tell of each how it is then.
+
+        Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_ENDED).
         """
         ...
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from minuted_daemon.config import SessionConfig
+from minuted_daemon.core.channels import MIXES, MOST_CHANNELS, ChannelChoice
+from minuted_daemon.core.naming import is_name
 from minuted_daemon.core.records import SessionRecord, SessionSettings
 from minuted_daemon.errors import Invalid
 from minuted_daemon.service.engines import FALLBACKS, NONE, Diarizers, Transcribers
@@ -30,6 +32,8 @@ def settings_of(
     transcriber = request.transcriber or preset.transcriber
     languages = request.languages or preset.languages
     fallback = request.fallback or preset.fallback
+    channels = request.channels or preset.channels
+    mix = request.mix or preset.mix
     keep_audio = preset.keep_audio if request.keep_audio is None else request.keep_audio
 
     mistakes: dict[str, str] = {}
@@ -47,12 +51,28 @@ def settings_of(
         mistakes["languages"] = f"languages must be at most {_MAX_LANGUAGES} BCP 47 codes, such as en or pt-BR"
     if fallback not in FALLBACKS:
         mistakes["fallback"] = f"fallback must be one of {', '.join(FALLBACKS)}"
+    if len(set(channels)) != len(channels) or not all(1 <= channel <= MOST_CHANNELS for channel in channels):
+        mistakes["channels"] = f"channels must be different numbers from 1 to {MOST_CHANNELS}"
+    if mix not in MIXES:
+        mistakes["mix"] = f"mix must be one of {', '.join(MIXES)}"
     if mistakes:
         raise Invalid("INVALID_REQUEST", "; ".join(mistakes.values()), fields=",".join(mistakes))
 
     return SessionSettings(
-        device, diarizers.resolved(diarizer), transcribers.resolved(transcriber), tuple(languages), fallback, keep_audio
+        device,
+        diarizers.resolved(diarizer),
+        transcribers.resolved(transcriber),
+        tuple(languages),
+        fallback,
+        keep_audio,
+        tuple(channels),
+        mix,
     )
+
+
+def choice_of(settings: SessionSettings) -> ChannelChoice:
+    """Give which channels of its source a session hears, and how."""
+    return ChannelChoice(settings.channels, settings.mix)
 
 
 def is_file(device: str) -> bool:
@@ -61,8 +81,8 @@ def is_file(device: str) -> bool:
 
 
 def _device_mistake(device: str) -> str:
-    if len(device) > _MAX_DEVICE or not device.isprintable():
-        return f"device must be at most {_MAX_DEVICE} printable characters"
+    if len(device) > _MAX_DEVICE or not is_name(device):
+        return f"device must be at most {_MAX_DEVICE} characters, without control characters or line breaks"
     if is_file(device) and not PurePosixPath(device.removeprefix(FILE)).is_absolute():
         return "device must give an absolute path after file:"
     return ""

@@ -117,7 +117,7 @@ class Shown:
         links = Links(
             capture or now.capture, diarizer or now.diarizer, transcriber or now.transcriber, spool or now.spool
         )
-        if links != now:
+        if links != now or _times(links) != _times(now):
             self._links = links
             self._touch()
 
@@ -129,6 +129,10 @@ class Shown:
     def _counted(self) -> SessionRecord:
         """Give the record with what the engines were sent so far."""
         return replace(self._record, diarizer_sent=self._diarizer.sent, transcriber_sent=self._transcriber.sent)
+
+
+def _times(links: Links) -> list[tuple[float | None, float | None]]:
+    return [(link.since_s, link.next_s) for link in (links.diarizer, links.transcriber)]
 
 
 def _nowhere(records: Sequence[Record]) -> None:

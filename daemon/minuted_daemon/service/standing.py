@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from minuted_daemon.core.records import Health, Link
 
 FELL_BACK = "FELL_BACK"
+TAKEN_BACK = "TAKEN_BACK"
+"""The reason of a connection to a substitute that ends because the vendor accepts again."""
 LANGUAGE_NOT_KNOWN = "LANGUAGE_NOT_KNOWN"
 
 

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from minuted_daemon.core.records import Seq, SessionId, SessionRecord, StoredTurn
+from minuted_daemon.core.records import Seq, SessionId, SessionRecord, StoredTurn, TurnLife
 from minuted_daemon.errors import Exhausted, NotFound, RequestError
 from minuted_daemon.service.ring import Lost
 from minuted_daemon.service.views import CaughtUp, Delivery, Heartbeat, PartialTurn, StoredChange, StoredItem
@@ -33,10 +33,11 @@ class _Page:
 class Subscription:
     """A position in the changes and one in the partials. Registered nowhere: dropping it is enough."""
 
-    def __init__(self, hub: "Hub", session_key: str | None, partials: bool) -> None:
+    def __init__(self, hub: "Hub", session_key: str | None, partials: bool, exclude_suspect: bool = False) -> None:
         self._hub = hub
         self._session_key = session_key
         self._partials = partials
+        self._exclude_suspect = exclude_suspect
         self._session_id: SessionId | None = None
         self._session_name: str | None = None
         self._names: dict[SessionId, str] = {}
@@ -57,7 +58,9 @@ class Subscription:
                 for change in page.changes:
                     if self._hub.erasures != page.erasures:
                         break  # the rest may hold what is erased by now: it is read again
-                    yield change
+                    shown = self._shown(change)
+                    if shown is not None:
+                        yield shown
                     self._cursor = change.seq
                 else:
                     self._cursor = page.end
@@ -67,9 +70,9 @@ class Subscription:
             while True:
                 bell, closing, given = self._hub.bell, self._hub.closed, False
                 while isinstance(found := self._hub.ring.at(self._position), StoredChange):
-                    if self._examine(found):
+                    if self._examine(found) and (shown := self._shown(found)) is not None:
                         given = True
-                        yield found
+                        yield shown
                 if found is Lost.SKIPPED:
                     break
                 if found is Lost.TOO_SLOW:
@@ -116,6 +119,16 @@ class Subscription:
             return False
         self._cursor = change.seq
         return self._takes(change.session_id, change.session_name)
+
+    def _shown(self, change: StoredChange) -> StoredChange | None:
+        """Give a change as this subscriber is told it, None if it is not."""
+        item = change.item
+        if not self._exclude_suspect or not isinstance(item, StoredTurn) or item.turn.suspect is None:
+            return change
+        if item.turn.revision == 0 and not self._partials:
+            return None  # it was never told
+        gone = replace(item.turn, life=TurnLife.RETRACTED, text="")
+        return replace(change, item=replace(item, turn=gone))
 
     def _takes_partial(self, partial: PartialTurn) -> bool:
         return self._takes(partial.turn.turn.session_id, partial.turn.session_name)

@@ -10,9 +10,17 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from minuted_daemon.core.events import Append, TranscriberLost, TranscriberRefused, UtteranceId
-from minuted_daemon.core.records import Link
+from minuted_daemon.core.events import (
+    Append,
+    TranscriberFaltered,
+    TranscriberLost,
+    TranscriberRecovered,
+    TranscriberRefused,
+    UtteranceId,
+)
+from minuted_daemon.core.records import Health, Link
 from minuted_daemon.ports import Spool, Transcriber
+from minuted_daemon.service.gate import own_door
 from minuted_daemon.service.links import UP, keep_connected, one_fault
 from minuted_daemon.service.retry import RetryPolicy
 from minuted_daemon.service.transcriber_line import Command
@@ -20,6 +28,8 @@ from minuted_daemon.service.transcriber_track import TranscriberTrack, Transcrip
 
 REST_S = 30.0
 """The connection that makes up for outages is closed after so long without work."""
+LASTS_FROM_S = 30.0
+"""A refusal that is asked about later than this is one that lasts."""
 
 
 class TranscriberLink:
@@ -40,29 +50,51 @@ class TranscriberLink:
         self._beside = TranscriberTrack(transcriber, languages, spool, sink, log, makes_up=True, rest_s=REST_S)
         self._policy = policy
         self._sink = sink
-        self._report = report
+        self._report = _Reported(report)
         self._log = log
+        self.door = own_door()
+        """Where a refusal is waited for."""
+        self._up = False
         self._made_up: UtteranceId | None = None  # the last one that was begun beside
 
-    def submit(self, command: Command) -> None:
-        """Hand over the next command; never waits. Without a connection it is void, as the merger is told."""
+    def submit(self, command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
+        """Hand over the next command; never waits. Without a connection it is void, as the merger is told.
+
+        That the transcriber fails at everything is no command: it is told and logged, once.
+        """
+        if isinstance(command, TranscriberFaltered):
+            self._log.warning("transcriber_faltered", reason=command.reason, failures=command.failures)
+            self._report.falters(command)
+            return
+        if isinstance(command, TranscriberRecovered):
+            self._log.info("transcriber_recovered", failures=command.failures, waiting=command.waiting)
+            self._report.recovered()
+            return
         if isinstance(command, Append) and command.makes_up:
             self._made_up = command.utterance
         (self._beside if command.utterance == self._made_up else self._first).submit(command)
 
     async def run(self) -> None:
-        """Stay connected until cancelled, or until the transcriber refuses for good."""
+        """Stay connected until cancelled."""
         policy = self._policy()
 
         def opened() -> None:
             policy.opened(asyncio.get_running_loop().time())
-            self._report(UP)
+            self._up = True
+            self._report.link(UP)
+
+        def report(link: Link) -> None:
+            self._up = False
+            if self._lasts(link):
+                self._sink.transcribed(TranscriberRefused())
+            self._report.link(link)
 
         async with one_fault() as group:
             making_up = group.create_task(self._make_up())
-            await keep_connected("transcriber", lambda: self._first.connect(opened), policy, self._report, self._log)
+            await keep_connected(
+                "transcriber", lambda: self._first.connect(opened), policy, report, self._log, self.door
+            )
             making_up.cancel()
-        self._sink.transcribed(TranscriberRefused())
 
     async def _make_up(self) -> None:
         """Have a connection beside the first one whenever there is something to make up for."""
@@ -75,8 +107,49 @@ class TranscriberLink:
             def opened(policy: RetryPolicy = policy) -> None:
                 policy.opened(asyncio.get_running_loop().time())
 
-            if not await keep_connected(
-                "transcriber_beside", lambda: self._beside.connect(opened), policy, lambda _: None, self._log
-            ):
-                self._sink.transcribed(TranscriberRefused(makes_up=True))
-                return
+            await keep_connected(
+                "transcriber_beside",
+                lambda: self._beside.connect(opened),
+                policy,
+                self._tell_refused_beside,
+                self._log,
+                self.door,
+            )
+
+    def _tell_refused_beside(self, link: Link) -> None:
+        """Where only the connection beside is refused, and not just for now, the first one serves for both."""
+        if self._up and self._lasts(link):
+            self._sink.transcribed(TranscriberRefused(makes_up=True))
+
+    def _lasts(self, link: Link) -> bool:
+        wait_s = 0.0 if link.next_s is None else link.next_s - self.door.wall_s
+        return link.health is Health.REFUSED and wait_s > LASTS_FROM_S
+
+
+class _Reported:
+    """The health of the connection; while it is up, whether the transcriber answers anything over it."""
+
+    def __init__(self, report: Callable[[Link], None]) -> None:
+        self._report = report
+        self._link: Link | None = None
+        self._faltering: Link | None = None
+
+    def link(self, link: Link) -> None:
+        """The connection is so from now on."""
+        self._link = link
+        self._report(self._faltering if self._faltering is not None and link == UP else link)
+
+    def falters(self, told: TranscriberFaltered) -> None:
+        """Nothing it is sent brings a text."""
+        detail = "The transcriber fails at every utterance; what is said is kept, and sent when it answers again."
+        self._faltering = Link(Health.DOWN, told.reason or "FAILED", detail)
+        self._again()
+
+    def recovered(self) -> None:
+        """It answers."""
+        self._faltering = None
+        self._again()
+
+    def _again(self) -> None:
+        if self._link is not None:
+            self.link(self._link)

@@ -24,7 +24,7 @@ from minuted_daemon.core.events import (
     TranscriberRefused,
     UtteranceId,
 )
-from minuted_daemon.errors import Rejected, Unavailable, VendorError
+from minuted_daemon.errors import Unavailable, VendorError
 from minuted_daemon.ports import Spool, Transcriber
 from minuted_daemon.service.links import deadline, one_fault
 from minuted_daemon.service.transcriber_line import Command, TranscriberLine
@@ -99,7 +99,7 @@ class TranscriberTrack:
         line = self._line = await self._open()
         self.wanted.clear()
         self._worked_s = asyncio.get_running_loop().time()
-        self._sink.transcribed(TranscriberReady(self._makes_up))
+        self._sink.transcribed(TranscriberReady(self._makes_up, self._transcriber.capabilities.repeats))
         opened()
         try:
             async with one_fault() as group:
@@ -183,11 +183,8 @@ class TranscriberTrack:
         while True:
             try:
                 return await self._open()
-            except Rejected as refusal:
-                # The present connection still serves; its end will show whether the refusal was meant.
-                self._log.warning("renewal_refused", role="transcriber", reason=refusal.reason)
-                return None
             except VendorError as error:
+                # Also for a refusal: the present connection still serves.
                 self._log.warning("renewal_failed", role="transcriber", reason=error.reason)
                 await asyncio.sleep(min(RENEW_AGAIN_S, margin_s / 4))
 

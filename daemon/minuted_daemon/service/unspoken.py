@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from minuted_daemon.core.records import IntervalId, IntervalKind, IntervalRecord, Record, SessionId
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.ports import MUTED, Filled, Loss, Note, Spool
+from minuted_daemon.ports import MUTED, Filled, Loss, Missing, Note, Spool
 from minuted_daemon.service.intervals import IntervalLedger
 from minuted_daemon.service.notes import IntervalNoted, encoded
 from minuted_daemon.service.pausing import PAUSED
@@ -66,6 +66,18 @@ class Unspoken:
             if loss.end > needed_from:
                 self._put(self._lost.add(Sample(max(loss.start, needed_from)), loss.end, loss.reason))
         self._put(self._lost.passed(held_from))
+
+    def missing(self, missing: Missing) -> None:
+        """A recording does not hold what it promises."""
+        interval_id, wall_s = IntervalId(self._new_id()), self._wall_s(missing.start)
+        end, reason = missing.end, missing.reason
+        self._put(
+            [
+                IntervalRecord(
+                    interval_id, self._session_id, IntervalKind.LOST, missing.start, end, wall_s, reason=reason
+                )
+            ]
+        )
 
     def close(self) -> None:
         """Nothing more is heard."""

@@ -27,6 +27,8 @@ class StartRequest:
     languages: tuple[str, ...] = ()
     fallback: str = ""
     keep_audio: bool | None = None  # None: as configured
+    channels: tuple[int, ...] = ()
+    mix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,21 @@ class Redaction:
     start: Sample
     end: Sample
     turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetriedLink:
+    """A link that was refused: whether its engine was asked again now, and how it is.
+
+    Without a session: the texts that ended sessions are owed.
+    """
+
+    session_id: SessionId
+    session_name: str
+    role: str
+    engine: str
+    asked: bool
+    link: Link
 
 
 @dataclass(frozen=True, slots=True)

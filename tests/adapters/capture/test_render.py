@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from minuted_daemon.adapters.capture.render import Rendered, Renderer, Silence, to_mono
+from minuted_daemon.adapters.capture.render import Rendered, Renderer, Silence
 
 
 def tone(rate_hz: int, seconds: float, pitch_hz: float = 440.0) -> np.ndarray:
@@ -65,11 +65,6 @@ def test_silences_are_placed_within_their_block() -> None:
 def test_too_loud_is_clipped_and_never_wraps() -> None:
     blocks = render(Renderer(16_000), np.array([2.0, -2.0, 1.0, -1.0] * 400, np.float32), 1_600)
     assert blocks[0].pcm[:4].tolist() == [32_767, -32_768, 32_767, -32_768]
-
-
-def test_channels_are_mixed_to_their_mean() -> None:
-    frames = np.array([[1.0, 0.0], [1.0, 1.0]], np.float32)
-    assert to_mono(frames).tolist() == [0.5, 1.0]
 
 
 def test_digital_silence_stays_digital_silence() -> None:

@@ -102,10 +102,10 @@ async def test_who_waits_is_not_refused_with_one_who_does_not(
     async with asyncio.TaskGroup() as group:
         opening = group.create_task(_refusal(capture, "gone_mic"))
         while True:
-            if "gone_mic" in capture._shared:
+            if capture._shared:
                 break
             await asyncio.sleep(0.01)
-        shared = capture._shared["gone_mic"]
+        (shared,) = capture._shared.values()
         while not shared.was_refused:
             time.sleep(0.01)  # noqa: ASYNC251 - so that it is refused before the event loop knows
         stream = await capture.open("gone_mic", wait=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from minuted_daemon.adapters.pyannote import faults
 from minuted_daemon.adapters.pyannote.codec import FRAME_BYTES, LeadGuard, PyannoteCodec
 from minuted_daemon.adapters.vendor_link import Closing
-from minuted_daemon.core.events import SpeakerEnded, SpeakerStarted
+from minuted_daemon.core.events import MessageUnusable, SpeakerEnded, SpeakerStarted
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 from tests.adapters.pyannote.scripted import ended, started
 
@@ -45,53 +45,95 @@ def test_events_come_as_samples_since_the_stream_began() -> None:
     assert told.counts == Counter()
 
 
-@pytest.mark.parametrize("timestamp", ["-0.1", "15.01", "NaN", "Infinity", "-Infinity", "1e400", "9" * 400])
-def test_a_position_that_cannot_be_is_dropped_and_counted(timestamp: str) -> None:
+@pytest.mark.parametrize("timestamp", ["-0.1", "NaN", "Infinity", "-Infinity", "1e400", "9" * 400, "1e20"])
+def test_a_time_that_cannot_be_in_any_unit_gives_no_event(timestamp: str) -> None:
     told = codec(10)
     text = f'{{"type":"diarization_speaker_start","data":{{"timestamp":{timestamp},"speaker":"A"}}}}'
-    assert told.decode(text) is None
-    assert told.counts == {"implausible": 1}
+    kind = "diarization_speaker_start with a wrong timestamp (fields: speaker, timestamp)"
+    assert told.decode(text) == MessageUnusable(kind, is_event=True)
+    assert told.counts == {"incomplete": 1}
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "kind"),
     [
-        None,
-        [],
-        {},
-        {"timestamp": 1},
-        {"speaker": "A"},
-        {"timestamp": "1", "speaker": "A"},
-        {"timestamp": True, "speaker": "A"},
-        {"timestamp": None, "speaker": "A"},
-        {"timestamp": 1, "speaker": ""},
-        {"timestamp": 1, "speaker": "A" * 65},
-        {"timestamp": 1, "speaker": "A\nB"},
-        {"timestamp": 1, "speaker": 3},
+        (None, "a missing speaker and a missing timestamp (fields: none)"),
+        ([], "a missing speaker and a missing timestamp (fields: none)"),
+        ({"timestamp": 1}, "a missing speaker (fields: timestamp)"),
+        ({"speaker": "A", "time": 1}, "a missing timestamp (fields: speaker, time)"),
+        ({"speaker": "A", "tell nobody": 1}, "a missing timestamp (fields: speaker)"),
+        ({"timestamp": True, "speaker": "A"}, "a wrong timestamp (fields: speaker, timestamp)"),
+        ({"timestamp": None, "speaker": "A"}, "a wrong timestamp (fields: speaker, timestamp)"),
+        ({"timestamp": "nan", "speaker": "A"}, "a wrong timestamp (fields: speaker, timestamp)"),
+        ({"timestamp": "half past", "speaker": "A"}, "a wrong timestamp (fields: speaker, timestamp)"),
+        ({"timestamp": "1,5", "speaker": "A"}, "a wrong timestamp (fields: speaker, timestamp)"),
+        ({"timestamp": 1, "speaker": ""}, "a wrong speaker (fields: speaker, timestamp)"),
+        ({"timestamp": 1, "speaker": "A" * 65}, "a wrong speaker (fields: speaker, timestamp)"),
+        ({"timestamp": 1, "speaker": "A\nB"}, "a wrong speaker (fields: speaker, timestamp)"),
+        ({"timestamp": 1, "speaker": ["A"]}, "a wrong speaker (fields: speaker, timestamp)"),
     ],
 )
-def test_an_event_without_its_fields_is_nonsense(data: object) -> None:
+def test_an_event_without_its_fields_tells_which(data: object, kind: str) -> None:
     told = codec()
-    assert told.decode(json.dumps({"type": "diarization_speaker_end", "data": data})) is None
-    assert told.counts == {"nonsense": 1}
+    unusable = told.decode(json.dumps({"type": "diarization_speaker_end", "data": data}))
+    assert unusable == MessageUnusable(f"diarization_speaker_end with {kind}", is_event=True)
+    assert told.counts == {"incomplete": 1}
 
 
-def test_unknown_types_and_extra_fields_are_the_future() -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"data": {"timestamp": "1.5", "speaker": "A"}},
+        {"data": {"timestamp": " 1.50 ", "speaker": "A"}},
+        {"timestamp": 1.5, "speaker": "A"},
+        {"data": None, "timestamp": 1.5, "speaker": "A"},
+        {"data": {"segment": {"timestamp": 1.5, "speaker": "A"}}},
+        {"data": {"id": 7, "segment": {"timestamp": "1.5", "speaker": "A"}}},
+    ],
+)
+def test_what_is_certain_is_understood(message: dict[str, object]) -> None:
+    told = codec()
+    assert told.decode(json.dumps({"type": "diarization_speaker_start", **message})) == SpeakerStarted("A", 24_000)
+
+
+def test_a_label_may_be_a_number() -> None:
+    assert codec().decode(started(3, 1)) == SpeakerStarted("3", 16_000)  # type: ignore[arg-type]
+
+
+def test_times_in_other_units_pass_for_who_can_tell() -> None:
+    assert codec(1).decode(started("A", 1_764_600_000.5)) == SpeakerStarted("A", round(1_764_600_000.5 * 16_000))
+
+
+@pytest.mark.parametrize(
+    ("kind", "told_as"),
+    [("diarization_overlap", "type diarization_overlap"), ("Guten Tag, Herr Meier", "a nameless type")],
+)
+def test_unknown_types_are_named_but_never_quoted(kind: str, told_as: str) -> None:
     told = codec()
     for _ in range(100):
-        assert told.decode('{"type":"diarization_overlap","data":{}}') is None
+        assert told.decode(json.dumps({"type": kind, "data": {}})) == MessageUnusable(f"messages of {told_as}")
     assert told.counts == {"unknown": 100}
+
+
+def test_messages_without_a_type_are_no_nonsense_yet() -> None:
+    told = codec()
+    for _ in range(100):
+        unusable = told.decode('{"version": 2, "payload": {}, "what was said": 1}')
+        assert unusable == MessageUnusable("messages without a type (fields: payload, version)")
+
+
+def test_extra_fields_are_the_future() -> None:
     message = json.loads(started("A", 1)) | {"confidence": 0.5}
-    assert told.decode(json.dumps(message)) == SpeakerStarted("A", 16_000)
+    assert codec().decode(json.dumps(message)) == SpeakerStarted("A", 16_000)
 
 
 def test_a_run_of_nonsense_ends_the_stream_and_sense_breaks_the_run() -> None:
     told = codec()
     for _ in range(20):
-        assert told.decode(b"\xff\x00") is None
-    assert told.decode(started("A", 1)) is not None
+        assert told.decode(b"\xff\x00") == MessageUnusable("messages that are no JSON")
+    assert told.decode(started("A", 1)) == SpeakerStarted("A", 16_000)
     for _ in range(20):
-        assert told.decode("[]") is None
+        assert told.decode("[]") == MessageUnusable("messages that are no JSON object")
     with pytest.raises(Garbled) as caught:
         told.decode("{")
     assert caught.value.reason == "BAD_ANSWER"
@@ -133,16 +175,18 @@ messages = st.one_of(
 
 
 @given(st.lists(messages, max_size=30))
-def test_whatever_arrives_gives_a_plausible_event_or_none_or_a_vendor_error(arriving: list[str | bytes]) -> None:
+def test_whatever_arrives_gives_an_event_or_why_there_is_none_or_a_vendor_error(arriving: list[str | bytes]) -> None:
     told = codec(2)
     for message in arriving:
         try:
             event = told.decode(message)
         except VendorError:
             return
-        if event is not None:
+        if isinstance(event, MessageUnusable):
+            assert len(event.kind) < 500
+        else:
             assert isinstance(event, SpeakerStarted | SpeakerEnded)
-            assert 0 <= event.at <= 7 * 16_000
+            assert 0 <= event.at <= 1e19 * 16_000
             assert event.label
 
 

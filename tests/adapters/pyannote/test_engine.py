@@ -14,7 +14,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from minuted_daemon.adapters.pyannote.engine import LIMITS, Limits, PyannoteDiarizer, PyannoteStream
-from minuted_daemon.core.events import DiarizerEvent, SpeakerEnded, SpeakerStarted
+from minuted_daemon.core.events import DiarizerEvent, MessageUnusable, SpeakerEnded, SpeakerStarted
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 from tests.adapters.pyannote.scripted import KEY, TOKEN, Script, Vendor, ended, started, vendor
 
@@ -84,7 +84,8 @@ async def test_a_stream_from_beginning_to_end() -> None:
         events = opened.events()
         assert await anext(events) == SpeakerStarted("SPEAKER_00", 1600)
         await opened.finish()
-        assert [event async for event in events] == [SpeakerEnded("SPEAKER_00", 4000)]
+        rest = [event async for event in events]
+        assert rest == [MessageUnusable("messages of type news"), SpeakerEnded("SPEAKER_00", 4000)]
         assert opened.seconds_sent == pytest.approx(0.3)
         assert opened.counts == {"unknown": 1}
         await opened.close()

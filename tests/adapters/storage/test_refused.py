@@ -100,8 +100,9 @@ def overwritten(content: bytes) -> bytes:
 
 
 def one_page_overwritten(content: bytes) -> bytes:
-    last = len(content) - PAGE_BYTES
-    return content[:last] + b"\xa5" * PAGE_BYTES
+    """One of the middle: a newer state of the last ones may stand in the log."""
+    at = len(content) // PAGE_BYTES // 2 * PAGE_BYTES
+    return content[:at] + b"\xa5" * PAGE_BYTES + content[at + PAGE_BYTES :]
 
 
 @pytest.mark.parametrize("harm", [cut_off, overwritten, one_page_overwritten])

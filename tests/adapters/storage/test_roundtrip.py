@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minuted_daemon.adapters.storage.store import open_store
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.records import (
     IntervalKind,
     OverlapRecord,
@@ -56,6 +56,8 @@ TURNS = st.builds(
     ).map(tuple),
     generation=st.none() | POSITION,
     latency_s=st.none() | st.floats(-10, 1e6),
+    suspect=st.none() | st.sampled_from(SuspectReason),
+    evidence=st.none() | st.builds(Evidence, POSITION, POSITION),
 )
 INTERVALS = st.builds(
     lambda number, stretch, **changes: interval(number, start=stretch[0], end=stretch[1], **changes),

@@ -59,6 +59,7 @@ class Daemon(
         self.refusal: Refusal | None = None
         self.script: queue.Queue[Any] = queue.Queue()
         self.turns = [turn("one", 1), turn("two", 2)]
+        self.retried: list[Any] = []
         self.session = sessions_pb2.Session(
             id="01S",
             name="boardroom",
@@ -106,6 +107,9 @@ class Daemon(
 
     def PauseSession(self, request, context):
         return self.answer(request, context, lambda: sessions_pb2.PauseSessionResponse(session=self.session))
+
+    def RetryLinks(self, request, context):
+        return self.answer(request, context, lambda: sessions_pb2.RetryLinksResponse(links=self.retried))
 
     def RedactSession(self, request, context):
         left = sessions_pb2.RedactSessionResponse(turns=2)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -15,6 +16,8 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from minutectl.cli import main
+from minutectl.refusals import Refusals
+from minuted import Link, LinkHealth, RetriedLink, Session
 from minuted.v1 import sessions_pb2, speakers_pb2, turns_pb2
 from tests.clients.minutectl.rehearsed import Daemon, Refusal, event, turn
 
@@ -166,6 +169,11 @@ def test_a_redaction_that_says_nothing_clear_asks_nothing(
             "boardroom: running",
         ),
         (
+            ["start", "boardroom", "--channels", "2, 1", "--mix", "first"],
+            sessions_pb2.StartSessionRequest(name="boardroom", channels=[2, 1], mix="first"),
+            "boardroom: running",
+        ),
+        (
             ["start", "boardroom", "--fallback", "local"],
             sessions_pb2.StartSessionRequest(name="boardroom", fallback="local"),
             "boardroom: running",
@@ -191,6 +199,15 @@ def test_turns_as_they_were_delivered(daemon: Daemon, capfd: pytest.CaptureFixtu
     assert capfd.readouterr().out.splitlines()[:2] == ["00:12.3  S1  one", "00:12.3  S1  two"]
 
 
+def test_turns_that_look_invented_can_be_left_out(daemon: Daemon) -> None:
+    assert main(["turns", "boardroom", "--no-suspect"]) == main(["turns", "boardroom"]) == 0
+    assert [one.exclude_suspect for one in daemon.asked] == [True] * 2 + [False] * 2
+    with Running("watch", "--json", "--no-suspect") as watch:
+        daemon.script.put(event(turn=turn("Shall we?", 5)))
+        watch.out.readline()
+    assert daemon.asked[-1] == turns_pb2.StreamTurnsRequest(include_partials=True, exclude_suspect=True)
+
+
 def test_what_is_not_as_it_was_meant_is_said(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
     link = daemon.session.transcriber_link
     link.health, link.reason = sessions_pb2.LINK_HEALTH_CONNECTING, "LANGUAGE_NOT_KNOWN"
@@ -205,6 +222,76 @@ def test_what_is_not_as_it_was_meant_is_said(daemon: Daemon, capfd: pytest.Captu
     assert "boardroom: running, degraded (transcriber connecting: The local transcriber knows only en.)" in told.out
     assert "local+local  sent 01:01.0+00:30.5" in told.out
     assert told.err == ""
+
+
+def refused(since: datetime, again: datetime) -> Link:
+    link = Link(health=LinkHealth.LINK_HEALTH_REFUSED, reason="KEY_REJECTED", detail="OpenAI refuses the key.")
+    link.since.FromDatetime(since)
+    link.next_attempt.FromDatetime(again)
+    return link
+
+
+def test_a_refusal_is_told_with_its_times_and_the_remedy(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    now = datetime.now(UTC)
+    daemon.session.transcriber_link.CopyFrom(refused(now, now))
+    at = now.astimezone().strftime("%H:%M")
+    assert main(["sessions"]) == 0
+    assert (
+        f"boardroom: running, degraded (transcriber refused: OpenAI refuses the key. (since {at}; asked again at {at}, "
+        "or now with minutectl retry))"
+    ) in capfd.readouterr().out
+    daemon.session.transcriber_link.health = LinkHealth.LINK_HEALTH_DOWN
+    daemon.session.transcriber_link.since.FromDatetime(datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+    assert main(["sessions"]) == 0
+    day = datetime(2026, 1, 2, 3, 4, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    assert f"transcriber down: OpenAI refuses the key. (since {day}))" in capfd.readouterr().out
+
+
+def test_links_are_asked_again_and_what_came_of_it_is_said(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["retry"]) == 0
+    told = capfd.readouterr()
+    assert (told.out, told.err) == ("", "minutectl: no link is refused\n")
+    now = datetime.now(UTC)
+    up = Link(health=LinkHealth.LINK_HEALTH_UP)
+    link = refused(now, now)
+    daemon.retried = [
+        RetriedLink(
+            session_id="01S", session_name="boardroom", role="diarizer", engine="pyannote", asked=True, link=up
+        ),
+        RetriedLink(session_name="boardroom", role="transcriber", engine="openai", asked=True, link=link),
+        RetriedLink(role="transcriber", engine="openai", link=link),
+    ]
+    assert main(["retry", "boardroom"]) == 0
+    again = f"OpenAI refuses the key. (asked again at {now.astimezone().strftime('%H:%M')})"
+    assert capfd.readouterr().out.splitlines() == [
+        "boardroom: diarizer pyannote accepts again",
+        f"boardroom: transcriber openai refuses still: {again}",
+        f"ended sessions: transcriber openai asked less than 10 s ago, refuses: {again}",
+    ]
+    assert main(["retry", "--json"]) == 0
+    first, *_ = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert first["asked"] is True
+    assert first["link"] == {"health": "LINK_HEALTH_UP"}
+    assert [request.session for request in daemon.asked] == ["", "boardroom", ""]
+
+
+def test_who_follows_hears_of_a_refusal_once_and_of_its_end() -> None:
+    told = Refusals("boardroom")
+    now = datetime.now(UTC)
+    session = Session(id="01S", name="boardroom", diarizer="pyannote", transcriber="openai")
+    session.transcriber_link.CopyFrom(refused(now, now))
+    at = now.astimezone().strftime("%H:%M")
+    assert told.news(session) == [
+        f"boardroom: transcriber openai refuses: OpenAI refuses the key. (since {at}; asked again at {at}, "
+        "or now with minutectl retry)"
+    ]
+    assert told.news(session) == []
+    session.transcriber_link.health = LinkHealth.LINK_HEALTH_UP
+    assert told.news(session) == ["boardroom: transcriber openai accepts again"]
+    assert told.news(session) == []
+    session.name = "attic"
+    session.transcriber_link.CopyFrom(refused(now, now))
+    assert told.news(session) == []
 
 
 def test_turns_for_a_person(daemon: Daemon, capfd: pytest.CaptureFixture[str]) -> None:
@@ -438,6 +525,8 @@ def test_watch_in_a_pipe_prints_a_line_for_each_change(daemon: Daemon) -> None:
         event(turn=turn("Shall we begin?", 5)),
         event(turn=turn("Shall we?", 6, revision=1)),
         event(turn=turn("", 7, state="RETRACTED", label="S2")),
+        event(turn=turn("Bye! Bye!", 7, suspect={"reason": turns_pb2.SUSPECT_REASON_REPETITION})),
+        event(turn=turn("Bye.", 7, revision=2, suspect={"reason": turns_pb2.SUSPECT_REASON_NO_SPEECH})),
         event(turn=turn("hm", 8, label="")),
         event(interval=interval),
         event(speaker={"session_name": "boardroom", "seq": 9, "speaker": {"label": "S1", "display_name": "Ada"}}),
@@ -445,12 +534,14 @@ def test_watch_in_a_pipe_prints_a_line_for_each_change(daemon: Daemon) -> None:
         event(caught_up={"seq": 9}),
     ):
         daemon.script.put(item)
-    daemon.script.queue[3].turn.attribution = turns_pb2.ATTRIBUTION_UNKNOWN
+    daemon.script.queue[5].turn.attribution = turns_pb2.ATTRIBUTION_UNKNOWN
     with Running("watch", "boardroom") as watch:
-        assert [watch.out.readline() for _ in range(7)] == [
+        assert [watch.out.readline() for _ in range(9)] == [
             "00:12.3  S1  Shall we begin?\n",
             "00:12.3  S1  Shall we?  [corrected]\n",
             "00:12.3  S2    [withdrawn]\n",
+            "00:12.3  S1  Bye! Bye!  [suspect: endless repetition]\n",
+            "00:12.3  S1  Bye.  [corrected]  [suspect: no speech under it]\n",
             "00:12.3  ?  hm\n",
             "00:00.0  --  muted until 1:01:30.0\n",
             "--  S1 is Ada\n",

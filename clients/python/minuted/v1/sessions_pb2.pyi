@@ -46,14 +46,18 @@ LINK_HEALTH_DOWN: LinkHealth
 LINK_HEALTH_REFUSED: LinkHealth
 
 class Link(_message.Message):
-    __slots__ = ("health", "reason", "detail")
+    __slots__ = ("health", "reason", "detail", "since", "next_attempt")
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    NEXT_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     health: LinkHealth
     reason: str
     detail: str
-    def __init__(self, health: _Optional[_Union[LinkHealth, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    next_attempt: _timestamp_pb2.Timestamp
+    def __init__(self, health: _Optional[_Union[LinkHealth, str]] = ..., reason: _Optional[str] = ..., detail: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., next_attempt: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("reason", "detail")
@@ -86,7 +90,7 @@ class Coverage(_message.Message):
     def __init__(self, text: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., silence: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., muted: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., pending: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lost: _Optional[_Iterable[_Union[Loss, _Mapping]]] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("id", "name", "seq", "state", "device", "diarizer", "transcriber", "start_time", "end_time", "duration", "capture_link", "diarizer_link", "transcriber_link", "degraded", "failure", "languages", "fallback", "diarizer_sent", "transcriber_sent", "coverage", "spool_link", "keep_audio")
+    __slots__ = ("id", "name", "seq", "state", "device", "diarizer", "transcriber", "start_time", "end_time", "duration", "capture_link", "diarizer_link", "transcriber_link", "degraded", "failure", "languages", "fallback", "diarizer_sent", "transcriber_sent", "coverage", "spool_link", "keep_audio", "channels", "mix")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SEQ_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +113,8 @@ class Session(_message.Message):
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     SPOOL_LINK_FIELD_NUMBER: _ClassVar[int]
     KEEP_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    MIX_FIELD_NUMBER: _ClassVar[int]
     id: str
     name: str
     seq: int
@@ -131,10 +137,12 @@ class Session(_message.Message):
     coverage: Coverage
     spool_link: Link
     keep_audio: bool
-    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[SessionState, str]] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., capture_link: _Optional[_Union[Link, _Mapping]] = ..., diarizer_link: _Optional[_Union[Link, _Mapping]] = ..., transcriber_link: _Optional[_Union[Link, _Mapping]] = ..., degraded: _Optional[bool] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., diarizer_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., transcriber_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., spool_link: _Optional[_Union[Link, _Mapping]] = ..., keep_audio: _Optional[bool] = ...) -> None: ...
+    channels: _containers.RepeatedScalarFieldContainer[int]
+    mix: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., seq: _Optional[int] = ..., state: _Optional[_Union[SessionState, str]] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., capture_link: _Optional[_Union[Link, _Mapping]] = ..., diarizer_link: _Optional[_Union[Link, _Mapping]] = ..., transcriber_link: _Optional[_Union[Link, _Mapping]] = ..., degraded: _Optional[bool] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., diarizer_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., transcriber_sent: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., coverage: _Optional[_Union[Coverage, _Mapping]] = ..., spool_link: _Optional[_Union[Link, _Mapping]] = ..., keep_audio: _Optional[bool] = ..., channels: _Optional[_Iterable[int]] = ..., mix: _Optional[str] = ...) -> None: ...
 
 class StartSessionRequest(_message.Message):
-    __slots__ = ("name", "device", "diarizer", "transcriber", "languages", "fallback", "keep_audio")
+    __slots__ = ("name", "device", "diarizer", "transcriber", "languages", "fallback", "keep_audio", "channels", "mix")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     DIARIZER_FIELD_NUMBER: _ClassVar[int]
@@ -142,6 +150,8 @@ class StartSessionRequest(_message.Message):
     LANGUAGES_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     KEEP_AUDIO_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    MIX_FIELD_NUMBER: _ClassVar[int]
     name: str
     device: str
     diarizer: str
@@ -149,7 +159,9 @@ class StartSessionRequest(_message.Message):
     languages: _containers.RepeatedScalarFieldContainer[str]
     fallback: str
     keep_audio: bool
-    def __init__(self, name: _Optional[str] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., keep_audio: _Optional[bool] = ...) -> None: ...
+    channels: _containers.RepeatedScalarFieldContainer[int]
+    mix: str
+    def __init__(self, name: _Optional[str] = ..., device: _Optional[str] = ..., diarizer: _Optional[str] = ..., transcriber: _Optional[str] = ..., languages: _Optional[_Iterable[str]] = ..., fallback: _Optional[str] = ..., keep_audio: _Optional[bool] = ..., channels: _Optional[_Iterable[int]] = ..., mix: _Optional[str] = ...) -> None: ...
 
 class StartSessionResponse(_message.Message):
     __slots__ = ("session",)
@@ -252,6 +264,34 @@ class RedactSessionResponse(_message.Message):
     end_offset: _duration_pb2.Duration
     turns: int
     def __init__(self, start_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., end_offset: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., turns: _Optional[int] = ...) -> None: ...
+
+class RetryLinksRequest(_message.Message):
+    __slots__ = ("session",)
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    def __init__(self, session: _Optional[str] = ...) -> None: ...
+
+class RetriedLink(_message.Message):
+    __slots__ = ("session_id", "session_name", "role", "engine", "asked", "link")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    SESSION_NAME_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    LINK_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    session_name: str
+    role: str
+    engine: str
+    asked: bool
+    link: Link
+    def __init__(self, session_id: _Optional[str] = ..., session_name: _Optional[str] = ..., role: _Optional[str] = ..., engine: _Optional[str] = ..., asked: _Optional[bool] = ..., link: _Optional[_Union[Link, _Mapping]] = ...) -> None: ...
+
+class RetryLinksResponse(_message.Message):
+    __slots__ = ("links",)
+    LINKS_FIELD_NUMBER: _ClassVar[int]
+    links: _containers.RepeatedCompositeFieldContainer[RetriedLink]
+    def __init__(self, links: _Optional[_Iterable[_Union[RetriedLink, _Mapping]]] = ...) -> None: ...
 
 class WatchSessionsRequest(_message.Message):
     __slots__ = ()

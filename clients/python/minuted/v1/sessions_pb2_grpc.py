@@ -77,6 +77,11 @@ class SessionServiceStub:
                 request_serializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionRequest.SerializeToString,
                 response_deserializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionResponse.FromString,
                 _registered_method=True)
+        self.RetryLinks = channel.unary_unary(
+                '/minuted.v1.SessionService/RetryLinks',
+                request_serializer=minuted_dot_v1_dot_sessions__pb2.RetryLinksRequest.SerializeToString,
+                response_deserializer=minuted_dot_v1_dot_sessions__pb2.RetryLinksResponse.FromString,
+                _registered_method=True)
         self.WatchSessions = channel.unary_stream(
                 '/minuted.v1.SessionService/WatchSessions',
                 request_serializer=minuted_dot_v1_dot_sessions__pb2.WatchSessionsRequest.SerializeToString,
@@ -97,7 +102,7 @@ class SessionServiceServicer:
         the session is live gives that session.
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
         DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
         DAEMON_STOPPING).
         """
@@ -177,6 +182,18 @@ class SessionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryLinks(self, request, context):
+        """Asks the engines that refused links of live sessions again at once, instead of when it is due.
+
+        One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
+        told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
+        `session` the texts that ended sessions are owed are asked for, too.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchSessions(self, request, context):
         """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED.
         """
@@ -226,6 +243,11 @@ def add_SessionServiceServicer_to_server(servicer, server):
                     servicer.RedactSession,
                     request_deserializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionRequest.FromString,
                     response_serializer=minuted_dot_v1_dot_sessions__pb2.RedactSessionResponse.SerializeToString,
+            ),
+            'RetryLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryLinks,
+                    request_deserializer=minuted_dot_v1_dot_sessions__pb2.RetryLinksRequest.FromString,
+                    response_serializer=minuted_dot_v1_dot_sessions__pb2.RetryLinksResponse.SerializeToString,
             ),
             'WatchSessions': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchSessions,
@@ -452,6 +474,33 @@ class SessionService:
             '/minuted.v1.SessionService/RedactSession',
             minuted_dot_v1_dot_sessions__pb2.RedactSessionRequest.SerializeToString,
             minuted_dot_v1_dot_sessions__pb2.RedactSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/minuted.v1.SessionService/RetryLinks',
+            minuted_dot_v1_dot_sessions__pb2.RetryLinksRequest.SerializeToString,
+            minuted_dot_v1_dot_sessions__pb2.RetryLinksResponse.FromString,
             options,
             channel_credentials,
             insecure,

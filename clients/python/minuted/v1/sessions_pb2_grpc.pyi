@@ -43,7 +43,7 @@ class SessionServiceStub:
     the session is live gives that session.
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
     DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
     DAEMON_STOPPING).
     """
@@ -89,6 +89,14 @@ class SessionServiceStub:
     Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
     DeleteSession.
     """
+    RetryLinks: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.RetryLinksRequest, _sessions_pb2.RetryLinksResponse]
+    """Asks the engines that refused links of live sessions again at once, instead of when it is due.
+
+    One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
+    told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
+    `session` the texts that ended sessions are owed are asked for, too.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]
     """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
 
@@ -107,7 +115,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     the session is live gives that session.
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+    FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
     DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
     DAEMON_STOPPING).
     """
@@ -153,6 +161,14 @@ class SessionServiceAsyncStub(SessionServiceStub):
     Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
     DeleteSession.
     """
+    RetryLinks: _aio.UnaryUnaryMultiCallable[_sessions_pb2.RetryLinksRequest, _sessions_pb2.RetryLinksResponse]  # type: ignore[assignment]
+    """Asks the engines that refused links of live sessions again at once, instead of when it is due.
+
+    One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
+    told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
+    `session` the texts that ended sessions are owed are asked for, too.
+    Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
+    """
     WatchSessions: _aio.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]  # type: ignore[assignment]
     """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
 
@@ -174,7 +190,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         the session is live gives that session.
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
-        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
+        FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
         DISK_FULL if there is no room for its audio; SESSION_STOPPING while a session of that name is still being stopped;
         DAEMON_STOPPING).
         """
@@ -261,6 +277,20 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         words, and keeps the longer part outside (the interval takes in the shorter one). What comes later is not touched.
         Errors: NOT_FOUND (SESSION_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, NOTHING_TO_REDACT). UNAVAILABLE as for
         DeleteSession.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryLinks(
+        self,
+        request: _sessions_pb2.RetryLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sessions_pb2.RetryLinksResponse, _abc.Awaitable[_sessions_pb2.RetryLinksResponse]]:
+        """Asks the engines that refused links of live sessions again at once, instead of when it is due.
+
+        One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
+        told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
+        `session` the texts that ended sessions are owed are asked for, too.
+        Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
         """
 
     @_abc_1.abstractmethod

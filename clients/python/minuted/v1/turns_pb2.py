@@ -28,49 +28,53 @@ from minuted.v1 import sessions_pb2 as minuted_dot_v1_dot_sessions__pb2
 from minuted.v1 import speakers_pb2 as minuted_dot_v1_dot_speakers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16minuted/v1/turns.proto\x12\nminuted.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19minuted/v1/sessions.proto\x1a\x19minuted/v1/speakers.proto\"g\n\x12OverlappingSpeaker\x12$\n\x07speaker\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Speaker\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x8a\x04\n\x04Turn\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x14\n\x0csession_name\x18\x03 \x01(\t\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12$\n\x07speaker\x18\x05 \x01(\x0b\x32\x13.minuted.v1.Speaker\x12<\n\x14overlapping_speakers\x18\x06 \x03(\x0b\x32\x1e.minuted.v1.OverlappingSpeaker\x12\x0c\n\x04text\x18\x07 \x01(\t\x12$\n\x05state\x18\x08 \x01(\x0e\x32\x15.minuted.v1.TurnState\x12\x10\n\x08revision\x18\t \x01(\x05\x12/\n\x0cstart_offset\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x0b\x61ttribution\x18\r \x01(\x0e\x32\x17.minuted.v1.Attribution\x12+\n\x0btext_source\x18\x0e \x01(\x0e\x32\x16.minuted.v1.TextSource\x12*\n\x07latency\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\"\x95\x02\n\x08Interval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x14\n\x0csession_name\x18\x03 \x01(\t\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12&\n\x04kind\x18\x05 \x01(\x0e\x32\x18.minuted.v1.IntervalKind\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12/\n\x0cstart_offset\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x12StreamTurnsRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x16\n\tafter_seq\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10include_partials\x18\x03 \x01(\x08\x42\x0c\n\n_after_seq\"\x17\n\x08\x43\x61ughtUp\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"\x18\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"\x97\x02\n\x13StreamTurnsResponse\x12 \n\x04turn\x18\x01 \x01(\x0b\x32\x10.minuted.v1.TurnH\x00\x12,\n\x07speaker\x18\x02 \x01(\x0b\x32\x19.minuted.v1.SpeakerChangeH\x00\x12(\n\x08interval\x18\x03 \x01(\x0b\x32\x14.minuted.v1.IntervalH\x00\x12&\n\x07session\x18\x04 \x01(\x0b\x32\x13.minuted.v1.SessionH\x00\x12)\n\tcaught_up\x18\x05 \x01(\x0b\x32\x14.minuted.v1.CaughtUpH\x00\x12*\n\theartbeat\x18\x06 \x01(\x0b\x32\x15.minuted.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"`\n\x10ListTurnsRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0c\x61s_delivered\x18\x04 \x01(\x08\"M\n\x11ListTurnsResponse\x12\x1f\n\x05turns\x18\x01 \x03(\x0b\x32\x10.minuted.v1.Turn\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"[\n\x12SearchTurnsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"O\n\x13SearchTurnsResponse\x12\x1f\n\x05turns\x18\x01 \x03(\x0b\x32\x10.minuted.v1.Turn\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x17\x45xportTranscriptRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.minuted.v1.ExportFormat\"(\n\x18\x45xportTranscriptResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c*o\n\tTurnState\x12\x1a\n\x16TURN_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TURN_STATE_PARTIAL\x10\x01\x12\x14\n\x10TURN_STATE_FINAL\x10\x02\x12\x18\n\x14TURN_STATE_RETRACTED\x10\x03*w\n\x0b\x41ttribution\x12\x1b\n\x17\x41TTRIBUTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTRIBUTION_DIARIZED\x10\x01\x12\x18\n\x14\x41TTRIBUTION_INFERRED\x10\x02\x12\x17\n\x13\x41TTRIBUTION_UNKNOWN\x10\x03*w\n\nTextSource\x12\x1b\n\x17TEXT_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15TEXT_SOURCE_COMPLETED\x10\x01\x12\x1b\n\x17TEXT_SOURCE_PROVISIONAL\x10\x02\x12\x14\n\x10TEXT_SOURCE_NONE\x10\x03*u\n\x0cIntervalKind\x12\x1d\n\x19INTERVAL_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11INTERVAL_KIND_GAP\x10\x01\x12\x17\n\x13INTERVAL_KIND_MUTED\x10\x02\x12\x16\n\x12INTERVAL_KIND_LOST\x10\x03*\xe9\x01\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_SRT\x10\x01\x12\x15\n\x11\x45XPORT_FORMAT_VTT\x10\x02\x12\x15\n\x11\x45XPORT_FORMAT_TXT\x10\x03\x12\x14\n\x10\x45XPORT_FORMAT_MD\x10\x04\x12\x16\n\x12\x45XPORT_FORMAT_JSON\x10\x05\x12\x16\n\x12\x45XPORT_FORMAT_RTTM\x10\x06\x12\x15\n\x11\x45XPORT_FORMAT_STM\x10\x07\x12\x18\n\x14\x45XPORT_FORMAT_SEGLST\x10\x08\x32\xda\x02\n\x0bTurnService\x12P\n\x0bStreamTurns\x12\x1e.minuted.v1.StreamTurnsRequest\x1a\x1f.minuted.v1.StreamTurnsResponse0\x01\x12H\n\tListTurns\x12\x1c.minuted.v1.ListTurnsRequest\x1a\x1d.minuted.v1.ListTurnsResponse\x12N\n\x0bSearchTurns\x12\x1e.minuted.v1.SearchTurnsRequest\x1a\x1f.minuted.v1.SearchTurnsResponse\x12_\n\x10\x45xportTranscript\x12#.minuted.v1.ExportTranscriptRequest\x1a$.minuted.v1.ExportTranscriptResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16minuted/v1/turns.proto\x12\nminuted.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19minuted/v1/sessions.proto\x1a\x19minuted/v1/speakers.proto\"4\n\x07Suspect\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.minuted.v1.SuspectReason\"g\n\x12OverlappingSpeaker\x12$\n\x07speaker\x18\x01 \x01(\x0b\x32\x13.minuted.v1.Speaker\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb0\x04\n\x04Turn\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x14\n\x0csession_name\x18\x03 \x01(\t\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12$\n\x07speaker\x18\x05 \x01(\x0b\x32\x13.minuted.v1.Speaker\x12<\n\x14overlapping_speakers\x18\x06 \x03(\x0b\x32\x1e.minuted.v1.OverlappingSpeaker\x12\x0c\n\x04text\x18\x07 \x01(\t\x12$\n\x05state\x18\x08 \x01(\x0e\x32\x15.minuted.v1.TurnState\x12\x10\n\x08revision\x18\t \x01(\x05\x12/\n\x0cstart_offset\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x0b \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nstart_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x0b\x61ttribution\x18\r \x01(\x0e\x32\x17.minuted.v1.Attribution\x12+\n\x0btext_source\x18\x0e \x01(\x0e\x32\x16.minuted.v1.TextSource\x12*\n\x07latency\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12$\n\x07suspect\x18\x10 \x01(\x0b\x32\x13.minuted.v1.Suspect\"\x95\x02\n\x08Interval\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x14\n\x0csession_name\x18\x03 \x01(\t\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12&\n\x04kind\x18\x05 \x01(\x0e\x32\x18.minuted.v1.IntervalKind\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12/\n\x0cstart_offset\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nstart_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"~\n\x12StreamTurnsRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x16\n\tafter_seq\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x18\n\x10include_partials\x18\x03 \x01(\x08\x12\x17\n\x0f\x65xclude_suspect\x18\x04 \x01(\x08\x42\x0c\n\n_after_seq\"\x17\n\x08\x43\x61ughtUp\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"\x18\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x03\"\x97\x02\n\x13StreamTurnsResponse\x12 \n\x04turn\x18\x01 \x01(\x0b\x32\x10.minuted.v1.TurnH\x00\x12,\n\x07speaker\x18\x02 \x01(\x0b\x32\x19.minuted.v1.SpeakerChangeH\x00\x12(\n\x08interval\x18\x03 \x01(\x0b\x32\x14.minuted.v1.IntervalH\x00\x12&\n\x07session\x18\x04 \x01(\x0b\x32\x13.minuted.v1.SessionH\x00\x12)\n\tcaught_up\x18\x05 \x01(\x0b\x32\x14.minuted.v1.CaughtUpH\x00\x12*\n\theartbeat\x18\x06 \x01(\x0b\x32\x15.minuted.v1.HeartbeatH\x00\x42\x07\n\x05\x65vent\"y\n\x10ListTurnsRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x14\n\x0c\x61s_delivered\x18\x04 \x01(\x08\x12\x17\n\x0f\x65xclude_suspect\x18\x05 \x01(\x08\"M\n\x11ListTurnsResponse\x12\x1f\n\x05turns\x18\x01 \x03(\x0b\x32\x10.minuted.v1.Turn\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x12SearchTurnsRequest\x12\r\n\x05query\x18\x01 \x01(\t\x12\x0f\n\x07session\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x17\n\x0f\x65xclude_suspect\x18\x05 \x01(\x08\"O\n\x13SearchTurnsResponse\x12\x1f\n\x05turns\x18\x01 \x03(\x0b\x32\x10.minuted.v1.Turn\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"m\n\x17\x45xportTranscriptRequest\x12\x0f\n\x07session\x18\x01 \x01(\t\x12(\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x18.minuted.v1.ExportFormat\x12\x17\n\x0f\x65xclude_suspect\x18\x03 \x01(\x08\"(\n\x18\x45xportTranscriptResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c*o\n\tTurnState\x12\x1a\n\x16TURN_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TURN_STATE_PARTIAL\x10\x01\x12\x14\n\x10TURN_STATE_FINAL\x10\x02\x12\x18\n\x14TURN_STATE_RETRACTED\x10\x03*w\n\x0b\x41ttribution\x12\x1b\n\x17\x41TTRIBUTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41TTRIBUTION_DIARIZED\x10\x01\x12\x18\n\x14\x41TTRIBUTION_INFERRED\x10\x02\x12\x17\n\x13\x41TTRIBUTION_UNKNOWN\x10\x03*w\n\nTextSource\x12\x1b\n\x17TEXT_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n\x15TEXT_SOURCE_COMPLETED\x10\x01\x12\x1b\n\x17TEXT_SOURCE_PROVISIONAL\x10\x02\x12\x14\n\x10TEXT_SOURCE_NONE\x10\x03*\xc8\x01\n\rSuspectReason\x12\x1e\n\x1aSUSPECT_REASON_UNSPECIFIED\x10\x00\x12\x1c\n\x18SUSPECT_REASON_NO_SPEECH\x10\x01\x12\x1e\n\x1aSUSPECT_REASON_BOILERPLATE\x10\x02\x12\x1d\n\x19SUSPECT_REASON_REPETITION\x10\x03\x12\x1b\n\x17SUSPECT_REASON_TOO_FAST\x10\x04\x12\x1d\n\x19SUSPECT_REASON_CUMULATIVE\x10\x05*u\n\x0cIntervalKind\x12\x1d\n\x19INTERVAL_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11INTERVAL_KIND_GAP\x10\x01\x12\x17\n\x13INTERVAL_KIND_MUTED\x10\x02\x12\x16\n\x12INTERVAL_KIND_LOST\x10\x03*\xe9\x01\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_SRT\x10\x01\x12\x15\n\x11\x45XPORT_FORMAT_VTT\x10\x02\x12\x15\n\x11\x45XPORT_FORMAT_TXT\x10\x03\x12\x14\n\x10\x45XPORT_FORMAT_MD\x10\x04\x12\x16\n\x12\x45XPORT_FORMAT_JSON\x10\x05\x12\x16\n\x12\x45XPORT_FORMAT_RTTM\x10\x06\x12\x15\n\x11\x45XPORT_FORMAT_STM\x10\x07\x12\x18\n\x14\x45XPORT_FORMAT_SEGLST\x10\x08\x32\xda\x02\n\x0bTurnService\x12P\n\x0bStreamTurns\x12\x1e.minuted.v1.StreamTurnsRequest\x1a\x1f.minuted.v1.StreamTurnsResponse0\x01\x12H\n\tListTurns\x12\x1c.minuted.v1.ListTurnsRequest\x1a\x1d.minuted.v1.ListTurnsResponse\x12N\n\x0bSearchTurns\x12\x1e.minuted.v1.SearchTurnsRequest\x1a\x1f.minuted.v1.SearchTurnsResponse\x12_\n\x10\x45xportTranscript\x12#.minuted.v1.ExportTranscriptRequest\x1a$.minuted.v1.ExportTranscriptResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'minuted.v1.turns_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TURNSTATE']._serialized_start=1982
-  _globals['_TURNSTATE']._serialized_end=2093
-  _globals['_ATTRIBUTION']._serialized_start=2095
-  _globals['_ATTRIBUTION']._serialized_end=2214
-  _globals['_TEXTSOURCE']._serialized_start=2216
-  _globals['_TEXTSOURCE']._serialized_end=2335
-  _globals['_INTERVALKIND']._serialized_start=2337
-  _globals['_INTERVALKIND']._serialized_end=2454
-  _globals['_EXPORTFORMAT']._serialized_start=2457
-  _globals['_EXPORTFORMAT']._serialized_end=2690
-  _globals['_OVERLAPPINGSPEAKER']._serialized_start=157
-  _globals['_OVERLAPPINGSPEAKER']._serialized_end=260
-  _globals['_TURN']._serialized_start=263
-  _globals['_TURN']._serialized_end=785
-  _globals['_INTERVAL']._serialized_start=788
-  _globals['_INTERVAL']._serialized_end=1065
-  _globals['_STREAMTURNSREQUEST']._serialized_start=1067
-  _globals['_STREAMTURNSREQUEST']._serialized_end=1168
-  _globals['_CAUGHTUP']._serialized_start=1170
-  _globals['_CAUGHTUP']._serialized_end=1193
-  _globals['_HEARTBEAT']._serialized_start=1195
-  _globals['_HEARTBEAT']._serialized_end=1219
-  _globals['_STREAMTURNSRESPONSE']._serialized_start=1222
-  _globals['_STREAMTURNSRESPONSE']._serialized_end=1501
-  _globals['_LISTTURNSREQUEST']._serialized_start=1503
-  _globals['_LISTTURNSREQUEST']._serialized_end=1599
-  _globals['_LISTTURNSRESPONSE']._serialized_start=1601
-  _globals['_LISTTURNSRESPONSE']._serialized_end=1678
-  _globals['_SEARCHTURNSREQUEST']._serialized_start=1680
-  _globals['_SEARCHTURNSREQUEST']._serialized_end=1771
-  _globals['_SEARCHTURNSRESPONSE']._serialized_start=1773
-  _globals['_SEARCHTURNSRESPONSE']._serialized_end=1852
-  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_start=1854
-  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_end=1938
-  _globals['_EXPORTTRANSCRIPTRESPONSE']._serialized_start=1940
-  _globals['_EXPORTTRANSCRIPTRESPONSE']._serialized_end=1980
-  _globals['_TURNSERVICE']._serialized_start=2693
-  _globals['_TURNSERVICE']._serialized_end=3039
+  _globals['_TURNSTATE']._serialized_start=2174
+  _globals['_TURNSTATE']._serialized_end=2285
+  _globals['_ATTRIBUTION']._serialized_start=2287
+  _globals['_ATTRIBUTION']._serialized_end=2406
+  _globals['_TEXTSOURCE']._serialized_start=2408
+  _globals['_TEXTSOURCE']._serialized_end=2527
+  _globals['_SUSPECTREASON']._serialized_start=2530
+  _globals['_SUSPECTREASON']._serialized_end=2730
+  _globals['_INTERVALKIND']._serialized_start=2732
+  _globals['_INTERVALKIND']._serialized_end=2849
+  _globals['_EXPORTFORMAT']._serialized_start=2852
+  _globals['_EXPORTFORMAT']._serialized_end=3085
+  _globals['_SUSPECT']._serialized_start=157
+  _globals['_SUSPECT']._serialized_end=209
+  _globals['_OVERLAPPINGSPEAKER']._serialized_start=211
+  _globals['_OVERLAPPINGSPEAKER']._serialized_end=314
+  _globals['_TURN']._serialized_start=317
+  _globals['_TURN']._serialized_end=877
+  _globals['_INTERVAL']._serialized_start=880
+  _globals['_INTERVAL']._serialized_end=1157
+  _globals['_STREAMTURNSREQUEST']._serialized_start=1159
+  _globals['_STREAMTURNSREQUEST']._serialized_end=1285
+  _globals['_CAUGHTUP']._serialized_start=1287
+  _globals['_CAUGHTUP']._serialized_end=1310
+  _globals['_HEARTBEAT']._serialized_start=1312
+  _globals['_HEARTBEAT']._serialized_end=1336
+  _globals['_STREAMTURNSRESPONSE']._serialized_start=1339
+  _globals['_STREAMTURNSRESPONSE']._serialized_end=1618
+  _globals['_LISTTURNSREQUEST']._serialized_start=1620
+  _globals['_LISTTURNSREQUEST']._serialized_end=1741
+  _globals['_LISTTURNSRESPONSE']._serialized_start=1743
+  _globals['_LISTTURNSRESPONSE']._serialized_end=1820
+  _globals['_SEARCHTURNSREQUEST']._serialized_start=1822
+  _globals['_SEARCHTURNSREQUEST']._serialized_end=1938
+  _globals['_SEARCHTURNSRESPONSE']._serialized_start=1940
+  _globals['_SEARCHTURNSRESPONSE']._serialized_end=2019
+  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_start=2021
+  _globals['_EXPORTTRANSCRIPTREQUEST']._serialized_end=2130
+  _globals['_EXPORTTRANSCRIPTRESPONSE']._serialized_start=2132
+  _globals['_EXPORTTRANSCRIPTRESPONSE']._serialized_end=2172
+  _globals['_TURNSERVICE']._serialized_start=3088
+  _globals['_TURNSERVICE']._serialized_end=3434
 # @@protoc_insertion_point(module_scope)

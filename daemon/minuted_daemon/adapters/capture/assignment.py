@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from minuted_daemon.adapters.capture.faults import HEADER
 from minuted_daemon.adapters.capture.naming import ListedInput, NamedInput
+from minuted_daemon.core.channels import ChannelChoice
 
 OPENED = b"O"
 LATER = "later"
@@ -17,13 +18,14 @@ class Assignment:
     """The input with this name, at this port where that is known; see naming.find_input.
 
     `home`: the sound server's source it must come from, "" where any will do at first. `follows`: it is whatever is
-    the default source; the worker gives up when that changes.
+    the default source; the worker gives up when that changes. `choice`: which channels of it are heard, and how.
     """
 
     name: str
     port: str = ""
     home: str = ""
     follows: bool = False
+    choice: ChannelChoice = ChannelChoice()  # noqa: RUF009  frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,9 @@ def pack_assignment(assignment: Assignment) -> str:
 
 def unpack_assignment(text: str) -> Assignment:
     """Decode a worker's argument."""
-    return Assignment(**json.loads(text))
+    told = json.loads(text)
+    choice = told.pop("choice")
+    return Assignment(**told, choice=ChannelChoice(tuple(choice["channels"]), choice["mix"]))
 
 
 def pack_opened(opened: Opened) -> bytes:

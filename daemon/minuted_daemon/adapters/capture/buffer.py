@@ -42,7 +42,9 @@ class Owner(Protocol):
 class BufferedStream:
     """A ports.CaptureStream. One task iterates; `put` may be called from any thread."""
 
-    def __init__(self, owner: Owner) -> None:
+    def __init__(self, owner: Owner, remark: CaptureHealth | None = None) -> None:
+        """`remark`: see ports.CaptureStream."""
+        self.remark = remark
         self._owner = owner
         self._loop = asyncio.get_running_loop()
         self._lock = threading.Lock()

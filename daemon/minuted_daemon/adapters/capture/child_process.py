@@ -24,12 +24,15 @@ class ChildProcess:
     Starting, `wait` and `reap` block and are for threads; `kill` is for everybody.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Start it; `command` begins with the path of a program. Raises OSError."""
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], source: int | None = None) -> None:
+        """Start it; `command` begins with the path of a program. Raises OSError.
+
+        `source`: a descriptor that is the child's input in place of a pipe; it stays the caller's.
+        """
         with contextlib.ExitStack() as pipes:
             child_input, our_input = _pipe(pipes)
             our_output, child_output = _pipe(pipes)
-            self._pid = _spawn(command, environment, child_input, child_output)
+            self._pid = _spawn(command, environment, child_input if source is None else source, child_output)
             self._handle = _handle(self._pid)
             pipes.pop_all()
         os.close(child_input)
@@ -60,18 +63,23 @@ class ChildProcess:
             if not self._over:
                 signal.pidfd_send_signal(self._handle, signal.SIGKILL)
 
-    def reap(self) -> None:
-        """End it by force if it has not ended, and leave nothing of it behind. Once, at the end; at most 1 s."""
+    def reap(self) -> int | None:
+        """End it by force if it has not ended, and leave nothing of it behind. Once, at the end; at most 1 s.
+
+        Gives its exit status, that of a signal below zero, and None where it did not end.
+        """
         self.kill()
         self.close_input()
+        status: int | None = None
         if self.wait(_KILLED_S):
-            os.waitpid(self._pid, 0)
+            status = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         else:  # stuck in the kernel, perhaps for hours
             threading.Thread(target=os.waitpid, args=(self._pid, 0), daemon=True).start()
         with self._ending:
             self._over = True
             os.close(self._handle)
         os.close(self.output)
+        return status
 
 
 def _handle(pid: int) -> int:

@@ -12,7 +12,7 @@ from minuted_daemon.adapters.capture.assignment import Assignment, Opened
 from minuted_daemon.adapters.capture.buffer import BufferedStream
 from minuted_daemon.adapters.capture.continuity import Item
 from minuted_daemon.adapters.capture.faults import Fault
-from minuted_daemon.adapters.capture.naming import NamedInput
+from minuted_daemon.adapters.capture.naming import DEFAULT, NamedInput, find_input
 from minuted_daemon.adapters.capture.supervisor import FIRST_AUDIO_S, Reports, Supervisor
 from minuted_daemon.adapters.capture.worker_process import ENDING_S
 from minuted_daemon.core.records import Health
@@ -37,6 +37,7 @@ class SharedDevice:
     ) -> None:
         self.name = assignment.name
         self.follows = assignment.follows
+        self.choice = assignment.choice
         self.device = device
         self._on_end = on_end
         self._loop = asyncio.get_running_loop()
@@ -48,6 +49,7 @@ class SharedDevice:
         self._lock = threading.Lock()
         self._streams: tuple[BufferedStream, ...] = ()
         self._down: CaptureHealth | None = None
+        self._remark: CaptureHealth | None = None
         self._attaching = 0
         self._resting = False
         self._stopping = False
@@ -69,6 +71,12 @@ class SharedDevice:
     def in_use(self) -> bool:
         """Whether the device is held open at the moment."""
         return self._down is None and not self._resting
+
+    def means(self, wanted: str) -> bool:
+        """Tell whether this is the device that goes by a name."""
+        if self.name == wanted or wanted == DEFAULT or self.follows or self.device is None:
+            return self.name == wanted
+        return find_input([self.device], wanted) is not None
 
     @property
     def was_refused(self) -> bool:
@@ -92,8 +100,10 @@ class SharedDevice:
                 raise self._refusal
             if self._stopping or not (wait or self._known.is_set()):
                 raise self._failure("did not open", "DEVICE_SILENT")
-            stream = BufferedStream(self)
             with self._lock:
+                stream = BufferedStream(self, self._remark)
+                if self._remark is not None:
+                    stream.put(self._remark)
                 if self._down is not None:
                     if not wait:
                         raise self._failure(f"is not there: {self._down.detail}", self._down.reason)
@@ -132,8 +142,9 @@ class SharedDevice:
     def resume(self, stream: BufferedStream) -> None:
         """See buffer.Owner."""
         with self._lock:
-            if self._down is not None:
-                stream.put(self._down)
+            told = self._down or self._remark
+            if told is not None:
+                stream.put(told)
         self._adjust()
 
     def _adjust(self) -> None:
@@ -166,6 +177,7 @@ class SharedDevice:
             for item in items:
                 if isinstance(item, CaptureHealth):
                     self._down = item if item.health is Health.DOWN else None
+                    self._remark = item if item.health is Health.UP and item.reason else None
                 for stream in self._streams:
                     stream.put(item)
 
@@ -177,7 +189,7 @@ class SharedDevice:
             self._tell(self._known.set)
 
     def _rested(self) -> None:
-        self._down = None
+        self._down = self._remark = None
         self._tell(self._released.set)
 
     def _refused(self, fault: Fault) -> None:

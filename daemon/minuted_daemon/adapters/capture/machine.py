@@ -1,12 +1,15 @@
 """All audio sources of this machine, as ports.Capture: devices by stable name and recordings by path."""
 
 import asyncio
+from dataclasses import replace
 
 from minuted_daemon.adapters.capture.assignment import Assignment
 from minuted_daemon.adapters.capture.device import SharedDevice
 from minuted_daemon.adapters.capture.files import open_file
 from minuted_daemon.adapters.capture.inventory import device_info, device_not_found, list_inputs
 from minuted_daemon.adapters.capture.naming import DEFAULT, NamedInput, find_input
+from minuted_daemon.adapters.capture.recordings import Decoders
+from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports import CaptureStream, DeviceInfo
 
@@ -16,8 +19,10 @@ FILE_PREFIX = "file:"
 class MachineCapture:
     """Implements ports.Capture. Sessions on the same device share its one stream and its one worker process."""
 
-    def __init__(self) -> None:
-        self._shared: dict[str, SharedDevice] = {}
+    def __init__(self, decoders: Decoders = Decoders()) -> None:  # noqa: B008  frozen
+        """`decoders`: what recordings may be decoded with."""
+        self._decoders = decoders
+        self._shared: dict[tuple[str, ChannelChoice], SharedDevice] = {}
         self._listing = asyncio.Lock()  # each listing opens every device: two at once would find them busy
         self._closed = False
 
@@ -28,7 +33,9 @@ class MachineCapture:
         """
         return [device_info(item) for item in await self._inputs()]
 
-    async def open(self, device: str, *, wait: bool = False, skip_blocks: int = 0) -> CaptureStream:
+    async def open(
+        self, device: str, *, wait: bool = False, skip_blocks: int = 0, choice: ChannelChoice = EVERY_CHANNEL
+    ) -> CaptureStream:
         """Open a stable name, `default`, PortAudio's own name, or `file:PATH`.
 
         `wait`: a device that is not there is waited for; the stream begins with DOWN and silence. `skip_blocks`: where
@@ -38,15 +45,15 @@ class MachineCapture:
         FILE_UNREADABLE), DeviceError (DEVICE_FAILED, AUDIO_UNAVAILABLE).
         """
         if device.startswith(FILE_PREFIX):
-            return await open_file(device.removeprefix(FILE_PREFIX), skip_blocks)
-        shared = await self._device(device, wait)
+            return await open_file(device.removeprefix(FILE_PREFIX), skip_blocks, choice, self._decoders)
+        shared = await self._device(device, wait, choice)
         try:
             return await shared.attach(wait)
         except DeviceError:
             if not wait or not shared.was_refused:
                 raise
         # Somebody who did not wait for it had begun to open it, a moment before.
-        return await (await self._device(device, wait)).attach(wait)
+        return await (await self._device(device, wait, choice)).attach(wait)
 
     async def close(self) -> None:
         """End every worker; every device's stream ends."""
@@ -55,37 +62,42 @@ class MachineCapture:
             for shared in tuple(self._shared.values()):
                 group.create_task(shared.stop())
 
-    async def _device(self, device: str, wait: bool) -> SharedDevice:
+    async def _device(self, device: str, wait: bool, choice: ChannelChoice) -> SharedDevice:
         """Give the device, with a thread that holds it or is about to open it."""
-        shared = self._in_use(device)
+        shared = self._in_use(device, choice)
         if shared is not None:
             return shared
         item = await self._find(device, wait)
-        assignment = _assignment(device, item)
-        shared = self._shared.get(assignment.name)
+        assignment = replace(_assignment(device, item), choice=choice)
+        key = (assignment.name, choice)
+        shared = self._shared.get(key)
         while shared is not None and shared.is_stopping:
             await shared.ended()
-            if self._shared.get(assignment.name) is shared and not wait:
+            if self._shared.get(key) is shared and not wait:
                 raise DeviceError(
                     "DEVICE_FAILED", f"{assignment.name} has not been released yet", device=assignment.name
                 )
-            shared = self._shared.get(assignment.name)
+            shared = self._shared.get(key)
         if shared is None:
             if self._closed:
                 raise DeviceError("DEVICE_FAILED", "capture is closed", device=device)
-            shared = self._shared[assignment.name] = SharedDevice(assignment, item, wait, self._forget)
+            shared = self._shared[key] = SharedDevice(assignment, item, wait, self._forget)
             shared.start()
         return shared
 
-    def _in_use(self, device: str) -> SharedDevice | None:
-        """A device in use needs no listing, which could not even see it if it allows only one user."""
-        live = [shared for shared in self._shared.values() if not shared.is_stopping]
-        same = next((shared for shared in live if shared.name == device), None)
-        if same is not None or device == DEFAULT:
-            return same
-        known = {shared.device.name: shared for shared in live if shared.device is not None and not shared.follows}
-        item = find_input([shared.device for shared in known.values() if shared.device is not None], device)
-        return None if item is None else known[item.name]
+    def _in_use(self, device: str, choice: ChannelChoice) -> SharedDevice | None:
+        """A device in use needs no listing, which could not even see it if it allows only one user.
+
+        Raises DeviceError (DEVICE_FAILED) if other channels of it are in use, or mixed otherwise: only a sound server
+        gives the same microphone twice.
+        """
+        users = [shared for shared in self._shared.values() if not shared.is_stopping and shared.means(device)]
+        same = next((shared for shared in users if shared.choice == choice), None)
+        for shared in users:
+            if same is None and shared.device is not None and not shared.device.is_server:
+                message = f"{shared.name} is heard by another session with other channels or another mix"
+                raise DeviceError("DEVICE_FAILED", f"{message}; use the same, or stop that one", device=shared.name)
+        return same
 
     async def _find(self, device: str, wait: bool) -> NamedInput | None:
         try:
@@ -108,8 +120,9 @@ class MachineCapture:
         return [item for item in held if item.name not in seen] + inputs
 
     def _forget(self, shared: SharedDevice) -> None:
-        if self._shared.get(shared.name) is shared:
-            del self._shared[shared.name]
+        key = (shared.name, shared.choice)
+        if self._shared.get(key) is shared:
+            del self._shared[key]
 
 
 def _assignment(wanted: str, item: NamedInput | None) -> Assignment:

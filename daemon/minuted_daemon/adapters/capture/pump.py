@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from minuted_daemon.adapters.capture.callbacks import Callback, GapDetector, RunawayDetector, StreamClock
-from minuted_daemon.adapters.capture.faults import Fault
-from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered, Renderer, to_mono
+from minuted_daemon.adapters.capture.faults import Fault, Remark, pack_remark
+from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered, Renderer
 from minuted_daemon.adapters.capture.wire import Captured, pack_captured
+from minuted_daemon.core.channel_remarks import ChannelRemarks
+from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
+from minuted_daemon.core.downmix import Downmix
 
 LARGEST_GAP_S = 10.0
 
@@ -17,13 +20,20 @@ class Pump:
     """Takes callbacks and gives encoded blocks. `fault` is set once the stream is of no use."""
 
     def __init__(
-        self, rate_hz: int, channels: int, knows_age: bool, wall_clock: Callable[[], float] = time.time
+        self,
+        rate_hz: int,
+        channels: int,
+        knows_age: bool,
+        choice: ChannelChoice = EVERY_CHANNEL,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.fault: Fault | None = None
         self._rate_hz = rate_hz
         self._channels = channels
         self._wall_clock = wall_clock
         self._renderer = Renderer(rate_hz)
+        self._downmix = Downmix(choice, channels, rate_hz)
+        self._remarks = ChannelRemarks(self._downmix, choice.mix)
         self._gaps = GapDetector(rate_hz)
         self._clock = StreamClock(rate_hz, knows_age)
         self._runaway = RunawayDetector(rate_hz)
@@ -41,12 +51,15 @@ class Pump:
         # Wall time moves against monotonic time when somebody sets the clock: read anew each time.
         wall_offset_s = self._wall_clock() - time.monotonic()
         frames = np.frombuffer(callback.data, np.int16).reshape(-1, self._channels)
-        mono = to_mono(frames.astype(np.float32) / np.float32(32768.0))
+        chosen = self._downmix.select(frames).astype(np.float32) / np.float32(32768.0)
+        mono = self._downmix.mix(chosen)
         if missing:
             for block in self._renderer.fill(missing):
                 yield self._encode(block, wall_offset_s)
         for block in self._renderer.feed(mono):
             yield self._encode(block, wall_offset_s)
+        if self._remarks.observe(chosen, len(chosen) / self._rate_hz):
+            yield pack_remark(Remark(*self._remarks.remark))
 
     def _encode(self, block: Rendered, wall_offset_s: float) -> bytes:
         monotonic_s = self._clock.monotonic_s(block.index * BLOCK_S)

@@ -34,11 +34,6 @@ class Rendered:
     silences: tuple[Silence, ...] = ()
 
 
-def to_mono(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mix (frames, channels) to (frames,): the mean, which cannot clip what did not clip before."""
-    return frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
-
-
 class Renderer:
     """Turns native mono samples into blocks. What is held back is at most 38 ms and comes with `finish`."""
 

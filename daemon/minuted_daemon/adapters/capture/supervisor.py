@@ -17,9 +17,11 @@ import structlog
 
 from minuted_daemon.adapters.capture.assignment import Assignment, Opened
 from minuted_daemon.adapters.capture.continuity import DEVICE_ABSENT, Continuity, Item
-from minuted_daemon.adapters.capture.faults import DEFAULT_CHANGED, Fault
+from minuted_daemon.adapters.capture.faults import DEFAULT_CHANGED, Fault, Remark
 from minuted_daemon.adapters.capture.wire import Captured
 from minuted_daemon.adapters.capture.worker_process import WorkerProcess
+from minuted_daemon.core.records import Health
+from minuted_daemon.ports import CaptureHealth
 
 FIRST_AUDIO_S = 4.0
 """3 s for the device's first audio, and one for the worker to start."""
@@ -193,6 +195,8 @@ class Supervisor:
                         return message
                     if isinstance(message, Opened):
                         self._note(message)
+                    elif isinstance(message, Remark):
+                        self._reports.give([CaptureHealth(Health.UP, message.reason, message.detail)])
                     else:
                         self._take(message)
                         deadline_s = self._line.heard_s + _SILENT_S

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from minuted_daemon.adapters.capture.assignment import OPENED, Opened, unpack_opened
-from minuted_daemon.adapters.capture.faults import FAULT, HEADER, LARGEST, Fault, unpack_fault
+from minuted_daemon.adapters.capture.faults import (
+    FAULT,
+    HEADER,
+    LARGEST,
+    REMARK,
+    Fault,
+    Remark,
+    unpack_fault,
+    unpack_remark,
+)
 from minuted_daemon.adapters.capture.render import Rendered, Silence
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
 
@@ -48,7 +57,7 @@ class Unpacker:
     def __init__(self) -> None:
         self._pending = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Captured | Opened | Fault]:
+    def feed(self, data: bytes) -> Iterator[Captured | Opened | Remark | Fault]:
         """Give the messages that `data` completes. Raises ValueError on anything a worker does not say."""
         self._pending += data
         while len(self._pending) >= HEADER.size:
@@ -63,9 +72,11 @@ class Unpacker:
             yield _unpack(kind, payload)
 
 
-def _unpack(kind: bytes, payload: bytes) -> Captured | Opened | Fault:
+def _unpack(kind: bytes, payload: bytes) -> Captured | Opened | Remark | Fault:
     if kind == FAULT:
         return unpack_fault(payload)
+    if kind == REMARK:
+        return unpack_remark(payload)
     if kind == OPENED:
         return unpack_opened(payload)
     if kind != _AUDIO:

@@ -33,6 +33,7 @@ _RING = 100
 _CHECK_S = 0.5
 """A source that gives no audio may still not be the right one."""
 _CLOSING_S = 2.0
+_SERVER_CHANNELS = 2
 _PR_SET_PDEATHSIG = 1
 
 
@@ -109,9 +110,9 @@ def _capture(assignment: Assignment, pipe: int, stopped: threading.Event) -> Non
     from minuted_daemon.adapters.capture.pump import Pump
 
     ring = _Ring(stopped)
-    stream, channels, rate_hz = _open(sounddevice, device, ring)
+    stream, channels, rate_hz = _open(sounddevice, device, ring, max(assignment.choice.channels, default=1))
     threading.Thread(target=_watch_stdin, args=(ring.stop,), daemon=True).start()
-    pump = Pump(rate_hz, channels, knows_age=not device.is_server)
+    pump = Pump(rate_hz, channels, not device.is_server, assignment.choice)
     origin = _origin(assignment, device)
     told_home: str | None = None
     while not stopped.is_set():
@@ -176,14 +177,24 @@ class _Ring:
         return items
 
 
-def _open(sounddevice: Any, device: NamedInput, ring: _Ring) -> tuple[Any, int, int]:
-    """Open with the device's own settings, then with what PortAudio claims, then as mono."""
+def _open(sounddevice: Any, device: NamedInput, ring: _Ring, least: int) -> tuple[Any, int, int]:
+    """Open with the device's own settings, then with what PortAudio claims, then as mono; `least`: channels needed.
+
+    A sound server is asked for two at least: it would mix them by itself, and two that are wired against each other
+    would be silent.
+    """
     listed = device.listed
+    both = ((max(_SERVER_CHANNELS, least), device.rate_hz),) if device.is_server else ()
     settings = dict.fromkeys(
-        ((device.channels, device.rate_hz), (listed.channels, listed.rate_hz), (1, listed.rate_hz))
+        (*both, (device.channels, device.rate_hz), (listed.channels, listed.rate_hz), (1, listed.rate_hz))
     )
+    if max(channels for channels, _ in settings) < least:
+        what = f"it has no channel {least}: its channels are 1 to {device.channels}"
+        raise _WorkerFault(Fault("CHANNEL_NOT_THERE", what))
     problem: Exception | None = None
     for channels, rate_hz in settings:
+        if channels < least:
+            continue
         stream = None
         try:
             stream = sounddevice.RawInputStream(

@@ -134,7 +134,7 @@ class LocalTranscriber:
     @property
     def capabilities(self) -> TranscriberCapabilities:
         """What this engine can do."""
-        return TranscriberCapabilities(name="local", rate_hz=RATE_HZ, languages=LANGUAGES)
+        return TranscriberCapabilities(name="local", rate_hz=RATE_HZ, languages=LANGUAGES, repeats=True)
 
     async def open(self, languages: Sequence[str]) -> LocalTranscriberStream:
         """Open a stream, starting the worker if it does not run. Whatever the languages, it understands English.

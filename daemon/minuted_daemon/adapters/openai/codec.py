@@ -61,7 +61,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """An item's whole text."""
+    """An item's whole text; empty also where the vendor gave none."""
 
     item: str
     text: str
@@ -178,7 +178,7 @@ def _updated(body: dict[str, Any]) -> SessionUpdated:
 def _refused(body: dict[str, Any]) -> Refused:
     error = body.get("error")
     fields = error if isinstance(error, dict) else {}
-    known = {name: value for name, value in fields.items() if isinstance(value, str)}
+    known = {name: str(value) for name, value in fields.items() if isinstance(value, str | int)}
     return Refused(
         code=known.get("code", ""),
         kind=known.get("type", ""),
@@ -199,6 +199,12 @@ def _delta(body: dict[str, Any]) -> Delta | None:
     return Delta(_item(body), _text(delta)) if delta else None
 
 
+def _completed(body: dict[str, Any]) -> Completed:
+    """An item is answered even where `transcript` is null, absent or no text."""
+    transcript = body.get("transcript")
+    return Completed(_item(body), transcript if isinstance(transcript, str) else "")
+
+
 _READERS: dict[str, Callable[[dict[str, Any]], ServerEvent | None]] = {
     "session.created": _created,
     "session.updated": _updated,
@@ -208,7 +214,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], ServerEvent | None]] = {
     "input_audio_buffer.committed": _committed,
     "input_audio_buffer.cleared": lambda _: Cleared(),
     _TRANSCRIPTION + "delta": _delta,
-    _TRANSCRIPTION + "completed": lambda body: Completed(_item(body), _text(body["transcript"])),
+    _TRANSCRIPTION + "completed": _completed,
     _TRANSCRIPTION + "failed": _refused,
     "error": _refused,
     # Known, and of no interest here.

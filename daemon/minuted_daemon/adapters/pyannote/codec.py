@@ -4,21 +4,26 @@ Source: the vendor's live streaming reference (AsyncAPI 0.0.1-beta).
 """
 
 import json
+import re
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.pyannote.faults import error_event
-from minuted_daemon.core.events import DiarizerEvent, SpeakerEnded, SpeakerStarted
+from minuted_daemon.core.events import DiarizerNews, MessageUnusable, SpeakerEnded, SpeakerStarted
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, seconds
 from minuted_daemon.errors import Garbled
 
 FRAME_BYTES = BLOCK * 4
 END_OF_STREAM = '{"type":"end_of_stream"}'
 
-_FUTURE_S = 5.0  # an event cannot be about audio that was never sent; the slack forgives the vendor's rounding
+_LARGEST = 1e19  # 1970's nanoseconds are fewer
 _LABEL_CHARS = 64
+_NAMES = 6
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,47}")
+_DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{0,20})?")
 _NONSENSE_RUN = 20
 
 _EVENTS: dict[str, type[SpeakerStarted] | type[SpeakerEnded]] = {
@@ -28,9 +33,9 @@ _EVENTS: dict[str, type[SpeakerStarted] | type[SpeakerEnded]] = {
 
 
 class PyannoteCodec:
-    """One stream's messages. Feed `decode` what arrives; it gives the event in it, or None.
+    """One stream's messages. Feed `decode` what arrives; it gives the event in it, or why there is none.
 
-    counts: how many messages were left out, by why (`unknown` type, `nonsense`, `implausible` position).
+    counts: how many messages gave none, by why (`unknown` type, `incomplete` event, `nonsense`).
     """
 
     def __init__(self) -> None:
@@ -51,45 +56,79 @@ class PyannoteCodec:
         """One frame has left for the vendor."""
         self.samples_sent += BLOCK
 
-    def decode(self, message: str | bytes) -> DiarizerEvent | None:
-        """Take the next message.
+    def decode(self, message: str | bytes) -> DiarizerNews:
+        """Take the next message. Whether an event's time can be right is not looked at here.
 
         Raises Unavailable or Garbled on the vendor's `error` event, Garbled after a run of nonsense.
         """
         try:
             body = json.loads(message)
         except (ValueError, RecursionError):
-            return self._nonsense()
-        kind = body.get("type") if isinstance(body, dict) else None
-        if not isinstance(kind, str):
-            return self._nonsense()
+            return self._nonsense("messages that are no JSON")
+        if not isinstance(body, dict):
+            return self._nonsense("messages that are no JSON object")
+        kind = body.get("type")
         if kind == "error":
             raise error_event(body.get("message"))
+        self._nonsense_run = 0
+        if not isinstance(kind, str):
+            self.counts["unknown"] += 1
+            return MessageUnusable(f"messages without a type (fields: {_names(body)})")
         if kind not in _EVENTS:
             self.counts["unknown"] += 1
-            self._nonsense_run = 0
-            return None
-        data = body.get("data")
-        if not isinstance(data, dict):
-            return self._nonsense()
-        label, timestamp = data.get("speaker"), data.get("timestamp")
-        if not isinstance(label, str) or not 0 < len(label) <= _LABEL_CHARS or not label.isprintable():
-            return self._nonsense()
-        if isinstance(timestamp, bool) or not isinstance(timestamp, int | float):
-            return self._nonsense()
-        self._nonsense_run = 0
-        # Compared before it is used: also false for NaN, infinity and integers no float can hold.
-        if not 0 <= timestamp <= seconds(self.samples_sent) + _FUTURE_S:
-            self.counts["implausible"] += 1
-            return None
-        return _EVENTS[kind](label, round(timestamp * RATE_HZ))
+            return MessageUnusable(f"messages of {f'type {kind}' if _NAME.fullmatch(kind) else 'a nameless type'}")
+        event = _event(kind, body)
+        if isinstance(event, MessageUnusable):
+            self.counts["incomplete"] += 1
+        return event
 
-    def _nonsense(self) -> DiarizerEvent | None:
+    def _nonsense(self, kind: str) -> MessageUnusable:
         self.counts["nonsense"] += 1
         self._nonsense_run += 1
         if self._nonsense_run > _NONSENSE_RUN:
             raise Garbled("BAD_ANSWER", "pyannote keeps sending messages that are not of its protocol.")
+        return MessageUnusable(kind)
+
+
+def _event(kind: str, body: Mapping[str, object]) -> DiarizerNews:
+    data = _payload(body)
+    label, timestamp = _label(data.get("speaker")), _number(data.get("timestamp"))
+    if label is not None and timestamp is not None:
+        return _EVENTS[kind](label, round(timestamp * RATE_HZ))
+    missing = [name for name, value in (("speaker", label), ("timestamp", timestamp)) if value is None]
+    wrong = " and ".join(f"a {'wrong' if name in data else 'missing'} {name}" for name in missing)
+    return MessageUnusable(f"{kind} with {wrong} (fields: {_names(data)})", is_event=True)
+
+
+def _names(fields: Mapping[str, object]) -> str:
+    """The fields' names, of which nobody can tell what was said."""
+    return ", ".join(sorted(name for name in fields if _NAME.fullmatch(name))[:_NAMES]) or "none"
+
+
+def _payload(body: Mapping[str, object]) -> Mapping[str, object]:
+    """Where an event's two fields are: in `data` as documented, or else beside it or one level below it."""
+    data = body.get("data")
+    inner = data if isinstance(data, dict) else {}
+    for place in (inner, body, *inner.values()):
+        if isinstance(place, dict) and "speaker" in place and "timestamp" in place:
+            return place
+    return inner or {name: value for name, value in body.items() if name not in ("type", "data")}
+
+
+def _label(value: object) -> str | None:
+    """A label means nothing by itself, so a number is as good a name as any."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_LABEL_CHARS:
+        return str(value)
+    return value if isinstance(value, str) and 0 < len(value) <= _LABEL_CHARS and value.isprintable() else None
+
+
+def _number(value: object) -> int | float | None:
+    """A time as a number, also where it comes as text; None for what cannot be one."""
+    if isinstance(value, str):
+        value = float(value) if _DECIMAL.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
+    return value if 0 <= value <= _LARGEST else None  # also false for NaN
 
 
 class LeadGuard:

@@ -20,7 +20,7 @@ from minuted_daemon.adapters.vendor_link import closing, usable_key
 from minuted_daemon.adapters.vendor_request import RequestLimits, post
 from minuted_daemon.adapters.vendor_socket import SocketLimits, Upgrade, open_socket
 from minuted_daemon.addresses import is_private
-from minuted_daemon.core.events import DiarizerEvent
+from minuted_daemon.core.events import DiarizerNews
 from minuted_daemon.core.samples import seconds
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
 from minuted_daemon.ports import DiarizerCapabilities
@@ -88,7 +88,7 @@ class PyannoteStream:
         self._lead.sent(loop.time())
         self._codec.sent()
 
-    async def events(self) -> AsyncIterator[DiarizerEvent]:
+    async def events(self) -> AsyncIterator[DiarizerNews]:
         """Give events as they arrive; one reader only. Ends after `finish` (at most 5 s later) and after `close`.
 
         Raises Unavailable or Garbled.
@@ -106,11 +106,10 @@ class PyannoteStream:
                 # A close reason is the vendor's text, which may repeat the token: not chained.
                 raise self._broken(faults.closure(closing(exc))) from None
             try:
-                event = self._codec.decode(message)
+                news = self._codec.decode(message)
             except VendorError as exc:
                 raise self._broken(exc) from None
-            if event is not None:
-                yield event
+            yield news
 
     async def finish(self) -> None:
         """Say that no more audio comes. Never raises: a broken connection shows in `events`."""
@@ -193,7 +192,7 @@ class PyannoteDiarizer:
         self._api_key = api_key.strip()
         self._limits = limits
         self._capabilities = DiarizerCapabilities(
-            "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S
+            "pyannote", lag_s=0.5, max_stream_s=max_stream_s, catch_up_s=CATCH_UP_S, checked=True
         )
         self._network = network or Network()
 

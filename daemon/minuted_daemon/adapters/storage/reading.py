@@ -110,9 +110,16 @@ def read_speakers(connection: Connection, session_id: SessionId) -> Sequence[Spe
 
 
 def read_turns(
-    connection: Connection, session_id: SessionId, limit: int, token: str | None, as_delivered: bool
+    connection: Connection,
+    session_id: SessionId,
+    limit: int,
+    token: str | None,
+    as_delivered: bool,
+    exclude_suspect: bool = False,
 ) -> Page[StoredTurn]:
     """Give a page of a session's turns, by start, then id: the FINAL ones, or each as it was when it became FINAL.
+
+    `exclude_suspect` leaves out those with a mark, or that had one then.
 
     Raises Invalid (BAD_PAGE_TOKEN).
     """
@@ -121,10 +128,14 @@ def read_turns(
     if as_delivered:
         parts = union_all(*(_delivered(table, session_id, place) for table in (turns, turn_revisions))).subquery()
         query = select(parts).order_by(parts.c.start, parts.c.id)
+        mark = parts.c.suspect
     else:
         query = select(turns).where(turns.c.session_id == session_id, turns.c.life == TurnLife.FINAL.value)
         query = query.where(_is_there(turns.c.session_id), _behind(turns.c.start, turns.c.id, place))
         query = query.order_by(turns.c.start, turns.c.id)
+        mark = turns.c.suspect
+    if exclude_suspect:
+        query = query.where(mark.is_(None))
     rows = connection.execute(query.limit(limit + 1)).all()
     last = rows[limit - 1] if len(rows) > limit else None
     more = None if last is None else turns_token(session_id, as_delivered, last.start, last.id)

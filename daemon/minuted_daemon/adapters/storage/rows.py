@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from minuted_daemon.core.events import Attribution, TextSource
+from minuted_daemon.core.events import Attribution, Evidence, SuspectReason, TextSource
 from minuted_daemon.core.records import (
     IntervalId,
     IntervalKind,
@@ -40,6 +40,8 @@ def session_values(record: SessionRecord) -> Values:
         "languages": json.dumps(record.settings.languages),
         "fallback": record.settings.fallback,
         "keep_audio": int(record.settings.keep_audio),
+        "channels": json.dumps(record.settings.channels),
+        "mix": record.settings.mix,
         "state": record.state.value,
         "created_s": record.created_s,
         "ended_s": record.ended_s,
@@ -64,6 +66,8 @@ def session_record(row: AnyRow) -> SessionRecord:
             tuple(json.loads(row.languages)),
             row.fallback,
             bool(row.keep_audio),
+            tuple(json.loads(row.channels)),
+            row.mix,
         ),
         state=SessionState(row.state),
         created_s=row.created_s,
@@ -118,6 +122,9 @@ def turn_values(record: TurnRecord) -> Values:
         "generation": record.generation,
         "latency_s": record.latency_s,
         "seq": record.seq,
+        "suspect": None if record.suspect is None else record.suspect.value,
+        "spoken": None if record.evidence is None else record.evidence.spoken,
+        "voiced": None if record.evidence is None else record.evidence.voiced,
     }
 
 
@@ -153,6 +160,8 @@ def turn_record(row: AnyRow, overlapping: tuple[OverlapRecord, ...]) -> TurnReco
         generation=row.generation,
         latency_s=row.latency_s,
         seq=Seq(row.seq),
+        suspect=None if row.suspect is None else SuspectReason(row.suspect),
+        evidence=None if row.spoken is None else Evidence(row.spoken, row.voiced),
     )
 
 

@@ -79,6 +79,8 @@ sessions = Table(
     Column("languages", Text, nullable=False),  # a JSON array
     Column("fallback", Text, nullable=False, server_default="none"),
     Column("keep_audio", Integer, nullable=False, server_default="0"),
+    Column("channels", Text, nullable=False, server_default="[]"),  # a JSON array
+    Column("mix", Text, nullable=False, server_default="best"),
     Column("state", Text, nullable=False),
     Column("created_s", REAL, nullable=False),
     Column("ended_s", REAL),
@@ -155,6 +157,9 @@ def _turn_columns() -> list[Column[str] | Column[int] | Column[float] | CheckCon
         Column("generation", Integer),
         Column("latency_s", REAL),
         Column("seq", Integer, nullable=False),
+        Column("suspect", Text),
+        Column("spoken", Integer),
+        Column("voiced", Integer),
         _stretch(),
         _one_of("attribution", Attribution),
         _one_of("text_source", TextSource),

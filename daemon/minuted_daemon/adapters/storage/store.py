@@ -250,13 +250,20 @@ class SqlStore:
         return await self._read(lambda connection: read_speakers(connection, session_id))
 
     async def turns(
-        self, session_id: SessionId, limit: int, token: str | None, as_delivered: bool = False
+        self,
+        session_id: SessionId,
+        limit: int,
+        token: str | None,
+        as_delivered: bool = False,
+        exclude_suspect: bool = False,
     ) -> Page[StoredTurn]:
         """A session's FINAL turns at their latest revision, or all its turns at revision 0, by start, then id.
 
         Raises Invalid (BAD_PAGE_TOKEN).
         """
-        return await self._read(lambda connection: read_turns(connection, session_id, limit, token, as_delivered))
+        return await self._read(
+            lambda connection: read_turns(connection, session_id, limit, token, as_delivered, exclude_suspect)
+        )
 
     async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
         """A session's FINAL turns without their text, or all of it, by start, then id.
