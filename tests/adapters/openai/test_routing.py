@@ -377,6 +377,8 @@ def test_each_utterance_gets_its_own_text_once(
             assert one.text == " ".join(words.get(one.utterance, [])).upper()
     for utterance, own in words.items():
         grown = "".join(one.text for one in told if isinstance(one, TextGrew) and one.utterance == utterance).split()
-        assert [word for word in own if word in grown] == grown  # none of another's, none twice
+        # Until a late refusal is heard, the refused item goes on with what was said next: its partial may show that.
+        if not (slow and any(isinstance(one, TextFailed) and one.utterance == utterance for one in told)):
+            assert [word for word in own if word in grown] == grown  # none of another's, none twice
         if ended.get(utterance) == "commit" and not (keeps_item or renames or slow or fault):
             assert grown == own
