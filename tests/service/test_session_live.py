@@ -393,8 +393,8 @@ async def test_the_final_follows_the_vendors_answer_at_once() -> None:
         session._transcribing._sink.transcribed = noted  # type: ignore[union-attr,method-assign]
         write = made.store.write
 
-        async def written(records: object) -> object:
-            stored = await write(records)  # type: ignore[arg-type]
+        async def written(*of_it: object) -> object:
+            stored = await write(*of_it)  # type: ignore[arg-type]
             stored_s.extend(wall_s() for record in stored if isinstance(record, TurnRecord))
             return stored
 
