@@ -59,7 +59,7 @@ proto-check: $(VENV)/.dev
 		|| { echo "generated code differs from proto/: run make proto"; exit 1; }; done
 
 migrations-check: $(VENV)/.dev  ## Migrations up, down and beside the tables (part of unit)
-	$(BIN)/python -m pytest -q tests/adapters/storage/test_migrations.py
+	$(BIN)/python -m pytest -q tests/adapters/storage/database/test_migrations.py
 
 bench: bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-footprint  ## All benchmarks but the endurance of the offline engine
 

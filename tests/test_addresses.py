@@ -6,7 +6,7 @@ import pytest
 
 from minuted import InvalidAddress
 from minuted.address import target
-from minuted_daemon.listen_setting import listen
+from minuted_daemon.config.listen import listen
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from minuted_daemon.errors import ConfigError, StoreError
 
 @pytest.fixture(autouse=True)
 def _environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("config", "config_file"):
+    for module in ("config.settings", "config.sources"):
         monkeypatch.setattr(f"minuted_daemon.{module}.DEFAULT_FILE", tmp_path / "etc" / "minuted.toml")
     for name in list(os.environ):
         if name.startswith("MINUTED_") or name in ("OPENAI_API_KEY", "PYANNOTEAI_API_KEY", "CREDENTIALS_DIRECTORY"):
@@ -74,7 +74,7 @@ def test_told_to_end_while_it_loads_it_ends_in_order(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text(f'[daemon]\nlisten = ["unix:{tmp_path}/s"]\nstate_dir = "{tmp_path}/state"\n')
     program = (
         "import os, signal, sys\n"
-        "from minuted_daemon import cli, config\n"
+        "from minuted_daemon import cli; from minuted_daemon.config import settings as config\n"
         "loaded = config.load_config\n"
         "def load_config(*given):\n"
         "    os.kill(os.getpid(), signal.SIGTERM)\n"

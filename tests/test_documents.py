@@ -20,7 +20,7 @@ from minutectl.arguments import COMMANDS, parse
 from minuted_daemon import errors
 from minuted_daemon.cli import COMMANDS as DAEMON_COMMANDS
 from minuted_daemon.cli import _parse as parse_daemon_command
-from minuted_daemon.config import SETTINGS, load_config
+from minuted_daemon.config.settings import SETTINGS, load_config
 from tests import documents
 from tests.documents import NAMES, ROOT, SETTINGS_DOCUMENT, blocks, read, rows, section
 

@@ -20,32 +20,32 @@ from typing import TYPE_CHECKING
 import structlog
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
+from minuted_daemon.adapters.host.memory import fix_mmap_threshold, freeze_gc
+from minuted_daemon.adapters.host.systemd import Notifier
 from minuted_daemon.adapters.local.availability import local_engine_missing
-from minuted_daemon.adapters.process_memory import keep_heap_together, pass_over_what_stays
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
-from minuted_daemon.adapters.systemd import Notifier
 from minuted_daemon.adapters.voice_activity import SileroModels
-from minuted_daemon.config import Config, MergeConfig
-from minuted_daemon.core.merger import Merger, MergeSettings, Resumption
+from minuted_daemon.config.proxies import Proxies
+from minuted_daemon.config.settings import Config, MergeConfig
+from minuted_daemon.core.merge.merger import Merger, MergeSettings, Resumption
 from minuted_daemon.errors import ConfigError, WrongState
-from minuted_daemon.ports import Diarizer, Transcriber, VoicePrinter
-from minuted_daemon.proxies import Proxies
+from minuted_daemon.ports.engines import Diarizer, Transcriber, VoicePrinter
 from minuted_daemon.rpc.server import start_server
-from minuted_daemon.service.assembly import Workshop
-from minuted_daemon.service.engines import Diarizers, Offer, Offers, Transcribers
-from minuted_daemon.service.erasing import Erasing
-from minuted_daemon.service.gate import Gates
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
-from minuted_daemon.service.links import one_fault
-from minuted_daemon.service.names import UlidSource
-from minuted_daemon.service.parts import Surroundings
-from minuted_daemon.service.registry import Registry
+from minuted_daemon.service.engines.catalog import Diarizers, Offer, Offers, Transcribers
+from minuted_daemon.service.erasure import Erasure
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.ids import UlidSource
+from minuted_daemon.service.lifecycle.registry import Registry
+from minuted_daemon.service.persistence.publisher import ChangePublisher
+from minuted_daemon.service.retries.gate import Gates
+from minuted_daemon.service.session.context import SharedServices
+from minuted_daemon.service.session.factory import SessionResources
+from minuted_daemon.service.task_groups import single_error_group
 
 if TYPE_CHECKING:
-    from minuted_daemon.adapters.local.engine import LocalEngine
-    from minuted_daemon.adapters.network import Network
+    from minuted_daemon.adapters.local.worker_client import LocalEngine
+    from minuted_daemon.adapters.network.route import Network
 
 STOP_LIMIT_S = 7.0
 """How long sessions may take to settle when the daemon is told to end; with all that follows it is less than 10 s."""
@@ -65,7 +65,7 @@ async def run(config: Config) -> None:
     Raises ConfigError if the configuration cannot be used here (STATE_DIR_IN_USE, STATE_DIR_UNUSABLE, and those of the
     store and the server), and StoreError.
     """
-    keep_heap_together()
+    fix_mmap_threshold()
     notifier = Notifier()
     async with AsyncExitStack() as stack:
         stack.enter_context(_claimed(config.daemon.state_dir))
@@ -77,18 +77,18 @@ async def run(config: Config) -> None:
         spools = await open_spools(config.daemon.state_dir, bounds)
         stack.push_async_callback(spools.close, SPOOL_CLOSE_LIMIT_S)
         hub = Hub(store)
-        journal = Journal(store, hub)
+        publisher = ChangePublisher(store, hub)
         capture = MachineCapture()
         diarizers, transcribers = _engines(config)
         voice_printer = _voice_printer()
         close_voices = [] if voice_printer is None else [voice_printer.close]
         stack.push_async_callback(_close, capture.close, diarizers.close, transcribers.close, *close_voices)
-        group = await stack.enter_async_context(one_fault())
+        group = await stack.enter_async_context(single_error_group())
         watchdog = group.create_task(_keep_watchdog_quiet(notifier))
         stack.callback(watchdog.cancel)
         tending = group.create_task(spools.run())
         stack.callback(tending.cancel)
-        workshop = Workshop(
+        workshop = SessionResources(
             capture=capture,
             diarizers=diarizers,
             transcribers=transcribers,
@@ -98,13 +98,13 @@ async def run(config: Config) -> None:
             speech_models=SileroModels() if config.merge.voice_activity == "model" else None,
         )
         gates = Gates(random.random, time.time, config.links.retry_refused_s)
-        around = Surroundings(store, journal, hub, UlidSource(), time.time, random.random, voice_printer, gates)
+        around = SharedServices(store, publisher, hub, UlidSource(), time.time, random.random, voice_printer, gates)
         if told_to_stop.is_set():
             return  # before any session goes on, or is noted as interrupted once more
-        erasing = Erasing(store, journal, hub, spools)
+        erasing = Erasure(store, publisher, hub, spools)
         registry = Registry(group, workshop, around, config.sessions, erasing)
         serving = asyncio.Event()
-        pass_over_what_stays()
+        freeze_gc()
         await registry.recover(serving)
         going_on_erasing = group.create_task(erasing.run())
         stack.callback(going_on_erasing.cancel)
@@ -130,7 +130,7 @@ async def _warm_up() -> None:
     await asyncio.sleep(WARM_UP_AFTER_S)
     await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.openai.engine")
     await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.pyannote.engine")
-    pass_over_what_stays()
+    freeze_gc()
 
 
 # --- engines ----------------------------------------------------------------------------------------------------------
@@ -140,13 +140,13 @@ def _engines(config: Config) -> tuple[Diarizers, Transcribers]:
     @cache
     def offline() -> "LocalEngine":
         """One worker process serves both roles."""
-        from minuted_daemon.adapters.local.engine import LocalEngine
+        from minuted_daemon.adapters.local.worker_client import LocalEngine
 
         return LocalEngine()
 
     @cache
     def network() -> "Network":
-        from minuted_daemon.adapters.network import Network
+        from minuted_daemon.adapters.network.route import Network
 
         return Network(Proxies(config.network.proxy, os.environ), config.network.ca_file, os.environ)
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from minuted_daemon.errors import ConfigError, MinutedError
 
 if TYPE_CHECKING:
-    from minuted_daemon.config import Config
+    from minuted_daemon.config.settings import Config
 
 FAILED = 1
 USAGE = 2
@@ -115,7 +115,7 @@ def _parse(arguments: Sequence[str]) -> tuple[str, Path | None, Path | None]:
 def _run(config_file: Path | None) -> int:
     with _sigterm_held_back():
         # Here and below, because --help and a wrong command line need none of it.
-        from minuted_daemon.config import load_config
+        from minuted_daemon.config.settings import load_config
         from minuted_daemon.log import configure_logging
 
         try:
@@ -158,8 +158,8 @@ def _leaves(error: BaseException) -> list[BaseException]:
 
 
 def _check(config_file: Path | None) -> int:
-    from minuted_daemon.checkup import inspect
-    from minuted_daemon.config import load_config
+    from minuted_daemon.config.settings import load_config
+    from minuted_daemon.config_check import inspect
 
     try:
         config: Config = load_config(config_file, os.environ)
@@ -175,9 +175,9 @@ def _check(config_file: Path | None) -> int:
 
 
 def _backup(config_file: Path | None, destination: Path) -> int:
-    from minuted_daemon.adapters.storage.backup import back_up
-    from minuted_daemon.adapters.storage.opening import database_path
-    from minuted_daemon.config import load_config
+    from minuted_daemon.adapters.storage.database.backup import back_up
+    from minuted_daemon.adapters.storage.database.opener import database_path
+    from minuted_daemon.config.settings import load_config
 
     try:
         config = load_config(config_file, os.environ)

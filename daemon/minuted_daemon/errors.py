@@ -111,3 +111,18 @@ class StoreError(MinutedError):
     Reasons: DISK_FULL, DISK_READ_ONLY, DISK_FAILED, DATABASE_LOCKED, DATABASE_CORRUPT, ERASURE_DELAYED, STORE_FAILED;
     of a backup also BACKUP_EXISTS, BACKUP_FAILED.
     """
+
+
+class CursorAhead(RequestError):
+    """The client's cursor is of another store, or of one that was set back. Reason: CURSOR_AHEAD."""
+
+
+class Stopping(MinutedError):
+    """The daemon is going away; the client comes back later. Reason: DAEMON_STOPPING."""
+
+    def __init__(self) -> None:
+        super().__init__("DAEMON_STOPPING", "minuted is stopping")
+
+
+class NotOffered(MinutedError):
+    """The contract has this RPC, this daemon does not. Reason: NOT_OFFERED."""

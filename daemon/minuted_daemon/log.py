@@ -39,7 +39,7 @@ def configure_logging(environ: Mapping[str, str], stream: TextIO | None = None) 
     """
     out = stream or sys.stderr
     terminal = out.isatty()
-    journal = bool(environ.get("JOURNAL_STREAM")) and not terminal
+    publisher = bool(environ.get("JOURNAL_STREAM")) and not terminal
     asked = environ.get("MINUTED_LOG_LEVEL", "info").strip().lower()
     level = asked if asked in LEVELS else "info"
     structlog.configure(
@@ -47,7 +47,7 @@ def configure_logging(environ: Mapping[str, str], stream: TextIO | None = None) 
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             withhold,
-            render_journal if journal else (render_terminal if terminal else render_file),
+            render_journal if publisher else (render_terminal if terminal else render_file),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(out),

@@ -11,8 +11,8 @@ from tests.e2e.quiet_network import unsuppressed
 
 LOADING = """
 import time
-from minuted_daemon.adapters.local import networks
-networks.open_segmentation()
+from minuted_daemon.adapters.local.worker import onnx_models
+onnx_models.open_segmentation()
 time.sleep(0.5)
 """
 

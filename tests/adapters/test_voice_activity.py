@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from minuted_daemon.adapters import voice_activity
 from minuted_daemon.adapters.voice_activity import SileroModels
-from minuted_daemon.core.speech import CHANCE, SHORTEST, WINDOW
+from minuted_daemon.core.voice.speech import CHANCE, SHORTEST, WINDOW
 from tests.bench.noise import send, short_words
 from tests.bench.noise_sounds import KINDS, at_level, room_noise
 

@@ -35,7 +35,7 @@ LOOK_EVERY_S = 1.0
 
 
 @dataclass
-class Book:
+class CommitRanges:
     """What was found wrong with what had been stored, over all kills. Times in seconds."""
 
     gone: set[str] = field(default_factory=set)
@@ -73,9 +73,9 @@ class Left:
         return bool(self.lost or self.repeated or self.differs or self.state != "STOPPED")
 
 
-async def run(kills: int, seed: int) -> tuple[Book, list[Left]]:
+async def run(kills: int, seed: int) -> tuple[CommitRanges, list[Left]]:
     """Kill the daemon so many times, then let the sessions end."""
-    rng, book, witness = random.Random(seed), Book(), Witness()
+    rng, book, witness = random.Random(seed), CommitRanges(), Witness()
     meetings = [load_meeting(name, start_s, EACH_S * kills + REST_S) for name, start_s in MEETINGS]
     rooms = {f"room-{number}": meeting for number, meeting in enumerate(meetings)}
     with ExitStack() as stack:
@@ -106,7 +106,7 @@ async def _watch(client: minuted.AsyncClient, witness: Witness) -> None:
             witness.take(event)
 
 
-async def _kill(daemon: DaemonProcess, rooms: dict[str, Meeting], witness: Witness, book: Book) -> None:
+async def _kill(daemon: DaemonProcess, rooms: dict[str, Meeting], witness: Witness, book: CommitRanges) -> None:
     async with daemon.client() as client:
         for name in rooms:
             heard_s = (await client.session(name)).duration.ToNanoseconds() / 1e9
@@ -131,7 +131,7 @@ async def _ended(daemon: DaemonProcess, rooms: dict[str, Meeting]) -> None:
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _left(daemon: DaemonProcess, name: str, meeting: Meeting, witness: Witness, book: Book) -> Left:
+async def _left(daemon: DaemonProcess, name: str, meeting: Meeting, witness: Witness, book: CommitRanges) -> Left:
     async with daemon.client() as client:
         session = await client.session(name)
         turns = [turn async for turn in client.turns(name)]

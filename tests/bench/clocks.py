@@ -12,11 +12,11 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
-from minuted_daemon.core.event_clock import STREAM, UNITS, EventClock
+from minuted_daemon.core.diarization.event_clock import STREAM, UNITS, EventClock
 from minuted_daemon.core.samples import RATE_HZ, samples
 from tests.bench.weather import KINDS, QUIET
-from tests.core.diarized_talk import Talk, voice_of
 from tests.fakes.meeting import TIMELINES, load_meeting
+from tests.support.diarized_talk import Talk, voice_of
 
 LENGTH_S = 90.0
 RIGHT = samples(0.3)

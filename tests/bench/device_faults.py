@@ -15,7 +15,7 @@ import structlog
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.core.records import Health
-from minuted_daemon.ports import CaptureHealth, CaptureStream
+from minuted_daemon.ports.capture import CaptureHealth, CaptureStream
 from tests.rig.faults import MICROPHONES, Outcome, faults_of_hardware, faults_of_server, suffer
 from tests.rig.fixtures import Rig, SoundServer, build_plugin, missing_tools
 from tests.rig.hearing import ready_of, responsive_loop, take, workers_of, zombies_of

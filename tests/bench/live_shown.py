@@ -16,7 +16,7 @@ from tests.fakes.meeting import RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class SessionStatus:
     """The label a word had in the first turn that showed it (None: nobody knows), and when that came."""
 
     label: str | None
@@ -28,7 +28,7 @@ class Onlooker(Seen):
     """Notes of each (session id, word) how it was first shown, in a partial or a final, and when it was final."""
 
     clock: Callable[[], float] = time
-    shown: dict[tuple[str, str], Shown] = field(default_factory=dict)
+    shown: dict[tuple[str, str], SessionStatus] = field(default_factory=dict)
     final_at: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def take(self, event: "minuted.StreamTurnsResponse | Interrupted") -> None:
@@ -39,7 +39,7 @@ class Onlooker(Seen):
         turn = event.turn
         for word in turn.text.split():
             key = turn.session_id, word
-            self.shown.setdefault(key, Shown(turn.speaker.label or None, now))
+            self.shown.setdefault(key, SessionStatus(turn.speaker.label or None, now))
             if turn.state == TurnState.TURN_STATE_FINAL:
                 self.final_at.setdefault(key, now)
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from minuted_daemon.adapters.voice_activity import SileroModels
 from minuted_daemon.core.events import Append, Epoch, EpochOpened, TranscriberReady
-from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.core.merge.merger import Merger, MergeSettings
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
-from minuted_daemon.core.voice import VoiceDetector
+from minuted_daemon.core.voice.activity import VoiceDetector
 from tests.bench.noise_sounds import KINDS, Sound, db, room_noise
 
 ROOMS_DB = (-48.0, -40.0, -35.0)

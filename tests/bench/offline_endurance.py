@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters.local.diarization import HOP
+from minuted_daemon.adapters.local.worker.diarization.pipeline import HOP
 from minuted_daemon.core.samples import RATE_HZ
 from tests.bench.offline_play import Engines, Room, open_engines
 from tests.bench.offline_recordings import held_out, standup

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters.local import networks
-from minuted_daemon.adapters.local.decoding import BEAM
-from minuted_daemon.adapters.local.diarization import SegmentationNetwork, StreamDiarization, VoiceNetwork
-from minuted_daemon.adapters.local.recognition import DecodeQueue, Job, pieces, readable
+from minuted_daemon.adapters.local.worker import onnx_models as networks
+from minuted_daemon.adapters.local.worker.beam_search import BEAM
+from minuted_daemon.adapters.local.worker.decode_queue import DecodeQueue, Job, pieces, readable
+from minuted_daemon.adapters.local.worker.diarization.pipeline import (
+    SegmentationNetwork,
+    StreamDiarization,
+    VoiceNetwork,
+)
 from minuted_daemon.adapters.voice_activity import SileroModels
 from minuted_daemon.core.events import (
     Append,
@@ -36,9 +40,9 @@ from minuted_daemon.core.events import (
     TurnState,
     UtteranceId,
 )
-from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.core.merge.merger import Merger, MergeSettings
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
-from minuted_daemon.core.voice import VoiceDetector
+from minuted_daemon.core.voice.activity import VoiceDetector
 
 EPOCH = Epoch(1)
 STREAM = 1

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.local.diarizer import LocalDiarizer, LocalDiarizerStream
-from minuted_daemon.adapters.local.engine import LocalEngine
 from minuted_daemon.adapters.local.transcriber import LocalTranscriber, LocalTranscriberStream
+from minuted_daemon.adapters.local.worker_client import LocalEngine
 from minuted_daemon.core.events import TextCompleted, UtteranceId
 from minuted_daemon.core.samples import BLOCK, RATE_HZ
 

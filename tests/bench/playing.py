@@ -11,8 +11,8 @@ from minuted_daemon.core.samples import RATE_HZ, samples
 from tests.bench.reference import Held
 from tests.bench.scoring import Score, ScoredTurn, WordErrors, score, word_errors
 from tests.bench.weather import Answers, Script, Weather
-from tests.core.room import Room, Said
 from tests.fakes.meeting import Meeting
+from tests.support.merge_room import Room, Said
 
 JOINED = samples(0.8)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from minuted_daemon.core.events import Evidence
 from minuted_daemon.core.samples import RATE_HZ
-from minuted_daemon.core.suspicion import Said
+from minuted_daemon.core.suspicion.judge import Said
 from tests.fakes.meeting import TIMELINES, Meeting, Segment, load_meeting
 
 TESTS = Path(__file__).resolve().parent.parent

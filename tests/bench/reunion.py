@@ -20,7 +20,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters.local.networks import open_voice
+from minuted_daemon.adapters.local.worker.onnx_models import open_voice
 from minuted_daemon.core.events import (
     DiarizerEvent,
     Epoch,
@@ -32,11 +32,11 @@ from minuted_daemon.core.events import (
     SpeakersMatched,
     SpeakerStarted,
 )
-from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.core.merge.merger import Merger, MergeSettings
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
-from minuted_daemon.core.voice import VoiceDetector
-from minuted_daemon.ports import DiarizerCapabilities, DiarizerStream
-from minuted_daemon.service.voice_memory import VoiceMemory
+from minuted_daemon.core.voice.activity import VoiceDetector
+from minuted_daemon.ports.engines import DiarizerCapabilities, DiarizerStream
+from minuted_daemon.service.merge.speaker_reid import SpeakerReid
 from tests.fakes.meeting import seed_of
 from tests.fakes_service.virtual_time import VirtualLoop
 from tests.voices.library import MEETINGS, VoiceMeeting, load, names
@@ -177,7 +177,7 @@ async def play(meeting: VoiceMeeting) -> Result:
     """Hear one meeting to its end."""
     parts = parts_of(meeting)
     room, printer, detector = Room(), Printer(), VoiceDetector()
-    memory = VoiceMemory(printer, Vendor(), room, structlog.get_logger())
+    memory = SpeakerReid(printer, Vendor(), room, structlog.get_logger())
     events = {part.number: events_of(meeting, part) for part in parts}
     async with asyncio.TaskGroup() as group:
         running = group.create_task(memory.run())

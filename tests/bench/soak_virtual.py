@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minuted_daemon.adapters.capture.continuity import Continuity
-from minuted_daemon.adapters.capture.render import Rendered
-from minuted_daemon.adapters.capture.wire import Captured
+from minuted_daemon.adapters.capture.protocol.frames import Captured
+from minuted_daemon.adapters.capture.resampling import Rendered
 from minuted_daemon.core.events import (
     Append,
     Clear,
@@ -33,10 +33,10 @@ from minuted_daemon.core.events import (
     UtteranceId,
     VoiceObserved,
 )
-from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.core.merge.merger import Merger, MergeSettings
 from minuted_daemon.core.samples import BLOCK, FRAME, RATE_HZ, WIDE_BLOCK, Sample
-from minuted_daemon.ports import AudioBlock
-from minuted_daemon.service.wall_clock import WallClock
+from minuted_daemon.ports.capture import AudioBlock
+from minuted_daemon.service.session.wall_clock import WallClock
 from tests.bench.soak_slope import slope
 from tests.fakes.meeting import Meeting, load_meeting
 

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from minuted_daemon.core.events import Attribution, Evidence, SpeakerEnded, SpeakerStarted, TurnState
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, samples
-from minuted_daemon.core.suspicion import Said, Suspicion
-from minuted_daemon.core.voice import VoiceDetector, VoiceTrack
+from minuted_daemon.core.suspicion.judge import Said, Suspicion
+from minuted_daemon.core.voice.activity import VoiceDetector, VoiceTrack
 from tests.bench.real_texts import meetings, spoken_by, words
 from tests.bench.weather import KINDS, QUIET, Answers, Weather
-from tests.core.room import Room
-from tests.core.room import Said as Word
 from tests.fakes import invented
 from tests.fakes.meeting import Meeting, seed_of
+from tests.support.merge_room import Room
+from tests.support.merge_room import Said as Word
 from tests.voices import library
 
 MISTAKEN = 0.001

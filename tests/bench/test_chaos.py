@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from minuted import Session, Speaker, TextSource, Turn
 from tests.bench.chaos import FAULTS, meeting_of, strike_of
 from tests.bench.chaos_judge import AFTER_S, Window, adds_up, counted, latest_s, recovered_s
-from tests.bench.chaos_kills import Book
+from tests.bench.chaos_kills import CommitRanges
 from tests.bench.soak_slope import slope
 from tests.bench.soak_virtual import Device, Hour, Soak
 from tests.fakes.meeting import RATE_HZ, Segment
@@ -103,7 +103,7 @@ def test_coverage_must_add_up() -> None:
 
 
 def test_turns_that_are_gone_or_renumbered_are_noted() -> None:
-    book = Book()
+    book = CommitRanges()
     renumbered = turn("S2", 6, 11, number=9)
     book.compare(GOOD, [renumbered])
     assert (book.gone, book.renumbered) == ({GOOD[0].id}, {GOOD[1].id})

@@ -13,7 +13,7 @@ import soundfile
 from minuted import AsyncClient, Session, SessionState
 from minuted.v1.sessions_pb2 import LinkHealth
 from minuted_daemon.core.samples import WIDE_BLOCK
-from minuted_daemon.ports import AudioBlock
+from minuted_daemon.ports.capture import AudioBlock
 from tests.e2e.daemon_process import run_daemon
 from tests.fakes.processes import pyannote_standin
 from tests.rig.fixtures import SoundServer

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from minuted import AsyncClient, Attribution, Link, LinkHealth, Session, SessionState, TextSource, Turn
-from minuted_daemon.service.gate import ASKED_AGAIN_S
+from minuted_daemon.service.retries.gate import ASKED_AGAIN_S
 from tests.bench.scoring import score
 from tests.e2e.daemon_process import KEYS, DaemonProcess, run_daemon
 from tests.e2e.following import ended, follow

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
 
-from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
+from minuted_daemon.core.channels.choice import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
 from minuted_daemon.errors import MinutedError, NotFound
-from minuted_daemon.ports import AudioBlock, CaptureHealth, DeviceInfo, Filled, Missing
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth, DeviceInfo, Filled, Missing
 from tests.fakes_service.virtual_time import wall_s
 
 Item = AudioBlock | CaptureHealth | Missing | MinutedError

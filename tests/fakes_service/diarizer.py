@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from minuted_daemon.core.events import DiarizerEvent, DiarizerNews, SpeakerEnded, SpeakerStarted
 from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.errors import MinutedError, Unavailable, VendorError
-from minuted_daemon.ports import DiarizerCapabilities
+from minuted_daemon.ports.engines import DiarizerCapabilities
 
 Spoken = tuple[str, float, float]
 """A label, from, to: seconds since the session's start."""

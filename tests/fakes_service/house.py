@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from minuted_daemon.config import SessionConfig
-from minuted_daemon.core.merger import Merger, MergeSettings
+from minuted_daemon.core.merge.merger import Merger, MergeSettings
+from minuted_daemon.core.session_rules import SessionConfig
 from minuted_daemon.errors import WrongState
-from minuted_daemon.ports import SpeechModels, VoicePrinter
-from minuted_daemon.service.assembly import Workshop
-from minuted_daemon.service.engines import Offer, Offers
-from minuted_daemon.service.erasing import Erasing
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
-from minuted_daemon.service.names import UlidSource
-from minuted_daemon.service.parts import Surroundings
-from minuted_daemon.service.registry import Registry
+from minuted_daemon.ports.engines import SpeechModels, VoicePrinter
+from minuted_daemon.service.engines.catalog import Offer, Offers
+from minuted_daemon.service.erasure import Erasure
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.ids import UlidSource
+from minuted_daemon.service.lifecycle.registry import Registry
+from minuted_daemon.service.persistence.publisher import ChangePublisher
+from minuted_daemon.service.session.context import SharedServices
+from minuted_daemon.service.session.factory import SessionResources
 from minuted_daemon.service.views import Delivery, PartialTurn, StartRequest
 from tests.fakes_service.capture import FakeCapture
 from tests.fakes_service.diarizer import FakeDiarizer
@@ -56,8 +56,8 @@ class House:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Registry]:
         self.hub = Hub(self.store)
-        journal = Journal(self.store, self.hub)
-        workshop = Workshop(
+        publisher = ChangePublisher(self.store, self.hub)
+        workshop = SessionResources(
             capture=self.capture,
             diarizers=Offers(
                 "diarizer",
@@ -78,11 +78,11 @@ class House:
             freeze_s=self.freeze_s,
             speech_models=self.speech_models,
         )
-        around = Surroundings(
-            self.store, journal, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5, self.voice_printer
+        around = SharedServices(
+            self.store, publisher, self.hub, UlidSource(wall_s), wall_s, lambda: 0.5, self.voice_printer
         )
         async with asyncio.TaskGroup() as group:
-            erasing = Erasing(self.store, journal, self.hub, self.audio)
+            erasing = Erasure(self.store, publisher, self.hub, self.audio)
             self.registry = Registry(group, workshop, around, self.configured, erasing)
             listening = group.create_task(self._listen())
             await asyncio.sleep(0)

@@ -7,10 +7,12 @@ from itertools import islice
 
 import numpy as np
 
+from minuted_daemon.core.ranges import outside
 from minuted_daemon.core.records import Health, Link, SessionId
-from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, outside, wide
+from minuted_daemon.core.samples import BLOCK, RATE_HZ, Sample, wide
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import AudioBlock, Loss, Note, Retained
+from minuted_daemon.ports.capture import AudioBlock
+from minuted_daemon.ports.spool import Loss, Note, Retained
 
 UP = Link(Health.UP)
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from minuted_daemon.core.coverage import Claim, interval_claim, turn_claim
 from minuted_daemon.core.events import TextSource
-from minuted_daemon.core.ledger import Claim, interval_claim, turn_claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
     IntervalRecord,
@@ -23,7 +23,7 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import NotFound, StoreError
-from minuted_daemon.ports import NONE_INTERRUPTED, ErasureRequest, Interruption, OwedTurn, Page, ResumePoint
+from minuted_daemon.ports.store import NONE_INTERRUPTED, ErasureRequest, Interruption, OwedTurn, Page, ResumePoint
 
 
 class FakeStore:

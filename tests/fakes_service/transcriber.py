@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from minuted_daemon.core.events import TextCompleted, TextGrew, TranscriberEvent, UtteranceId
 from minuted_daemon.errors import MinutedError
-from minuted_daemon.ports import TranscriberCapabilities
+from minuted_daemon.ports.engines import TranscriberCapabilities
 
 
 class FakeTranscriberStream:

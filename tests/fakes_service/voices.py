@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, WIDE_BLOCK
 from minuted_daemon.errors import MinutedError
-from minuted_daemon.ports import AudioBlock
+from minuted_daemon.ports.capture import AudioBlock
 
 SILENCE = 0
 _TONE_HZ = 200

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.core.records import Health
-from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth, CaptureStream
 from tests.rig.fixtures import Rig, SoundServer
 from tests.rig.hearing import take, workers_of
 from tests.rig.ramp import lost_s

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minuted_daemon.core.records import Health
-from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream, Filled
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth, CaptureStream, Filled
 
 RAMP = 32_768
 

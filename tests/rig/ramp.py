@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from minuted_daemon.ports import AudioBlock
+from minuted_daemon.ports.capture import AudioBlock
 
 RAMP = 32_768
 STEP = 3

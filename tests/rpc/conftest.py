@@ -8,8 +8,8 @@ import pytest
 
 from minuted.aio import AsyncClient
 from minuted_daemon.rpc.server import Server, start_server
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.persistence.publisher import ChangePublisher
 from tests.rpc.material import FakeCapture, FakeSessions
 from tests.rpc.memory_store import MemoryStore
 
@@ -20,7 +20,7 @@ class Room:
 
     store: MemoryStore
     hub: Hub
-    journal: Journal
+    publisher: ChangePublisher
     sessions: FakeSessions
     address: str
     server: Server | None = None
@@ -28,9 +28,9 @@ class Room:
     async def serve(self, *, capacity: int = 1024, heartbeat_s: float = 15.0) -> Server:
         """Start as after a restart: with nothing but the store."""
         self.hub = Hub(self.store, capacity=capacity, heartbeat_s=heartbeat_s)
-        self.journal = Journal(self.store, self.hub)
+        self.publisher = ChangePublisher(self.store, self.hub)
         links = self.sessions.links
-        self.sessions = FakeSessions(self.store, self.journal)
+        self.sessions = FakeSessions(self.store, self.publisher)
         self.sessions.links = links
         self.server = await start_server(
             [self.address], sessions=self.sessions, store=self.store, hub=self.hub, capture=FakeCapture()
@@ -47,8 +47,8 @@ class Room:
 async def room(tmp_path: Path) -> AsyncIterator[Room]:
     store = MemoryStore()
     hub = Hub(store)
-    journal = Journal(store, hub)
-    made = Room(store, hub, journal, FakeSessions(store, journal), f"unix:{tmp_path}/minuted.sock")
+    publisher = ChangePublisher(store, hub)
+    made = Room(store, hub, publisher, FakeSessions(store, publisher), f"unix:{tmp_path}/minuted.sock")
     await made.serve()
     yield made
     await made.stop()

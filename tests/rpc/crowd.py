@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from minuted.aio import AsyncClient
 from minuted_daemon.rpc.server import start_server
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.persistence.publisher import ChangePublisher
 from tests.rpc.material import FakeCapture, FakeSessions, session, speaker, turn
 from tests.rpc.memory_store import MemoryStore
 
@@ -25,13 +25,13 @@ async def measure(directory: Path) -> None:
     """Publish ten changes a second and time each at each subscriber."""
     store = MemoryStore()
     hub = Hub(store)
-    journal = Journal(store, hub)
-    sessions = FakeSessions(store, journal)
+    publisher = ChangePublisher(store, hub)
+    sessions = FakeSessions(store, publisher)
     listen = [f"unix:{directory}/minuted.sock"]
     server = await start_server(listen, sessions=sessions, store=store, hub=hub, capture=FakeCapture())
     room = session()
     ada = speaker(room)
-    await journal.write([room, ada], room.name)
+    await publisher.write([room, ada], room.name)
     sent: dict[int, float] = {}
     took: list[float] = []
     ready = asyncio.Semaphore(0)
@@ -52,7 +52,7 @@ async def measure(directory: Path) -> None:
         publishing = []
         for _ in range(CHANGES):
             sent[await store.highest_seq() + 1] = began = time.perf_counter()
-            await journal.write([turn(room, ada)], room.name)
+            await publisher.write([turn(room, ada)], room.name)
             publishing.append(time.perf_counter() - began)
             await asyncio.sleep(PAUSE_S)
     await server.stop(1)

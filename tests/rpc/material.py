@@ -25,9 +25,10 @@ from minuted_daemon.core.records import (
 )
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import AlreadyExists, WrongState
-from minuted_daemon.ports import DeviceInfo, Page, Store
+from minuted_daemon.ports.capture import DeviceInfo
+from minuted_daemon.ports.store import Page, Store
 from minuted_daemon.service.coverage import with_coverage
-from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import EngineInfo, Links, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 
 _numbers = itertools.count(1)
@@ -86,9 +87,9 @@ UP = Links(Link(Health.UP), Link(Health.UP), Link(Health.UP))
 class FakeSessions:
     """Keeps service.sessions.Sessions' promises with nothing behind it but the store."""
 
-    def __init__(self, store: Store, journal: Journal) -> None:
+    def __init__(self, store: Store, publisher: ChangePublisher) -> None:
         self._store = store
-        self._journal = journal
+        self._publisher = publisher
         self.links: dict[SessionId, Links] = {}
         self.breaks: Exception | None = None
         self.deleted: list[SessionId] = []
@@ -118,7 +119,7 @@ class FakeSessions:
                 mix=request.mix or "best",
             ),
         )
-        await self._journal.write([record], record.name)
+        await self._publisher.write([record], record.name)
         self.links[record.id] = UP
         return await self.view(record.id)
 
@@ -127,7 +128,7 @@ class FakeSessions:
         if record.state in LIVE_STATES:
             self.links.pop(record.id, None)
             ended = replace(record, state=SessionState.STOPPED, ended_s=record.created_s + 1)
-            await self._journal.write([ended], record.name)
+            await self._publisher.write([ended], record.name)
         return await self.view(record.id)
 
     async def pause(self, key: str) -> SessionView:
@@ -140,7 +141,7 @@ class FakeSessions:
         record = await self._store.session(key)
         if record.state not in LIVE_STATES:
             raise WrongState("SESSION_ENDED", "it has ended", session=record.name)
-        await self._journal.write([replace(record, state=state)], record.name)
+        await self._publisher.write([replace(record, state=state)], record.name)
         return await self.view(record.id)
 
     async def delete(self, key: str) -> None:

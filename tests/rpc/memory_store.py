@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from minuted_daemon.core.ledger import Claim, interval_claim, turn_claim
+from minuted_daemon.core.coverage import Claim, interval_claim, turn_claim
 from minuted_daemon.core.records import (
     LIVE_STATES,
     IntervalRecord,
@@ -20,7 +20,7 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import Invalid, NotFound, StoreError
-from minuted_daemon.ports import NONE_INTERRUPTED, Interruption, Page
+from minuted_daemon.ports.store import NONE_INTERRUPTED, Interruption, Page
 
 
 class MemoryStore:

@@ -19,12 +19,12 @@ from minuted_daemon.core.records import (
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.ports import REDACTED
+from minuted_daemon.ports.store import REDACTED
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.rpc.sessions import SessionService
 from minuted_daemon.rpc.turns import CONVERTED, Converted, TurnService
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import CaughtUp, PartialTurn, StoredChange
 from tests.rpc.material import FakeCapture, FakeSessions, fresh, partial, session, speaker, turn
 
@@ -35,13 +35,13 @@ ALL = Seq(0)
 class House:
     store: SqlStore
     hub: Hub
-    journal: Journal
+    publisher: ChangePublisher
     sessions: FakeSessions
     address: str
 
     async def delete(self, record: SessionRecord) -> None:
         """As service/erasing.py does."""
-        await self.journal.delete(record.id, record.name)
+        await self.publisher.delete(record.id, record.name)
         self.hub.forget(record.id)
 
     async def redact(self, record: SessionRecord, start: int, end: int) -> None:
@@ -49,7 +49,7 @@ class House:
         interval = IntervalRecord(
             interval_id, record.id, IntervalKind.MUTED, Sample(start), Sample(end), 1.0, reason=REDACTED
         )
-        while await self.journal.redact(interval, record.name):
+        while await self.publisher.redact(interval, record.name):
             self.hub.forget(record.id)
 
 
@@ -57,12 +57,12 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     store = await open_store(f"sqlite:///{tmp_path}/minuted.db")
     hub = Hub(store)
-    journal = Journal(store, hub)
-    sessions = FakeSessions(store, journal)
+    publisher = ChangePublisher(store, hub)
+    sessions = FakeSessions(store, publisher)
     address = f"unix:{tmp_path}/minuted.sock"
     server = await start_server([address], sessions=sessions, store=store, hub=hub, capture=FakeCapture())  # type: ignore[arg-type]
     try:
-        yield House(store, hub, journal, sessions, address)
+        yield House(store, hub, publisher, sessions, address)
     finally:
         await server.stop(1.0)
         await store.close()
@@ -81,7 +81,7 @@ def kept(converted: Converted) -> str:
 async def test_who_watches_sessions_is_told_of_a_deletion_once(tmp_path: Path) -> None:
     async with house(tmp_path) as made, AsyncClient(made.address) as client:
         attic, lab = ended("attic"), ended("lab")
-        await made.journal.write([attic, lab], "attic")
+        await made.publisher.write([attic, lab], "attic")
         live = await client.start("boardroom")
         async with aclosing(client.watch_sessions()) as stream:
             assert (await anext(stream)).id == live.id
@@ -106,7 +106,7 @@ async def test_a_deletion_between_the_touch_and_the_look_is_told_once(tmp_path: 
     async with house(tmp_path) as made:
         service = SessionService(made.sessions, made.hub)
         attic, lab = ended("attic"), ended("lab")
-        await made.journal.write([attic, lab], "attic")
+        await made.publisher.write([attic, lab], "attic")
         view = made.sessions.view
 
         async def view_and_delete(key: str) -> object:
@@ -137,7 +137,7 @@ async def test_what_is_redacted_or_deleted_leaves_the_messages_that_are_kept(tmp
         room = ended("boardroom")
         ada = speaker(room, "S1")
         said = [turn(room, ada, text=f"secret{number}", start=number * 16_000) for number in range(4)]
-        await made.journal.write([room, ada, *said], room.name)
+        await made.publisher.write([room, ada, *said], room.name)
         async with aclosing(made.hub.subscribe(None, ALL, True)) as deliveries:
             for _ in range(6):
                 service._converted(await anext(deliveries))
@@ -154,7 +154,7 @@ async def test_what_is_redacted_or_deleted_leaves_the_messages_that_are_kept(tmp
                 service._converted(change)
             assert "secret2" not in kept(service._converted)
 
-            await made.journal.write([turn(room, ada, text="secret4", start=70_000)], room.name)
+            await made.publisher.write([turn(room, ada, text="secret4", start=70_000)], room.name)
             service._converted(await anext(deliveries))
             assert "secret4" in kept(service._converted)
             await made.delete(room)
@@ -176,8 +176,8 @@ async def test_a_slow_subscriber_is_not_told_what_was_erased_since_it_was_read_f
         room, other = ended("boardroom"), ended("lab")
         ada = speaker(room, "S1")
         said = [turn(room, ada, text=f"secret{number}", start=number * 16_000) for number in range(6)]
-        await made.journal.write([room, ada, *said], room.name)
-        await made.journal.write([other], other.name)
+        await made.publisher.write([room, ada, *said], room.name)
+        await made.publisher.write([other], other.name)
         async with aclosing(made.hub.subscribe(None, ALL, False)) as slow:
             given = [await anext(slow) for _ in range(4)]
             assert "secret1" in str(given)
@@ -198,7 +198,7 @@ async def test_what_was_stored_before_an_erasure_and_is_published_behind_it_is_n
     async with house(tmp_path) as made:
         room = ended("boardroom")
         ada = speaker(room, "S1")
-        await made.journal.write([room, ada], room.name)
+        await made.publisher.write([room, ada], room.name)
         async with aclosing(made.hub.subscribe(None, ALL, False)) as stream:
             for _ in range(3):
                 await anext(stream)
@@ -219,7 +219,7 @@ async def test_a_growing_turn_that_was_taken_back_is_still_told_as_that_without_
     async with house(tmp_path) as made:
         room = session("boardroom")
         ada = speaker(room, "S1")
-        await made.journal.write([room, ada], room.name)
+        await made.publisher.write([room, ada], room.name)
         growing = replace(turn(room, ada, text="secret", life=TurnLife.PARTIAL), id=TurnId(fresh("TURN")))
         async with aclosing(made.hub.subscribe(None, None, True)) as stream:
             await anext(stream)

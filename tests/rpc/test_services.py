@@ -50,11 +50,11 @@ async def test_a_session_from_start_to_stop(room: Room, client: AsyncClient) -> 
 
 async def test_lists_are_paged(room: Room, client: AsyncClient) -> None:
     records = [session(f"room-{n}", SessionState.STOPPED) for n in range(7)]
-    await room.journal.write(records, "")
+    await room.publisher.write(records, "")
     names = [one.name async for one in client.sessions(page_size=3)]
     assert names == [record.name for record in reversed(records)]
     turns = [turn(records[0], start=n) for n in range(7)]
-    await room.journal.write(turns, records[0].name)
+    await room.publisher.write(turns, records[0].name)
     assert [one.id async for one in client.turns("room-0", page_size=3)] == [one.id for one in turns]
 
 
@@ -62,7 +62,7 @@ async def test_a_turn_is_told_completely(room: Room, client: AsyncClient) -> Non
     record = session()
     ada, bob = speaker(record, "S1", "Ada"), speaker(record, "S2")
     said = replace(turn(record, ada, start=197_440), overlapping=(OverlapRecord(bob.id, 1),), generation=4)
-    await room.journal.write([record, ada, bob, said], record.name)
+    await room.publisher.write([record, ada, bob, said], record.name)
     (listed,) = [one async for one in client.turns(record.id)]
     async with aclosing(client.watch(record.id, after=3)) as stream:
         streamed = (await anext(stream)).turn
@@ -86,7 +86,7 @@ async def test_everything_streams(room: Room, client: AsyncClient) -> None:
     async with aclosing(client.watch(partials=True)) as stream:
         assert (await anext(stream)).caught_up.seq == 0
         ada = speaker(record)
-        await room.journal.write([record, ada, interval(record)], record.name)
+        await room.publisher.write([record, ada, interval(record)], record.name)
         kinds = [(await anext(stream)).WhichOneof("event") for _ in range(3)]
         assert kinds == ["session", "speaker", "interval"]
         growing = turn(record)
@@ -313,11 +313,11 @@ async def test_health_and_reflection(room: Room) -> None:
 
 async def test_stopping_tells_streams_and_does_not_wait_for_them(room: Room, client: AsyncClient) -> None:
     record = session()
-    await room.journal.write([record], record.name)
+    await room.publisher.write([record], record.name)
     turns, sessions = client.watch(after=0), client.watch_sessions()
     await anext(turns)
     await anext(turns)
-    await room.journal.write([turn(record)], record.name)
+    await room.publisher.write([turn(record)], record.name)
     assert room.server
     started = asyncio.get_running_loop().time()
     await room.server.stop(10.0)

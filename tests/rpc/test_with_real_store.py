@@ -14,8 +14,8 @@ from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.core.events import SuspectReason
 from minuted_daemon.core.records import TurnLife
 from minuted_daemon.rpc.server import start_server
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.persistence.publisher import ChangePublisher
 from tests.rpc.material import FakeCapture, FakeSessions, interval, session, speaker, turn
 
 
@@ -23,16 +23,16 @@ async def test_turns_are_listed_as_they_are_and_as_they_were_delivered(tmp_path:
     address = f"unix:{tmp_path}/minuted.sock"
     store = await open_store(f"sqlite:///{tmp_path}/minuted.db")
     hub = Hub(store)
-    journal = Journal(store, hub)
+    publisher = ChangePublisher(store, hub)
     server = await start_server(
-        [address], sessions=FakeSessions(store, journal), store=store, hub=hub, capture=FakeCapture()
+        [address], sessions=FakeSessions(store, publisher), store=store, hub=hub, capture=FakeCapture()
     )
     room = session("boardroom")
     ada, ben = speaker(room, "S1"), speaker(room, "S2")
     said = [turn(room, ada, text=f"First said {n}.", start=n) for n in range(5)]
-    await journal.write([room, ada, ben, *said], room.name)
-    await journal.write([replace(said[0], text="Corrected.", speaker_id=ben.id)], room.name)
-    await journal.write([replace(said[3], life=TurnLife.RETRACTED, text="")], room.name)
+    await publisher.write([room, ada, ben, *said], room.name)
+    await publisher.write([replace(said[0], text="Corrected.", speaker_id=ben.id)], room.name)
+    await publisher.write([replace(said[3], life=TurnLife.RETRACTED, text="")], room.name)
     async with AsyncClient(address) as client:
         now = [one async for one in client.turns("boardroom", page_size=2)]
         then = [one async for one in client.turns("boardroom", as_delivered=True, page_size=2)]
@@ -55,15 +55,15 @@ async def test_suspect_turns_are_told_with_their_mark_or_left_out(tmp_path: Path
     address = f"unix:{tmp_path}/minuted.sock"
     store = await open_store(f"sqlite:///{tmp_path}/minuted.db")
     hub = Hub(store)
-    journal = Journal(store, hub)
+    publisher = ChangePublisher(store, hub)
     server = await start_server(
-        [address], sessions=FakeSessions(store, journal), store=store, hub=hub, capture=FakeCapture()
+        [address], sessions=FakeSessions(store, publisher), store=store, hub=hub, capture=FakeCapture()
     )
     room = session("boardroom")
     reasons = [None, *SuspectReason]
     said = [replace(turn(room, start=n), suspect=reason) for n, reason in enumerate(reasons)]
-    await journal.write([room, *said], room.name)
-    await journal.write([replace(said[0], suspect=SuspectReason.TOO_FAST), replace(said[1], suspect=None)], room.name)
+    await publisher.write([room, *said], room.name)
+    await publisher.write([replace(said[0], suspect=SuspectReason.TOO_FAST), replace(said[1], suspect=None)], room.name)
     async with AsyncClient(address) as client:
         everything = [one async for one in client.turns("boardroom", page_size=2)]
         good = [one async for one in client.turns("boardroom", page_size=1, exclude_suspect=True)]
@@ -117,22 +117,22 @@ async def test_early_late_and_listed_agree(tmp_path: Path) -> None:
         for life in range(lives):
             store = await open_store(f"sqlite:///{tmp_path}/minuted.db")
             hub = Hub(store)
-            journal = Journal(store, hub)
+            publisher = ChangePublisher(store, hub)
             server = await start_server(
-                [address], sessions=FakeSessions(store, journal), store=store, hub=hub, capture=FakeCapture()
+                [address], sessions=FakeSessions(store, publisher), store=store, hub=hub, capture=FakeCapture()
             )
             if life == 0:
                 early = group.create_task(follow("early"))
                 speakers = [speaker(room) for room in rooms]
                 for room, one in zip(rooms, speakers, strict=True):
-                    await journal.write([room, one], room.name)
+                    await publisher.write([room, one], room.name)
             else:
                 late = group.create_task(follow("late"))
             async with asyncio.TaskGroup() as writers:
                 for room, one in zip(rooms, speakers, strict=True):
                     for n in range(turns_each):
                         records = [turn(room, one, start=n), interval(room)]
-                        writers.create_task(journal.write(records, room.name))
+                        writers.create_task(publisher.write(records, room.name))
             if life == lives - 1:
                 assert early
                 assert late

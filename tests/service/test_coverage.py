@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from minuted_daemon.core.ledger import NO_TEXT, Coverage
+from minuted_daemon.core.coverage import NO_TEXT, Coverage
 from minuted_daemon.core.records import SessionRecord, SessionState
 from minuted_daemon.core.samples import BLOCK, Sample, samples
 from minuted_daemon.errors import Rejected, Unavailable
-from minuted_daemon.ports import Filled
+from minuted_daemon.ports.capture import Filled
 from minuted_daemon.service import coverage as service_coverage
 from minuted_daemon.service.coverage import with_coverage
-from minuted_daemon.service.registry import Registry
+from minuted_daemon.service.lifecycle.registry import Registry
 from minuted_daemon.service.views import SessionView, StartRequest
 from tests.fakes_service.capture import audio, block
 from tests.fakes_service.house import House

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from minuted_daemon.config import SETTINGS, Config, SessionConfig, load_config
+from minuted_daemon.config.settings import SETTINGS, Config, load_config
+from minuted_daemon.core.session_rules import SessionConfig
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 

@@ -1,1 +1,4 @@
-"""The outside world behind the ports: devices, engines, the store, systemd. One adapter never knows another."""
+"""Everything that touches the outside: sound, disk, vendors, models, the host. Each sub-package serves a port.
+
+No decision about turns, sessions or retries belongs here, and no adapter imports another one's package.
+"""

@@ -13,7 +13,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.core.speech import WINDOW
+from minuted_daemon.core.voice.speech import WINDOW
 
 _FILE = "silero-vad-16k.safetensors"
 _CONTEXT = 64

@@ -1,1 +1,4 @@
-"""The merge: pure decisions over audio positions, speaker events and texts. No I/O, clock, randomness or logging."""
+"""The decisions, pure: no I/O, clock, randomness, logging or async. The same inputs give the same outputs.
+
+Anything that waits, opens or stores belongs in `service` or `adapters`.
+"""

@@ -393,3 +393,6 @@ MergeOutput = (
     | TranscriberFaltered
     | TranscriberRecovered
 )
+
+
+Command = Append | Commit | Clear

@@ -1,6 +1,5 @@
 """Positions and lengths on the sample clock, the only time base inside a session. No wall clock is read here."""
 
-from collections.abc import Iterable
 from typing import NewType
 
 Sample = NewType("Sample", int)
@@ -31,11 +30,3 @@ def seconds(count: int) -> float:
 def wide(position: int) -> int:
     """Give the position at 24 kHz of a position at 16 kHz (rounded down: neighbouring ranges stay neighbours)."""
     return position * 3 // 2
-
-
-def outside(start: int, end: int, taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Give what is left of [start, end) without the taken ranges, in order."""
-    pieces = [(start, end)]
-    for low, high in taken:
-        pieces = [part for a, b in pieces for part in ((a, min(b, low)), (max(a, high), b)) if part[1] > part[0]]
-    return pieces

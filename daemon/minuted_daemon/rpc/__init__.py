@@ -1,1 +1,4 @@
-"""The contract in proto/ over gRPC: what comes in is checked, what goes out converted; decided is in service/."""
+"""The gRPC face: requests are checked and converted here, and errors become statuses.
+
+Decisions belong in `service`; only this package and the clients know protobuf.
+"""

@@ -7,11 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from minuted.v1 import daemon_pb2, devices_pb2, sessions_pb2, speakers_pb2, turns_pb2
 from minuted_daemon.core import records
+from minuted_daemon.core.coverage import Coverage
 from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
-from minuted_daemon.core.ledger import Coverage
 from minuted_daemon.core.records import Health, IntervalKind, SessionState, TurnLife
 from minuted_daemon.core.samples import RATE_HZ
-from minuted_daemon.ports import DeviceInfo
+from minuted_daemon.ports.capture import DeviceInfo
 from minuted_daemon.service.views import (
     CaughtUp,
     Delivery,

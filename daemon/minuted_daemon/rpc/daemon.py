@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from minuted.v1 import daemon_pb2 as pb
 from minuted.v1.daemon_pb2_grpc import DaemonServiceServicer
-from minuted_daemon.ports import Store
+from minuted_daemon.ports.store import Store
 from minuted_daemon.rpc import convert
 from minuted_daemon.rpc.status import Context
 from minuted_daemon.service.sessions import Sessions

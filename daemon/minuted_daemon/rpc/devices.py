@@ -5,7 +5,7 @@
 
 from minuted.v1 import devices_pb2 as pb
 from minuted.v1.devices_pb2_grpc import DeviceServiceServicer
-from minuted_daemon.ports import Capture
+from minuted_daemon.ports.capture import Capture
 from minuted_daemon.rpc import convert
 from minuted_daemon.rpc.status import Context
 

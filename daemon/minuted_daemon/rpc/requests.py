@@ -6,13 +6,12 @@ from typing import Protocol
 
 from minuted.v1.sessions_pb2 import RedactSessionRequest, StartSessionRequest
 from minuted.v1.turns_pb2 import StreamTurnsRequest
-from minuted_daemon.core.channels import MIXES, MOST_CHANNELS
-from minuted_daemon.core.naming import is_name
+from minuted_daemon.core.channels.choice import MIXES, MOST_CHANNELS
 from minuted_daemon.core.records import Seq
 from minuted_daemon.core.samples import RATE_HZ, Sample
+from minuted_daemon.core.session_rules import SESSION_NAME, is_name, is_session_name
 from minuted_daemon.errors import Invalid
-from minuted_daemon.service.engines import FALLBACKS
-from minuted_daemon.service.names import SESSION_NAME, is_session_name
+from minuted_daemon.service.engines.catalog import FALLBACKS
 from minuted_daemon.service.views import EngineInfo, StartRequest, Stretch
 
 DEFAULT_PAGE = 100

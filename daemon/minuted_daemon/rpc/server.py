@@ -27,15 +27,16 @@ from minuted.v1 import (
 )
 from minuted_daemon.addresses import TcpAddress, UnixAddress
 from minuted_daemon.errors import ConfigError
-from minuted_daemon.ports import Capture, Store
+from minuted_daemon.ports.capture import Capture
+from minuted_daemon.ports.store import Store
 from minuted_daemon.rpc.daemon import DaemonService
 from minuted_daemon.rpc.devices import DeviceService
-from minuted_daemon.rpc.listening import SOCKET_MODE, SocketClaim, parse, why_not
 from minuted_daemon.rpc.sessions import SessionService
+from minuted_daemon.rpc.sockets import SOCKET_MODE, SocketClaim, parse, why_not
 from minuted_daemon.rpc.speakers import SpeakerService
 from minuted_daemon.rpc.status import StatusInterceptor
 from minuted_daemon.rpc.turns import TurnService
-from minuted_daemon.service.hub import Hub
+from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.sessions import Sessions
 
 SERVICES = tuple(

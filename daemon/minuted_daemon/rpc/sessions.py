@@ -9,10 +9,10 @@ from contextlib import aclosing
 from minuted.v1 import sessions_pb2 as pb
 from minuted.v1.sessions_pb2_grpc import SessionServiceServicer
 from minuted_daemon.core.records import LIVE_STATES, SessionId
-from minuted_daemon.errors import NotFound
+from minuted_daemon.errors import NotFound, Stopping
 from minuted_daemon.rpc import convert, requests
-from minuted_daemon.rpc.status import Context, Stopping
-from minuted_daemon.service.hub import Hub
+from minuted_daemon.rpc.status import Context
+from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.sessions import Sessions
 from minuted_daemon.service.views import SessionView
 

@@ -5,7 +5,7 @@
 
 from minuted.v1 import speakers_pb2 as pb
 from minuted.v1.speakers_pb2_grpc import SpeakerServiceServicer
-from minuted_daemon.ports import Store
+from minuted_daemon.ports.store import Store
 from minuted_daemon.rpc import convert, requests
 from minuted_daemon.rpc.status import Context
 

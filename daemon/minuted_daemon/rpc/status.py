@@ -15,17 +15,19 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from minuted_daemon.errors import (
     AlreadyExists,
+    CursorAhead,
     Denied,
     DeviceError,
     Exhausted,
     Invalid,
     MinutedError,
     NotFound,
+    NotOffered,
+    Stopping,
     StoreError,
     VendorError,
     WrongState,
 )
-from minuted_daemon.service.subscription import CursorAhead
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]  # generic in its stubs only
@@ -40,17 +42,6 @@ FACT_LIMIT = 300
 log = structlog.get_logger()
 
 Context = grpc.aio.ServicerContext[Any, Any]
-
-
-class Stopping(MinutedError):
-    """The daemon is going away; the client comes back later. Reason: DAEMON_STOPPING."""
-
-    def __init__(self) -> None:
-        super().__init__("DAEMON_STOPPING", "minuted is stopping")
-
-
-class NotOffered(MinutedError):
-    """The contract has this RPC, this daemon does not. Reason: NOT_OFFERED."""
 
 
 CODES: Mapping[type[MinutedError], grpc.StatusCode] = {

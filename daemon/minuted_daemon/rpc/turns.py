@@ -9,10 +9,11 @@ from contextlib import aclosing
 
 from minuted.v1 import turns_pb2 as pb
 from minuted.v1.turns_pb2_grpc import TurnServiceServicer
-from minuted_daemon.ports import Store
+from minuted_daemon.errors import Stopping
+from minuted_daemon.ports.store import Store
 from minuted_daemon.rpc import convert, requests
-from minuted_daemon.rpc.status import Context, Stopping
-from minuted_daemon.service.hub import Hub
+from minuted_daemon.rpc.status import Context
+from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.views import Delivery
 
 CONVERTED = 256

@@ -1,1 +1,4 @@
-"""What the daemon does, over ports only: sessions, their links, the way to the store and to subscribers."""
+"""Sessions from start to stop, and what is around them: neither pure nor an adapter. One floor above the other.
+
+Vendors, SQL and protobuf belong elsewhere.
+"""

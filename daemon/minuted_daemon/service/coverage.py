@@ -8,11 +8,11 @@ from operator import attrgetter
 
 import structlog
 
-from minuted_daemon.core.ledger import NO_TEXT, TURNS, Claim, Coverage, Ground, Ledger, interval_claim
+from minuted_daemon.core.coverage import NO_TEXT, TURNS, Claim, Coverage, Ground, Ledger, interval_claim
 from minuted_daemon.core.records import LIVE_STATES, IntervalRecord, Record, TurnLife, TurnRecord
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import Store
+from minuted_daemon.ports.store import Store
 from minuted_daemon.service.views import SessionView
 
 PAGE = 500

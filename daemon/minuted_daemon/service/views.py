@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from minuted_daemon.core.ledger import Coverage
+from minuted_daemon.core.coverage import Coverage
 from minuted_daemon.core.records import (
     Health,
     IntervalRecord,

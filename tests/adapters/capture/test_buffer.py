@@ -8,7 +8,7 @@ import pytest
 from minuted_daemon.adapters.capture.buffer import BufferedStream
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError
-from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth, Filled
 
 
 def block(number: int) -> AudioBlock:

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
-from minuted_daemon.core.channels import ChannelChoice
+from minuted_daemon.core.channels.choice import ChannelChoice
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError
-from minuted_daemon.ports import AudioBlock, CaptureHealth
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth
 from tests.rig.fixtures import Microphone, Rig, SoundServer
 from tests.rig.hearing import pitch_hz, take
 

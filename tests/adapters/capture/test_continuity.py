@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minuted_daemon.adapters.capture.callbacks import Callback, GapDetector, StreamClock
 from minuted_daemon.adapters.capture.continuity import Continuity, Item
-from minuted_daemon.adapters.capture.render import Rendered, Silence
-from minuted_daemon.adapters.capture.wire import Captured
+from minuted_daemon.adapters.capture.protocol.frames import Captured
+from minuted_daemon.adapters.capture.resampling import Rendered, Silence
+from minuted_daemon.adapters.capture.worker.device_clock import Callback, GapDetector, StreamClock
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled
-from minuted_daemon.service.wall_clock import WallClock
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth, Filled
+from minuted_daemon.service.session.wall_clock import WallClock
 
 LATENCY_S = 0.2
 WALL_S = 1_700_000_000.0

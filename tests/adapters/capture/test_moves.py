@@ -12,7 +12,7 @@ import soundfile
 
 from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.core.records import Health
-from minuted_daemon.ports import AudioBlock, CaptureHealth, CaptureStream
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth, CaptureStream
 from tests.rig.fixtures import SoundServer
 from tests.rig.hearing import pitch_hz, responsive_loop, take, take_until, whole
 

@@ -11,7 +11,7 @@ import pytest
 from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError
-from minuted_daemon.ports import AudioBlock
+from minuted_daemon.ports.capture import AudioBlock
 from tests.rig.fixtures import Rig, SoundServer
 from tests.rig.hearing import assert_ramp, ready_of, responsive_loop, take, take_until, whole, workers_of, zombies_of
 

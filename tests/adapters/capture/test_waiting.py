@@ -11,7 +11,7 @@ from minuted_daemon.adapters.capture.machine import MachineCapture
 from minuted_daemon.adapters.capture.worker_process import ENDING_S
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError, NotFound
-from minuted_daemon.ports import AudioBlock, CaptureHealth
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth
 from tests.rig.fixtures import Rig, SoundServer
 from tests.rig.hearing import assert_ramp, responsive_loop, take, take_until, whole, workers_of
 
@@ -139,7 +139,7 @@ async def test_even_the_audio_system_is_awaited(
 async def test_who_waits_waits_for_a_slow_machine_too(
     rig: Rig, capture: MachineCapture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minuted_daemon.adapters.capture.device.FIRST_AUDIO_S", -ENDING_S)
+    monkeypatch.setattr("minuted_daemon.adapters.capture.shared_device.FIRST_AUDIO_S", -ENDING_S)
     with pytest.raises(DeviceError):
         await capture.open("usb0")
     stream = await capture.open("usb0", wait=True)

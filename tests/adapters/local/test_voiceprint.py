@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from minuted_daemon.adapters.local import voiceprint
 from minuted_daemon.adapters.local.voiceprint import LocalVoicePrinter
 from minuted_daemon.core.samples import samples
-from minuted_daemon.core.voice_match import ALIKE, MARGIN
+from minuted_daemon.core.voice.matching import ALIKE, MARGIN
 from minuted_daemon.errors import Rejected, Unavailable
 
 STANDUP = Path(__file__).parents[2] / "audio" / "standup.wav"

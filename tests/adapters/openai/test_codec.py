@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minuted_daemon.adapters.network.errors import Closing
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.codec import (
     Cleared,
@@ -23,7 +24,6 @@ from minuted_daemon.adapters.openai.codec import (
     clear_message,
     commit_message,
 )
-from minuted_daemon.adapters.vendor_link import Closing
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription."

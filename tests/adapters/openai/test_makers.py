@@ -12,7 +12,7 @@ from minuted_daemon.adapters.openai.engine import OpenAITranscriber
 from minuted_daemon.adapters.openai.settings import Hints
 from minuted_daemon.core.events import TextCompleted, TextGrew, TranscriberEvent, UtteranceId
 from minuted_daemon.errors import Rejected
-from minuted_daemon.ports import TranscriberStream
+from minuted_daemon.ports.engines import TranscriberStream
 from tests.adapters.openai.scripted import KEY, U
 from tests.fakes.openai_makers import Maker, azure, maker, speaches, vllm
 

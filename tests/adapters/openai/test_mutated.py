@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minuted_daemon.adapters.openai.codec import Completed, Delta, OpenAICodec, Refused
-from minuted_daemon.adapters.openai.routing import Routing
+from minuted_daemon.adapters.openai.item_matching import Routing
+from minuted_daemon.core.diarization.timeline import Voice
 from minuted_daemon.core.events import Append, Clear, Commit, TextCompleted, TextFailed, TextGrew
-from minuted_daemon.core.lane import Lane
 from minuted_daemon.core.samples import RATE_HZ, samples
-from minuted_daemon.core.timeline import Voice
+from minuted_daemon.core.transcription.queue import TranscriptionQueue
 from minuted_daemon.errors import Garbled
-from tests.core.test_lane_tracks import turn
+from tests.core.transcription.test_queue import turn
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 ABSENT = object()
@@ -81,7 +81,7 @@ class Vendor:
 class Connection:
     """What a session has to do with the vendor: a fresh codec and order for each connection."""
 
-    def __init__(self, lane: Lane, vendor: Vendor) -> None:
+    def __init__(self, lane: TranscriptionQueue, vendor: Vendor) -> None:
         self.lane, self.vendor = lane, vendor
         self.now = samples(30.0)
         self.connect()
@@ -142,7 +142,7 @@ mutations = st.none() | st.tuples(st.sampled_from(FIELDS), st.sampled_from(VALUE
 def test_every_utterance_is_answered_whatever_is_in_the_fields(
     changes: list[Mutation | None], failures: list[bool], count: int, claimed: bool
 ) -> None:
-    lane = Lane()
+    lane = TranscriptionQueue()
     turns = [turn(n, 3.0 * n, length_s=2.0) for n in range(1, count + 1)]
     for one in turns:
         one.voice = Voice(int(claimed))

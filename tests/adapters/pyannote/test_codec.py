@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minuted_daemon.adapters.network.errors import Closing
 from minuted_daemon.adapters.pyannote import faults
 from minuted_daemon.adapters.pyannote.codec import FRAME_BYTES, LeadGuard, PyannoteCodec
-from minuted_daemon.adapters.vendor_link import Closing
 from minuted_daemon.core.events import MessageUnusable, SpeakerEnded, SpeakerStarted
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 from tests.adapters.pyannote.scripted import ended, started

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters.spool.segment import Sync
+from minuted_daemon.adapters.spool.files.segment import Sync
 from minuted_daemon.adapters.spool.session_spool import SessionSpool
 from minuted_daemon.adapters.spool.spools import Bounds, Spools, open_spools
 from minuted_daemon.core.records import SessionId
 from minuted_daemon.core.samples import BLOCK, RATE_HZ, WIDE_BLOCK, Sample, wide
-from minuted_daemon.ports import AudioBlock
+from minuted_daemon.ports.capture import AudioBlock
 
 ONE = SessionId("01JSPOOL0000000000000000AA")
 TWO = SessionId("01JSPOOL0000000000000000BB")

@@ -6,7 +6,7 @@ import pytest
 
 from minuted_daemon.adapters.spool.spools import Bounds, Spools
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.ports import Loss
+from minuted_daemon.ports.spool import Loss
 from tests.adapters.spool.rooms import ONE, SECOND, TWO, House, all_of, hear
 
 MEGABYTE = 1_000_000

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minuted_daemon.adapters.spool.backlog import WAITING_BLOCKS
-from minuted_daemon.adapters.spool.recovery import recover
+from minuted_daemon.adapters.spool.files.recovery import recover
 from minuted_daemon.adapters.spool.session_spool import SessionSpool
+from minuted_daemon.adapters.spool.write_queue import WAITING_BLOCKS
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import Loss
+from minuted_daemon.ports.spool import Loss
 from tests.adapters.spool.disks import fill, remount, small_disk
 from tests.adapters.spool.rooms import ONE, SECOND, TWO, House, all_of, block, hear, wide_noise
 

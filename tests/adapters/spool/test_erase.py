@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from minuted_daemon.adapters.spool.record import AudioRecord, scan
+from minuted_daemon.adapters.spool.files.record import AudioRecord, scan
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import StoreError
 from tests.adapters.spool.disks import fill, mounted_image

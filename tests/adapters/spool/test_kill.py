@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minuted_daemon.adapters.spool.reading import SegmentReader
-from minuted_daemon.adapters.spool.recovery import recover
+from minuted_daemon.adapters.spool.files.recovery import recover
+from minuted_daemon.adapters.spool.files.segment_reader import SegmentReader
 from tests.adapters.spool import victim
 from tests.adapters.spool.rooms import ONE, SECOND, House, wide_noise
 

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from minuted_daemon.adapters.spool.backlog import RECENT_BLOCKS
+from minuted_daemon.adapters.spool.write_queue import RECENT_BLOCKS
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.errors import StoreError
 from tests.adapters.spool.rooms import ONE, SECOND, TWO, House, all_of, block, hear, silent, wide_noise

@@ -7,8 +7,8 @@ from typing import Any
 
 from alembic import command
 
-from minuted_daemon.adapters.storage.engines import write_engine
-from minuted_daemon.adapters.storage.migrate import alembic_config
+from minuted_daemon.adapters.storage.database.migrate import alembic_config
+from minuted_daemon.adapters.storage.database.sqlite_engines import write_engine
 
 SECRET = "the merger is off"
 SESSIONS: Mapping[str, str] = {

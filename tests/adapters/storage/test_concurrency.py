@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from minuted_daemon.adapters.storage import engines
+from minuted_daemon.adapters.storage.database import sqlite_engines as engines
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
-from minuted_daemon.adapters.storage.worker import Worker
+from minuted_daemon.adapters.storage.worker_thread import Worker
 from minuted_daemon.errors import StoreError
 from tests.adapters.storage.attempts import write_together
 from tests.adapters.storage.examples import SESSION, session, speaker, turn

@@ -7,9 +7,9 @@ from typing import Any
 
 from minuted_daemon.adapters.storage.store import SqlStore
 from minuted_daemon.core.records import IntervalKind, Seq, SessionId, SessionState
-from minuted_daemon.ports import REDACTED
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
+from minuted_daemon.ports.store import REDACTED
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import CaughtUp, StoredChange
 from tests.adapters.storage.examples import SESSION, interval, session, speaker, turn
 
@@ -26,7 +26,7 @@ def seqs(deliveries: Sequence[Any]) -> list[int]:
 
 async def test_a_cursor_into_what_was_deleted_goes_on_with_what_is_left(store: SqlStore) -> None:
     hub = Hub(store)
-    journal = Journal(store, hub)
+    journal = ChangePublisher(store, hub)
     await journal.write([session(state=SessionState.STOPPED), turn(1), turn(2)], "boardroom")
     await journal.write([session(OTHER, "studio"), turn(1, session_id=OTHER)], "studio")
     async with aclosing(hub.subscribe(None, Seq(1), partials=False)) as live:
@@ -47,7 +47,7 @@ async def test_a_cursor_into_what_was_deleted_goes_on_with_what_is_left(store: S
 
 async def test_a_session_deleted_in_the_middle_of_a_replay_does_not_end_it(store: SqlStore) -> None:
     hub = Hub(store)
-    journal = Journal(store, hub)
+    journal = ChangePublisher(store, hub)
     await journal.write([session(state=SessionState.STOPPED), speaker(1), interval(1)], "boardroom")
     await journal.write([session(OTHER, "studio"), speaker(1, OTHER)], "studio")
     read = store.changes
@@ -67,7 +67,7 @@ async def test_a_session_deleted_in_the_middle_of_a_replay_does_not_end_it(store
 
 async def test_redacted_turns_are_told_as_they_are_now(store: SqlStore) -> None:
     hub = Hub(store)
-    journal = Journal(store, hub)
+    journal = ChangePublisher(store, hub)
     await journal.write([session(), *(turn(number, text=f"SECRET {number}") for number in range(3))], "boardroom")
     gone = interval(9, kind=IntervalKind.MUTED, reason=REDACTED, start=turn(1).start, end=turn(1).end)
     async with aclosing(hub.subscribe(None, Seq(4), partials=False)) as live:

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 import structlog
 
-from minuted_daemon.adapters.storage import engines
+from minuted_daemon.adapters.storage.database import sqlite_engines as engines
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
 from minuted_daemon.core.records import Record, Seq, SessionState, StoredTurn
 from minuted_daemon.errors import ConfigError, StoreError
-from minuted_daemon.service import writer as writing
-from minuted_daemon.service.hub import Hub
-from minuted_daemon.service.journal import Journal
-from minuted_daemon.service.losses import Losses
-from minuted_daemon.service.writer import Writer
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.persistence import write_behind as writing
+from minuted_daemon.service.persistence.losses import Losses
+from minuted_daemon.service.persistence.publisher import ChangePublisher
+from minuted_daemon.service.persistence.write_behind import WriteBehindQueue
 from tests.adapters.storage.disks import fill_up, locked
 from tests.adapters.storage.examples import SESSION, session, turn
 from tests.adapters.storage.remains import remains
@@ -113,7 +113,7 @@ async def test_a_disk_filled_to_the_last_byte_loses_and_doubles_nothing(
     monkeypatch.setattr(writing, "LONGEST_PAUSE_S", 0.1)
     store = await open_store(f"sqlite:///{small_disk / 'minuted.db'}")
     hub = Hub(store)
-    journal = Journal(store, hub)
+    journal = ChangePublisher(store, hub)
     told: list[str | None] = []
     full, well = asyncio.Event(), asyncio.Event()
 
@@ -121,7 +121,7 @@ async def test_a_disk_filled_to_the_last_byte_loses_and_doubles_nothing(
         told.append(None if error is None else error.reason)
         (well if error is None else full).set()
 
-    writer = Writer(
+    writer = WriteBehindQueue(
         lambda records: journal.write(records, "boardroom"),
         lambda points: store.write_wall_points(SESSION, points),
         lambda record: record,

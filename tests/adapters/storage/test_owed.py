@@ -10,7 +10,7 @@ from minuted_daemon.core.events import TextSource
 from minuted_daemon.core.records import IntervalKind, SessionRecord, SessionState, TurnLife, TurnRecord
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import Invalid
-from minuted_daemon.ports import REDACTED, OwedTurn
+from minuted_daemon.ports.store import REDACTED, OwedTurn
 from tests.adapters.storage.examples import SESSION, interval, overlap, session, speaker, turn
 
 NONE: dict[str, Any] = {"text": "", "text_source": TextSource.NONE}

@@ -12,7 +12,7 @@ from minuted_daemon.core.events import Attribution, TextSource
 from minuted_daemon.core.records import IntervalKind, Seq, SessionId, SessionState, StoredTurn, TurnLife, WallPoint
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import Invalid, NotFound, StoreError
-from minuted_daemon.ports import REDACTED, Store
+from minuted_daemon.ports.store import REDACTED, Store
 from tests.adapters.storage.examples import SESSION, interval, overlap, session, speaker, turn
 
 

@@ -84,7 +84,7 @@ async def test_the_client_for_threads(room: Room) -> None:
                 yield next(stream).WhichOneof("event")
                 record = asyncio.run_coroutine_threadsafe(room.store.session(started.id), loop).result(5)
                 written = turn(record)
-                asyncio.run_coroutine_threadsafe(room.journal.write([written], record.name), loop).result(5)
+                asyncio.run_coroutine_threadsafe(room.publisher.write([written], record.name), loop).result(5)
                 yield next(stream).turn.id == written.id
             yield [one.id for one in client.turns("boardroom")] == [written.id]
             yield client.stop("boardroom").state
@@ -105,7 +105,7 @@ async def test_the_client_for_threads(room: Room) -> None:
 
 async def test_the_client_for_threads_reconnects(room: Room, quick: None) -> None:
     record = session()
-    await room.journal.write([record, turn(record)], record.name)
+    await room.publisher.write([record, turn(record)], record.name)
     got: list[object] = []
     half = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -124,7 +124,7 @@ async def test_the_client_for_threads_reconnects(room: Room, quick: None) -> Non
     await half.wait()
     await room.stop()
     await room.serve()
-    await room.journal.write([turn(record)], record.name)
+    await room.publisher.write([turn(record)], record.name)
     await asyncio.to_thread(thread.join, 10)
     assert not thread.is_alive()
     assert sum(isinstance(event, minuted.Interrupted) for event in got) == 1
@@ -136,13 +136,13 @@ async def test_a_slow_client_is_cut_off_and_loses_nothing(room: Room, quick: Non
     await room.stop()
     await room.serve(capacity=16)
     record = session()
-    await room.journal.write([record], record.name)
+    await room.publisher.write([record], record.name)
     seqs: list[int] = []
     async with AsyncClient(room.address) as client, aclosing(client.watch(after=0)) as stream:
         await anext(stream)
         await anext(stream)
         for _ in range(400):  # far more than fits into the connection's window
-            await room.journal.write([turn(record, text="word " * 2000)], record.name)
+            await room.publisher.write([turn(record, text="word " * 2000)], record.name)
         reasons = []
         async for event in stream:
             if isinstance(event, minuted.Interrupted):
@@ -233,7 +233,7 @@ async def test_no_client_misses_a_turn_whatever_breaks(
     """
     rng = random.Random(seed)
     record = session()
-    await room.journal.write([record], record.name)
+    await room.publisher.write([record], record.name)
     until: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     seen: list[list[int]] = [[] for _ in range(4)]
     async with (
@@ -253,7 +253,7 @@ async def test_no_client_misses_a_turn_whatever_breaks(
                     await room.stop()
                     await room.serve()
                 await asyncio.sleep(0.002)
-            await room.journal.write([turn(record)], record.name)
+            await room.publisher.write([turn(record)], record.name)
             until.set_result(await room.store.highest_seq())
         listed = {one.id: one.text async for one in near.turns(record.id)}
     for task, seqs in zip(tasks, seen, strict=True):
@@ -263,7 +263,7 @@ async def test_no_client_misses_a_turn_whatever_breaks(
 
 async def write_some(room: Room, record: SessionRecord, rng: random.Random) -> None:
     for _ in range(rng.randint(1, 4)):
-        await room.journal.write([turn(record, text=f"words {rng.random()}")], record.name)
+        await room.publisher.write([turn(record, text=f"words {rng.random()}")], record.name)
 
 
 async def test_unexpected_statuses_keep_their_code(room: Room) -> None:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from minuted_daemon.adapters.capture.continuity import Item, silent_block
-from minuted_daemon.adapters.capture.render import BLOCK_S
+from minuted_daemon.adapters.capture.resampling import BLOCK_S
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK
 from minuted_daemon.errors import DeviceError
-from minuted_daemon.ports import AudioBlock, CaptureHealth
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth
 
 _CAPACITY = 20
 """Blocks that wait: 2 s. When full, the oldest block is lost and comes as silence; the blocks stay contiguous."""

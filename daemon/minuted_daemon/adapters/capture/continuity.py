@@ -9,12 +9,12 @@ While nobody listens (`rest`) the line goes on as silence in real time and nothi
 
 import numpy as np
 
-from minuted_daemon.adapters.capture.faults import DEFAULT_CHANGED, DEVICE_MOVED
-from minuted_daemon.adapters.capture.render import BLOCK_S, Rendered
-from minuted_daemon.adapters.capture.wire import Captured
+from minuted_daemon.adapters.capture.protocol.faults import DEFAULT_CHANGED, DEVICE_MOVED
+from minuted_daemon.adapters.capture.protocol.frames import Captured
+from minuted_daemon.adapters.capture.resampling import BLOCK_S, Rendered
 from minuted_daemon.core.records import Health
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK
-from minuted_daemon.ports import AudioBlock, CaptureHealth, Filled
+from minuted_daemon.ports.capture import AudioBlock, CaptureHealth, Filled
 
 SUSPECT_S = 1.0
 _WOBBLE_S = 0.5

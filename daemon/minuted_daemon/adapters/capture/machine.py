@@ -3,15 +3,15 @@
 import asyncio
 from dataclasses import replace
 
-from minuted_daemon.adapters.capture.assignment import Assignment
-from minuted_daemon.adapters.capture.device import SharedDevice
-from minuted_daemon.adapters.capture.files import open_file
-from minuted_daemon.adapters.capture.inventory import device_info, device_not_found, list_inputs
-from minuted_daemon.adapters.capture.naming import DEFAULT, NamedInput, find_input
-from minuted_daemon.adapters.capture.recordings import Decoders
-from minuted_daemon.core.channels import EVERY_CHANNEL, ChannelChoice
+from minuted_daemon.adapters.capture.listing.device_list import device_info, device_not_found, list_inputs
+from minuted_daemon.adapters.capture.listing.naming import DEFAULT, NamedInput, find_input
+from minuted_daemon.adapters.capture.protocol.messages import Assignment
+from minuted_daemon.adapters.capture.recordings.opener import Decoders
+from minuted_daemon.adapters.capture.recordings.sources import open_file
+from minuted_daemon.adapters.capture.shared_device import SharedDevice
+from minuted_daemon.core.channels.choice import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.errors import DeviceError, NotFound
-from minuted_daemon.ports import CaptureStream, DeviceInfo
+from minuted_daemon.ports.capture import CaptureStream, DeviceInfo
 
 FILE_PREFIX = "file:"
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from minuted_daemon.adapters.capture.assignment import Assignment, Opened
 from minuted_daemon.adapters.capture.continuity import DEVICE_ABSENT, Continuity, Item
-from minuted_daemon.adapters.capture.faults import DEFAULT_CHANGED, Fault, Remark
-from minuted_daemon.adapters.capture.wire import Captured
+from minuted_daemon.adapters.capture.protocol.faults import DEFAULT_CHANGED, Fault, Remark
+from minuted_daemon.adapters.capture.protocol.frames import Captured
+from minuted_daemon.adapters.capture.protocol.messages import Assignment, Opened
 from minuted_daemon.adapters.capture.worker_process import WorkerProcess
 from minuted_daemon.core.records import Health
-from minuted_daemon.ports import CaptureHealth
+from minuted_daemon.ports.capture import CaptureHealth
 
 FIRST_AUDIO_S = 4.0
 """3 s for the device's first audio, and one for the worker to start."""

@@ -2,10 +2,10 @@
 
 import os
 
-from minuted_daemon.adapters.capture.assignment import LATER, Assignment, pack_assignment
 from minuted_daemon.adapters.capture.child_process import ChildProcess
-from minuted_daemon.adapters.capture.inventory import child_command, child_environment
-from minuted_daemon.adapters.capture.wire import Unpacker
+from minuted_daemon.adapters.capture.listing.device_list import child_command, child_environment
+from minuted_daemon.adapters.capture.protocol.frames import Unpacker
+from minuted_daemon.adapters.capture.protocol.messages import LATER, Assignment, pack_assignment
 
 ENDING_S = 1.0
 

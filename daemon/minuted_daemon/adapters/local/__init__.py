@@ -1,1 +1,4 @@
-"""The offline engine: diarization and recognition in a worker process, without a network."""
+"""The offline engine as the daemon sees it: ports served by worker processes.
+
+Models are loaded in `worker` alone, never in the daemon's process.
+"""

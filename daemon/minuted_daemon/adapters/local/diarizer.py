@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import numpy as np
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters.local.engine import Channel, LocalEngine
-from minuted_daemon.adapters.local.wire import Kind, decode_events
+from minuted_daemon.adapters.local.protocol import Kind, decode_events
+from minuted_daemon.adapters.local.worker_client import Channel, LocalEngine
 from minuted_daemon.core.events import DiarizerEvent
 from minuted_daemon.core.samples import samples, seconds
 from minuted_daemon.errors import Garbled, Unavailable
-from minuted_daemon.ports import DiarizerCapabilities
+from minuted_daemon.ports.engines import DiarizerCapabilities
 
 LONGEST_BACKLOG = samples(30.0)
 """Audio that may wait for the worker; beyond that the stream is overloaded, and broken."""

@@ -7,12 +7,12 @@ import structlog
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.local.availability import LANGUAGES
-from minuted_daemon.adapters.local.engine import Channel, LocalEngine
-from minuted_daemon.adapters.local.wire import Frame, Kind
+from minuted_daemon.adapters.local.protocol import Frame, Kind
+from minuted_daemon.adapters.local.worker_client import Channel, LocalEngine
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ, samples
 from minuted_daemon.errors import Garbled, Unavailable
-from minuted_daemon.ports import TranscriberCapabilities
+from minuted_daemon.ports.engines import TranscriberCapabilities
 
 log = structlog.get_logger()
 

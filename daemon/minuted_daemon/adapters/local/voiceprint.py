@@ -15,8 +15,8 @@ import structlog
 from numpy.typing import NDArray
 
 from minuted_daemon.adapters.local.availability import local_engine_missing
-from minuted_daemon.adapters.local.process import spawn
-from minuted_daemon.adapters.local.voiceprint_worker import LENGTH
+from minuted_daemon.adapters.local.protocol import LENGTH
+from minuted_daemon.adapters.local.spawn import spawn
 from minuted_daemon.core.samples import samples
 from minuted_daemon.errors import Rejected, Unavailable
 
@@ -121,7 +121,7 @@ class LocalVoicePrinter:
 
 async def _start() -> _Worker:
     """Start a process. It sees no keys: its environment holds only what a process needs to run."""
-    process, ours = spawn("voiceprint_worker", OMP_NUM_THREADS="1")  # takes milliseconds
+    process, ours = spawn("worker.voiceprint_main", OMP_NUM_THREADS="1")  # takes milliseconds
     with contextlib.ExitStack() as stack:
         stack.callback(ours.close)
         reader, writer = await asyncio.open_connection(sock=ours)

@@ -1,1 +1,4 @@
-"""OpenAI's realtime transcription as a transcriber."""
+"""Realtime transcription as OpenAI and others speak it: a pure codec, the matching of answers, and a socket loop.
+
+Retries are decided in `service/retries`, turns in `core`.
+"""

@@ -9,7 +9,7 @@ import re
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.codec import Refused
 from minuted_daemon.adapters.openai.dialects import Dialect, session_update
-from minuted_daemon.adapters.openai.routing import reason
+from minuted_daemon.adapters.openai.item_matching import reason
 from minuted_daemon.adapters.openai.settings import MODELS, Hints, fitted, shortened
 from minuted_daemon.errors import Rejected, VendorError
 

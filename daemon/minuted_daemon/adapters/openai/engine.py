@@ -10,19 +10,19 @@ from dataclasses import replace
 
 import structlog
 
-from minuted_daemon.adapters.network import Network
+from minuted_daemon.adapters.network.errors import usable_key
+from minuted_daemon.adapters.network.route import Network
+from minuted_daemon.adapters.network.websocket import SocketLimits, Upgrade, open_socket
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.configuration import Configuration
 from minuted_daemon.adapters.openai.dialects import Dialect, authentication, socket_url
 from minuted_daemon.adapters.openai.settings import Hints
 from minuted_daemon.adapters.openai.stream import HINTS_LEFT_OUT, LIMITS, Limits, OpenAIStream
 from minuted_daemon.adapters.openai.vllm import VllmStream
-from minuted_daemon.adapters.vendor_link import usable_key
-from minuted_daemon.adapters.vendor_socket import SocketLimits, Upgrade, open_socket
 from minuted_daemon.addresses import is_private
 from minuted_daemon.core.samples import WIDE_RATE_HZ
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
-from minuted_daemon.ports import TranscriberCapabilities, TranscriberStream
+from minuted_daemon.ports.engines import TranscriberCapabilities, TranscriberStream
 
 _MESSAGE_BYTES = 1 << 20
 _VENDOR = "OpenAI"

@@ -6,8 +6,8 @@ No message of the vendor's goes into an error: they quote part of the key, and m
 import json
 from collections.abc import Mapping
 
+from minuted_daemon.adapters.network.errors import LOST, Closing, common_closure, common_refusal, gateway_refusal
 from minuted_daemon.adapters.openai.codec import Refused
-from minuted_daemon.adapters.vendor_link import LOST, Closing, common_closure, common_refusal, gateway_refusal
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
 
 _LONGEST_SESSION_S = 3660.0

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from minuted_daemon.adapters.network.errors import closing
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.codec import (
     Committed,
@@ -29,8 +30,7 @@ from minuted_daemon.adapters.openai.codec import (
 )
 from minuted_daemon.adapters.openai.configuration import Configuration
 from minuted_daemon.adapters.openai.dialects import Dialect
-from minuted_daemon.adapters.openai.routing import Routing, reason
-from minuted_daemon.adapters.vendor_link import closing
+from minuted_daemon.adapters.openai.item_matching import Routing, reason
 from minuted_daemon.core.events import TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import WIDE_RATE_HZ
 from minuted_daemon.errors import Rejected, Unavailable, VendorError

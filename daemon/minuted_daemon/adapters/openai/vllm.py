@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from minuted_daemon.adapters.network.errors import closing
 from minuted_daemon.adapters.openai import faults
 from minuted_daemon.adapters.openai.codec import append_messages
 from minuted_daemon.adapters.openai.configuration import Configuration
 from minuted_daemon.adapters.openai.stream import HINTS_LEFT_OUT, Limits
-from minuted_daemon.adapters.vendor_link import closing
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
 from minuted_daemon.core.samples import RATE_HZ, WIDE_RATE_HZ
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from minuted_daemon.adapters.network import Network
+from minuted_daemon.adapters.network.errors import closing, usable_key
+from minuted_daemon.adapters.network.request import RequestLimits, post
+from minuted_daemon.adapters.network.route import Network
+from minuted_daemon.adapters.network.websocket import SocketLimits, Upgrade, open_socket
 from minuted_daemon.adapters.pyannote import faults
 from minuted_daemon.adapters.pyannote.codec import END_OF_STREAM, LeadGuard, PyannoteCodec
-from minuted_daemon.adapters.vendor_link import closing, usable_key
-from minuted_daemon.adapters.vendor_request import RequestLimits, post
-from minuted_daemon.adapters.vendor_socket import SocketLimits, Upgrade, open_socket
 from minuted_daemon.addresses import is_private
 from minuted_daemon.core.events import DiarizerNews
 from minuted_daemon.core.samples import seconds
 from minuted_daemon.errors import Rejected, Unavailable, VendorError
-from minuted_daemon.ports import DiarizerCapabilities
+from minuted_daemon.ports.engines import DiarizerCapabilities
 
 _ANSWER_BYTES = 65_536
 _MESSAGE_BYTES = 65_536

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from minuted_daemon.adapters.vendor_link import LOST, Closing, common_closure, common_refusal, gateway_refusal
+from minuted_daemon.adapters.network.errors import LOST, Closing, common_closure, common_refusal, gateway_refusal
 from minuted_daemon.addresses import is_private
 from minuted_daemon.errors import Garbled, Rejected, Unavailable, VendorError
 

@@ -1,1 +1,4 @@
-"""Audio on disk for as long as it is needed: what a session's turns are made from, and what it may keep for good."""
+"""Audio that is kept until its turns are frozen, and audio that is kept for people. This side runs on the event loop.
+
+What lies on disk, byte by byte, belongs in `files`.
+"""

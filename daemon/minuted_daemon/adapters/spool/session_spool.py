@@ -15,21 +15,22 @@ from typing import TypeVar
 import numpy as np
 import structlog
 
-from minuted_daemon.adapters.spool.backlog import Backlog
+from minuted_daemon.adapters.spool.disk_thread import DiskThread
 from minuted_daemon.adapters.spool.faults import as_store_error
-from minuted_daemon.adapters.spool.kept import PIECE_S, KeptFile
-from minuted_daemon.adapters.spool.notes import read as read_notes
-from minuted_daemon.adapters.spool.noting import Noting
-from minuted_daemon.adapters.spool.reading import SegmentReader
-from minuted_daemon.adapters.spool.recovery import Recovered
-from minuted_daemon.adapters.spool.segment import Segment, Sync
-from minuted_daemon.adapters.spool.shelf import Held, Shelf
-from minuted_daemon.adapters.spool.spans import Span, joined, within, without
-from minuted_daemon.adapters.spool.thread import DiskThread
-from minuted_daemon.adapters.spool.writing import SessionFiles
+from minuted_daemon.adapters.spool.files.kept_file import PIECE_S, KeptFile
+from minuted_daemon.adapters.spool.files.notes_file import read as read_notes
+from minuted_daemon.adapters.spool.files.recovery import Recovered
+from minuted_daemon.adapters.spool.files.segment import Segment, Sync
+from minuted_daemon.adapters.spool.files.segment_reader import SegmentReader
+from minuted_daemon.adapters.spool.files.session_files import SessionFiles
+from minuted_daemon.adapters.spool.notes_queue import Noting
+from minuted_daemon.adapters.spool.segment_index import Held, SegmentIndex
+from minuted_daemon.adapters.spool.write_queue import WriteQueue
+from minuted_daemon.core.ranges import Span, joined, within, without
 from minuted_daemon.core.records import Link
 from minuted_daemon.core.samples import RATE_HZ, WIDE_RATE_HZ, Sample, samples, wide
-from minuted_daemon.ports import AudioBlock, Loss, Note, Retained
+from minuted_daemon.ports.capture import AudioBlock
+from minuted_daemon.ports.spool import Loss, Note, Retained
 
 T = TypeVar("T")
 
@@ -68,16 +69,16 @@ class SessionSpool:
         self.recovered = recovered
         self._place = place
         self._log = log
-        self._shelf = Shelf(held)
+        self._index = SegmentIndex(held)
         self._erased = recovered.erased
         self._files = SessionFiles(place.directory, recovered.next_serial, place.sync)
         self._reader = SegmentReader(place.directory)
-        self._backlog = Backlog(
+        self._backlog = WriteQueue(
             recovered.end,
             Sample(recovered.good[0][0] if recovered.good else 0),
             lambda blocks: place.writing.submit(partial(self._files.write, blocks)),
             str(place.directory.parent),
-            lambda added, spans: self._shelf.add(added, spans, place.now_s()),
+            lambda added, spans: self._index.add(added, spans, place.now_s()),
             lambda: changed(self),
             log,
         )
@@ -94,7 +95,7 @@ class SessionSpool:
     @property
     def begin(self) -> Sample:
         """The oldest sample still held, or `end`. What is behind it may have holes."""
-        oldest = [Sample(held.segment.start) for held in self._shelf.held[:1]]
+        oldest = [Sample(held.segment.start) for held in self._index.held[:1]]
         if len(self._backlog.recent):
             oldest.append(self._backlog.recent.oldest.start)
         return min(max(min(oldest, default=self.end), self._backlog.released, self._shed_to), self.end)
@@ -152,7 +153,7 @@ class SessionSpool:
 
     def holes(self, start: Sample, end: Sample) -> Sequence[Span]:
         """Give the stretches of [start, end) that are not held, as far as that is known without reading."""
-        on_disk = (span for segment in self._shelf.over(start, end) for span in segment.spans)
+        on_disk = (span for segment in self._index.over(start, end) for span in segment.spans)
         held = joined((*on_disk, *self._backlog.recent.held(start, end)))
         return without([(start, end)], without(held, self._erased))
 
@@ -171,7 +172,7 @@ class SessionSpool:
         edge = min(end, max(start, self._backlog.recent.begin))
         # Memory first: while the disk is waited for, this much may leave it.
         found = self._backlog.recent.copy_into(out[place(edge) :], edge, end, rate_hz)
-        older = self._shelf.over(start, edge)
+        older = self._index.over(start, edge)
         if older:
             load = partial(self._reader.load, older, start, edge, rate_hz)
             loaded = await self._place.reading.call(load, DISK_LIMIT_S)
@@ -188,7 +189,7 @@ class SessionSpool:
         if before <= self._backlog.released:
             return
         self._backlog.released = before
-        held = self._shelf.held
+        held = self._index.held
         if not self.keep_audio and held and held[0].segment.end <= before:
             self._remove([held for held in held if held.segment.end <= before])
 
@@ -217,7 +218,7 @@ class SessionSpool:
         self._noting.forget(low, high)
         async with self._gate:
             await self._backlog.settle(DISK_LIMIT_S)
-            if self._shelf.over(low, high) or self._backlog.is_writing:
+            if self._index.over(low, high) or self._backlog.is_writing:
                 await self._on_disk(partial(self._files.note_erased, low, high))
             await self._erase(low, high)
             await self._place.reading.call(self._reader.forget, DISK_LIMIT_S)
@@ -235,7 +236,7 @@ class SessionSpool:
             await self._backlog.flush(DISK_LIMIT_S)
             self._ending = True
             try:
-                lacks = await self._keep() if self.keep_audio and self._shelf.held else None
+                lacks = await self._keep() if self.keep_audio and self._index.held else None
                 await self._discard()
             except BaseException:
                 self._ending = False
@@ -251,7 +252,7 @@ class SessionSpool:
     async def _discard(self) -> None:
         await self._backlog.settle(DISK_LIMIT_S)
         await self._on_disk(self._files.discard)
-        self._shelf = Shelf(())
+        self._index = SegmentIndex(())
         self._backlog.forget()
 
     async def _keep(self) -> tuple[Span, ...]:
@@ -263,7 +264,7 @@ class SessionSpool:
             file = await reading.call(partial(KeptFile, self._place.kept, sync), DISK_LIMIT_S)
             for at in range(0, end, samples(PIECE_S)):
                 stop = min(at + samples(PIECE_S), end)
-                copy = partial(_copy, file, self._reader, self._shelf.over(at, stop), at, stop)
+                copy = partial(_copy, file, self._reader, self._index.over(at, stop), at, stop)
                 found = joined((*found, *(await reading.call(copy, DISK_LIMIT_S))))
             await reading.call(file.finish, 6 * DISK_LIMIT_S)
         except OSError as error:
@@ -278,12 +279,12 @@ class SessionSpool:
     @property
     def held(self) -> Sequence[Held]:
         """What is on the disk, oldest first."""
-        return self._shelf.held
+        return self._index.held
 
     @property
     def size(self) -> int:
         """Bytes on the disk."""
-        return self._shelf.size
+        return self._index.size
 
     def is_needed(self, held: Held) -> bool:
         """Whether the segment is more than kept for good."""
@@ -306,7 +307,7 @@ class SessionSpool:
         """Do what no audio reminds of: write what waits, let go of what was released while it was being written."""
         self._backlog.write_out()
         if not self.keep_audio:
-            self._remove([held for held in self._shelf.held if not self.is_needed(held)])
+            self._remove([held for held in self._index.held if not self.is_needed(held)])
 
     async def go_on_erasing(self) -> None:
         """Erase what is still in the files although it was to go: a crash came between. Raises StoreError."""
@@ -318,10 +319,10 @@ class SessionSpool:
     def _remove(self, going: Sequence[Held]) -> bool:
         """Remove segments, except one that is being written to. Gives whether any went."""
         if self._backlog.is_writing:
-            going = [held for held in going if held is not self._shelf.held[-1]]
+            going = [held for held in going if held is not self._index.held[-1]]
         if not going:
             return False
-        removal = self._place.writing.submit(partial(self._files.remove, self._shelf.remove(going)))
+        removal = self._place.writing.submit(partial(self._files.remove, self._index.remove(going)))
         removal.add_done_callback(self._removed)
         return True
 
@@ -333,9 +334,9 @@ class SessionSpool:
 
     async def _erase(self, low: int, high: int) -> None:
         await self._on_disk(partial(self._files.erase_notes, low, high))
-        for segment in self._shelf.over(low, high):
+        for segment in self._index.over(low, high):
             left = await self._on_disk(partial(self._files.erase, segment.serial, low, high))
-            self._shelf.replace(segment.serial, left)
+            self._index.replace(segment.serial, left)
 
     async def _on_disk(self, act: Callable[[], T]) -> T:
         try:

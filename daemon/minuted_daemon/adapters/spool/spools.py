@@ -18,17 +18,17 @@ from pathlib import Path
 import structlog
 
 from minuted_daemon.adapters.disk import DISK_FULL
-from minuted_daemon.adapters.spool.backlog import UP
+from minuted_daemon.adapters.spool.disk_thread import DiskThread
 from minuted_daemon.adapters.spool.faults import as_store_error
-from minuted_daemon.adapters.spool.keeping import Keeping
-from minuted_daemon.adapters.spool.kept import kept_path
-from minuted_daemon.adapters.spool.recovery import Recovered, recover
-from minuted_daemon.adapters.spool.segment import PART, Sync
+from minuted_daemon.adapters.spool.files.kept_file import kept_path
+from minuted_daemon.adapters.spool.files.recovery import Recovered, recover
+from minuted_daemon.adapters.spool.files.segment import PART, Sync
+from minuted_daemon.adapters.spool.files.session_files import GONE
+from minuted_daemon.adapters.spool.kept_audio import Keeping
+from minuted_daemon.adapters.spool.segment_index import Held
 from minuted_daemon.adapters.spool.session_spool import DISK_LIMIT_S, Place, SessionSpool
-from minuted_daemon.adapters.spool.shelf import Held
-from minuted_daemon.adapters.spool.spans import length
-from minuted_daemon.adapters.spool.thread import DiskThread
-from minuted_daemon.adapters.spool.writing import GONE
+from minuted_daemon.adapters.spool.write_queue import UP
+from minuted_daemon.core.ranges import length
 from minuted_daemon.core.records import Health, Link, SessionId
 from minuted_daemon.core.samples import Sample, seconds
 from minuted_daemon.errors import StoreError

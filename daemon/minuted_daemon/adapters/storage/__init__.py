@@ -1,1 +1,4 @@
-"""The minutes on disk: SQLite through SQLAlchemy. `store.open_store` is the way in."""
+"""The store in SQLite: tables, rows and the one thread that writes.
+
+No other package writes SQL.
+"""

@@ -11,14 +11,18 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from minuted_daemon.adapters.storage.coverage import read_claims
-from minuted_daemon.adapters.storage.engines import read_engine, write_engine
-from minuted_daemon.adapters.storage.erasing import hide, take_out
-from minuted_daemon.adapters.storage.erasures import drop_request, read_requests
+from minuted_daemon.adapters.storage.changes.deletion import hide, take_out
+from minuted_daemon.adapters.storage.changes.erasures import drop_request, read_requests
+from minuted_daemon.adapters.storage.changes.interruptions import mark, read_interrupted
+from minuted_daemon.adapters.storage.changes.redaction import redact
+from minuted_daemon.adapters.storage.changes.scrub import DELAYED, scrub
+from minuted_daemon.adapters.storage.changes.transactions import Alone, GroupCommit, Transaction, Write
+from minuted_daemon.adapters.storage.database.opener import database_path, prepare
+from minuted_daemon.adapters.storage.database.sqlite_engines import read_engine, write_engine
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
-from minuted_daemon.adapters.storage.interruptions import mark, read_interrupted
-from minuted_daemon.adapters.storage.opening import database_path, prepare
-from minuted_daemon.adapters.storage.reading import (
+from minuted_daemon.adapters.storage.queries.claims import read_claims
+from minuted_daemon.adapters.storage.queries.resume import read_resume_point, read_wall_points
+from minuted_daemon.adapters.storage.queries.turns_and_sessions import (
     Change,
     read_changes,
     read_highest_seq,
@@ -30,12 +34,8 @@ from minuted_daemon.adapters.storage.reading import (
     read_stored_turn,
     read_turns,
 )
-from minuted_daemon.adapters.storage.redacting import redact
-from minuted_daemon.adapters.storage.resuming import read_resume_point, read_wall_points
-from minuted_daemon.adapters.storage.scrubbing import DELAYED, scrub
-from minuted_daemon.adapters.storage.worker import Worker
-from minuted_daemon.adapters.storage.writing import Alone, GroupCommit, Transaction, Write
-from minuted_daemon.core.ledger import Claim
+from minuted_daemon.adapters.storage.worker_thread import Worker
+from minuted_daemon.core.coverage import Claim
 from minuted_daemon.core.records import (
     IntervalKind,
     IntervalRecord,
@@ -50,7 +50,15 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports import NONE_INTERRUPTED, REDACTED, ErasureRequest, Interruption, OwedTurn, Page, ResumePoint
+from minuted_daemon.ports.store import (
+    NONE_INTERRUPTED,
+    REDACTED,
+    ErasureRequest,
+    Interruption,
+    OwedTurn,
+    Page,
+    ResumePoint,
+)
 
 T = TypeVar("T")
 Read = Callable[[Connection], Any]

@@ -1,0 +1,4 @@
+"""The machine around the daemon: systemd and the process's own memory.
+
+Audio, storage and vendors have packages of their own.
+"""

@@ -1,0 +1,272 @@
+"""Late news about turns that are closed: the past is planned anew, and what no longer fits is transcribed again.
+
+Nothing changes before the new texts are there. Then old turns give way to new ones in one step; where a text stays
+away, or audio would be in nobody's commit any more, the old turns stay.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from minuted_daemon.core.diarization.timeline import PAST
+from minuted_daemon.core.events import TextSource, TurnNumber
+from minuted_daemon.core.merge.floor import RESTART, hold_floor
+from minuted_daemon.core.merge.segmentation import SHORTEST, Segment, join, split
+from minuted_daemon.core.merge.turn_cutter import LATE_NEWS, Cutter
+from minuted_daemon.core.merge.unclaimed_speech import REACH
+from minuted_daemon.core.ranges import outside
+from minuted_daemon.core.samples import ENDLESS, samples
+from minuted_daemon.core.transcription.commit_ranges import CommitRanges
+from minuted_daemon.core.transcription.queue import TranscriptionQueue
+from minuted_daemon.core.transcription.turn import LEAD, TAIL, Turn
+from minuted_daemon.core.voice.activity import VoiceTrack
+from minuted_daemon.core.words import has_words
+
+_TOLERANCE = samples(0.15)  # of voice that changes hands
+_CALM = samples(1.0)
+"""News comes in company: an end with the start that belongs to it."""
+_EDGE = samples(0.05)  # of voice; a frame or two at a cut is nobody's word
+
+_SAME_WORDS = 0.8
+"""Where a part was answered without a word, so much of the letters there were has to be in the others."""
+
+
+@dataclass(slots=True)
+class Revision:
+    """`new` turns are on their way to take the place of the `old` ones."""
+
+    old: list[Turn]
+    new: list[Turn]
+    waiting: int
+
+    @property
+    def holds(self) -> bool:
+        """True where the new turns say at least as much as the old ones."""
+        if not any(turn.text for turn in self.old):
+            return True
+        wordless = any(turn.silent and turn.wordless for turn in self.new)
+        if wordless and _letters(self.new) < _SAME_WORDS * _letters(self.old):
+            return False
+        said = any(has_words(turn.text) for turn in self.new)
+        return said and all(turn.text_source is TextSource.COMPLETED for turn in self.new)
+
+
+class Reviser:
+    """Compares closed turns with what the floor says now.
+
+    `renamed` is called with each turn whose stretch is right and whose voice was wrong. `done` collects revisions whose
+    texts are all there; the owner takes them out.
+    """
+
+    def __init__(
+        self,
+        cutter: Cutter,
+        track: VoiceTrack,
+        transcription: TranscriptionQueue,
+        commits: CommitRanges,
+        numbers: Iterator[int],
+        join_gap: int,
+        renamed: Callable[[Turn], None],
+    ) -> None:
+        self.done: list[Revision] = []
+        self._cutter, self._track, self._transcription, self._commits = cutter, track, transcription, commits
+        self._numbers = numbers
+        self._join_gap = join_gap
+        self._renamed = renamed
+        self._dirty_from: int | None = None
+        self._due = 0
+        self._under_way: list[Revision] = []
+
+    @property
+    def busy(self) -> bool:
+        """True while anything is to be looked at or awaited."""
+        return self._dirty_from is not None or bool(self._under_way)
+
+    @property
+    def new_turns(self) -> list[Turn]:
+        """The turns whose texts are awaited."""
+        return [turn for revision in self._under_way for turn in revision.new]
+
+    def news(self, changed_from: int, now: int) -> None:
+        """Who spoke when changed from this position on."""
+        if changed_from < self._cutter.done_to:
+            known = changed_from if self._dirty_from is None else self._dirty_from
+            self._dirty_from, self._due = min(known, changed_from), now + _CALM
+
+    def deadline(self) -> int | None:
+        """When `advance` has something to do."""
+        return None if self._dirty_from is None or self._under_way else self._due
+
+    def advance(self, now: int, frozen_to: int, final: bool) -> int | None:
+        """Begin what is due; give the position from which turns were looked at. Nothing before `frozen_to` changes."""
+        if self._dirty_from is None or self._under_way or (now < self._due and not final):
+            return None
+        oldest = max(now - LATE_NEWS, frozen_to)
+        touched = [turn for turn in self._commits.since(self._dirty_from - RESTART) if turn.first >= oldest]
+        since = min([turn.start for turn in touched], default=self._cutter.done_to)
+        before = self._commits.last_before(since)
+        if before is not None:
+            since = max(before.end, oldest)
+        turns = [turn for turn in self._commits.since(since) if turn.start >= since]
+        if not all(turn.settled or turn.gone for turn in turns):
+            return None  # their answers are not far
+        self._dirty_from = None
+        if turns:
+            self._plan(before, since, turns)
+        return since
+
+    def redacted(self, start: int, end: int) -> list[Turn]:
+        """Give up what is to take the place of turns that touch [start, end); give the turns that will not come."""
+        going = [one for one in self._under_way if any(turn.touches(start, end) for turn in (*one.old, *one.new))]
+        self._under_way = [one for one in self._under_way if one not in going]
+        return [turn for one in going for turn in one.new]
+
+    def took(self, turn: Turn) -> bool:
+        """Take the answer of a turn; tell whether it belongs to a revision."""
+        revision = next((one for one in self._under_way if turn in one.new), None)
+        if revision is None:
+            return False
+        revision.waiting -= 1
+        if revision.waiting == 0:
+            self._under_way.remove(revision)
+            if revision.holds:
+                self._commits.replace(revision.old, revision.new)
+                self.done.append(revision)
+        return True
+
+    # --- the plan -----------------------------------------------------------------------------------------------------
+
+    def _plan(self, before: Turn | None, since: int, turns: list[Turn]) -> None:
+        horizon = self._cutter.done_to
+        spans = self._cutter.spans(since)
+        holder = None if before is None else before.voice
+        stretches = hold_floor(spans, since, horizon, holder, final=True)
+        segments = self._cut_as_before(join(stretches, horizon, horizon, self._join_gap, final=True), turns)
+        if segments and segments[-1].end == horizon:
+            self._cutter.revised(segments[-1].voice)
+        old, new = self._differing(turns, [segment for segment in segments if segment.voice != PAST])
+        for group_old, group_new in _groups(old, new):
+            self._begin(group_old, group_new)
+
+    def _cut_as_before(self, segments: Sequence[Segment], turns: Sequence[Turn]) -> list[Segment]:
+        """Cut long monologues where they were cut."""
+        cut: list[Segment] = []
+        for segment in segments:
+            rest: Segment | None = segment
+            for turn in turns:
+                if rest is not None and rest.start < turn.start < rest.end and turn.voice == rest.voice:
+                    until = max(min(end, turn.start) for start, end in rest.parts if start < turn.start)
+                    first, rest = split(rest, turn.start)
+                    first.end = until
+                    cut.append(first)
+            if rest is not None:
+                cut.append(rest)
+        return cut
+
+    def _differing(self, turns: Sequence[Turn], segments: Sequence[Segment]) -> tuple[list[Turn], list[Segment]]:
+        """Give what has no like on the other side; what differs by its voice alone gets it here."""
+        old, new = list(turns), []
+        for segment in segments:
+            like = next((turn for turn in old if self._alike(turn, segment)), None)
+            if like is None:
+                new.append(segment)
+                continue
+            old.remove(like)
+            if like.voice != segment.voice:
+                like.voice = segment.voice
+                self._renamed(like)
+        return old, new
+
+    def _alike(self, turn: Turn, segment: Segment) -> bool:
+        edges = ((turn.start, segment.start), (turn.end, segment.end))
+        if min(turn.end, segment.end) <= max(turn.start, segment.start):
+            return False
+        around = self._track.around(segment.start, segment.end, LEAD, TAIL, REACH)
+        foreign = outside(turn.first, turn.last, [around])
+        missing = outside(segment.start, segment.end, [(turn.first, turn.last)])
+        return all(self._voiced(*pieces) <= _TOLERANCE for pieces in (foreign, missing, *([edge] for edge in edges)))
+
+    def _voiced(self, *pieces: tuple[int, int]) -> int:
+        runs = (self._track.runs(min(piece), max(piece), voiced=True) for piece in pieces)
+        return sum(high - low for run in runs for low, high in run)
+
+    # --- one revision -------------------------------------------------------------------------------------------------
+
+    def _begin(self, old: list[Turn], segments: list[Segment]) -> None:
+        taken = self._commits.taken(without=old)
+        if self._cutter.taken_from is not None:
+            taken.append((self._cutter.taken_from, ENDLESS))
+        new = self._placed(segments, old, taken)
+        if not new or self._leaves_out(old, new):
+            return
+        numbers = {turn.number for turn in old if not turn.gone}
+        for turn in new:
+            turn.number = next((n for n in numbers if _keeps_half(_numbered(old, n), turn)), turn.number)
+            numbers.discard(turn.number)
+        self._under_way.append(Revision(old, new, len(new)))
+        for turn in new:
+            self._transcription.submit(turn)
+            self._transcription.first(turn)
+
+    def _placed(self, segments: Sequence[Segment], old: Sequence[Turn], taken: Sequence[tuple[int, int]]) -> list[Turn]:
+        """Make turns of the segments: each takes the voice nearest to it, and nobody else's audio."""
+        new: list[Turn] = []
+        ranges = [self._track.around(segment.start, segment.end, LEAD, TAIL, REACH) for segment in segments]
+        first = min(turn.first for turn in old)
+        for index, (segment, (low, high)) in enumerate(zip(segments, ranges, strict=True)):
+            low = max(low, new[-1].last) if new else min(low, first)
+            if index + 1 < len(segments):
+                high = max(segment.end, min(high, segments[index + 1].start))
+                high = self._up_to_the_middle(high, ranges[index + 1][0])
+            else:
+                high = max(high, *(turn.last for turn in old))
+            pieces = outside(low, high, taken)
+            if pieces:
+                low, high = max(pieces, key=lambda piece: piece[1] - piece[0])
+                turn = Turn(TurnNumber(next(self._numbers)), segment.voice, segment.start, segment.end, low, high, low)
+                turn.not_after, turn.closed = high, True
+                turn.evidence = self._track.evidence(low, high)
+                new.append(turn)
+        return [turn for turn in new if turn.last - turn.first >= SHORTEST]
+
+    def _up_to_the_middle(self, high: int, following: int) -> int:
+        """Voice between two segments that is near to neither goes to the one it is nearer to."""
+        for start, end in self._track.runs(high, following, voiced=True):
+            if start + end <= high + following:
+                high = end
+        return high
+
+    def _leaves_out(self, old: Sequence[Turn], new: Sequence[Turn]) -> bool:
+        """Tell whether voice of the old turns would be in nobody's commit."""
+        covered = [(turn.first, turn.last) for turn in new]
+        return any(self._voiced(*outside(turn.first, turn.last, covered)) > _EDGE for turn in old)
+
+
+def _letters(turns: Sequence[Turn]) -> int:
+    return sum(map(str.isalnum, "".join(turn.text for turn in turns)))
+
+
+def _numbered(turns: Sequence[Turn], number: int) -> Turn:
+    return next(turn for turn in turns if turn.number == number)
+
+
+def _keeps_half(old: Turn, new: Turn) -> bool:
+    shared = min(old.end, new.end) - max(old.start, new.start)
+    return 2 * shared >= old.end - old.start and shared > 0
+
+
+def _groups(old: Sequence[Turn], new: Sequence[Segment]) -> Iterator[tuple[list[Turn], list[Segment]]]:
+    """Give old and new that share audio with each other, group by group; what shares none is nobody's revision."""
+    pieces = [(min(turn.start, turn.first), max(turn.end, turn.last), turn, None) for turn in old]
+    ordered = sorted([*pieces, *((segment.start, segment.end, None, segment) for segment in new)], key=itemgetter(0))
+    until = -1
+    groups: list[tuple[list[Turn], list[Segment]]] = []
+    for start, end, turn, segment in ordered:
+        if start >= until:
+            groups.append(([], []))
+        until = max(until, end)
+        if turn is not None:
+            groups[-1][0].append(turn)
+        if segment is not None:
+            groups[-1][1].append(segment)
+    return (group for group in groups if group[0] and group[1])

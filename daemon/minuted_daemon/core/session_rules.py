@@ -1,0 +1,44 @@
+"""What a session may be called and made of: names, devices, settings. The one place for these rules."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def is_session_name(name: str) -> bool:
+    """Tell whether a session may have this name."""
+    return SESSION_NAME.fullmatch(name) is not None
+
+
+FILE = "file:"
+
+
+def is_file(device: str) -> bool:
+    """Tell whether a device is a recording, whose sample clock stands still while nobody reads it."""
+    return device.startswith(FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What a session of this name uses where StartSession does not say; `autostart` starts it with the daemon."""
+
+    device: str = "default"
+    diarizer: str = "auto"
+    transcriber: str = "auto"
+    autostart: bool = False
+    languages: tuple[str, ...] = ()
+    fallback: str = "none"
+    keep_audio: bool = False
+    channels: tuple[int, ...] = ()
+    mix: str = "best"
+
+
+_REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Control characters, halves of surrogate pairs, and what separates lines and paragraphs."""
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text can be a name: spaces of all kinds, joiners and emoji can be part of one."""
+    return text.isprintable() or not any(unicodedata.category(letter) in _REFUSED for letter in text)

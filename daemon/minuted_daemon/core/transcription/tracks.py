@@ -1,0 +1,103 @@
+"""The two queues in front of the transcriber: what is said now, and what is made up for after an outage.
+
+Which turn is sent when, and what becomes of it, is decided in lane.py.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from minuted_daemon.core.events import UtteranceId
+from minuted_daemon.core.samples import RATE_HZ
+from minuted_daemon.core.transcription.turn import Turn
+
+_PAST = 10 * RATE_HZ
+"""Turns that ended longer ago than this when a connection comes are made up for beside those of the present."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """An utterance that was committed. `due`: when its answer is missed, or it is asked for again."""
+
+    turn: Turn
+    utterance: UtteranceId
+    due: int
+    makes_up: bool = False
+    failed: bool = False  # it was refused, and is asked for again when it is due
+    piece: bool = False  # a trial with some of the turn's audio: no text of it counts
+
+
+@dataclass(slots=True)
+class Track:
+    """`quota`: how many samples may be sent at once. `ready`: a connection takes them."""
+
+    makes_up: bool
+    ready: bool
+    queue: deque[Turn] = field(default_factory=deque)
+    quota: int = 0
+
+    def insert(self, turn: Turn) -> None:
+        """Put a turn before those of which nothing was sent and that are open."""
+        queue = self.queue
+        place = next((i for i, other in enumerate(queue) if not other.closed or self.makes_up), len(queue))
+        if place < len(queue) and queue[place].sent_to is not None:
+            place += 1
+        queue.insert(place, turn)
+
+
+class Tracks:
+    """The present and the past. Where there is no second connection, the first one serves for both."""
+
+    def __init__(self) -> None:
+        # The past's connection is made when the first of it is sent: until told otherwise it is taken to be there.
+        self.present, self.past = Track(makes_up=False, ready=False), Track(makes_up=True, ready=True)
+        self.serves_both = False
+
+    def __iter__(self) -> Iterator[Track]:
+        return iter((self.present, self.past))
+
+    def of(self, makes_up: bool) -> Track:
+        """The track on which utterances are sent that make up for an outage, or the other."""
+        return self.past if makes_up else self.present
+
+    def turns(self) -> Iterator[Turn]:
+        """All that wait."""
+        return (turn for track in self for turn in track.queue)
+
+    def remove(self, turn: Turn) -> None:
+        """The turn waits no longer."""
+        for track in self:
+            if turn in track.queue:
+                track.queue.remove(turn)
+
+    def to_the_front(self, turn: Turn) -> None:
+        """Where it waits, the turn is the first."""
+        for track in self:
+            if turn in track.queue:
+                track.queue.remove(turn)
+                track.queue.appendleft(turn)
+
+    def insert(self, turn: Turn, makes_up: bool) -> None:
+        """Put a turn that is to be sent again where it is sent soon."""
+        self.of(makes_up and not self.serves_both).insert(turn)
+
+    def serve_both(self) -> None:
+        """There is no second connection: the past goes over the first one, before what is said now."""
+        self.serves_both = True
+        begun = [turn for turn in self.present.queue if turn.sent_to is not None]
+        waiting = [turn for turn in self.present.queue if turn.sent_to is None]
+        self.present.queue = deque([*begun, *self.past.queue, *waiting])
+        self.past.queue.clear()
+
+    def part(self, now: int, begun: bool = True) -> None:
+        """Let what ended long ago be made up for beside the present, oldest first; also what is `begun` being sent."""
+        if self.serves_both:
+            return
+        over = [turn for turn in self.present.queue if turn.closed and turn.end < now - _PAST]
+        if not begun:
+            over = [turn for turn in over if turn.sent_to is None]
+        gone = set(over)
+        self.present.queue = deque(turn for turn in self.present.queue if turn not in gone)
+        head = [turn for turn in self.past.queue if turn.sent_to is not None]
+        waiting = [turn for turn in self.past.queue if turn.sent_to is None]
+        self.past.queue = deque([*head, *sorted([*waiting, *over], key=lambda turn: turn.start)])

@@ -1,0 +1,44 @@
+"""How one engine of a session stands: how much audio it was sent, and what is to be said although its link is up."""
+
+from collections.abc import Sequence
+
+from minuted_daemon.core.records import Health, Link
+from minuted_daemon.service.retries.policy import FELL_BACK
+
+LANGUAGE_NOT_KNOWN = "LANGUAGE_NOT_KNOWN"
+
+
+class EngineUsage:
+    """Kept for a session's whole life, over all connections of the engine. `sent` is in samples at 16 kHz."""
+
+    def __init__(self, sent: int = 0) -> None:
+        self.sent = sent
+        self._remarks: dict[str, str] = {}
+
+    def remark(self, reason: str, detail: str) -> None:
+        """Have this said from the next report of the link on. What was remarked first gives the reason."""
+        self._remarks[reason] = detail
+
+    def take_back(self, reason: str) -> None:
+        """Have this said no more."""
+        self._remarks.pop(reason, None)
+
+    def told(self, link: Link) -> Link:
+        """Give the link's health with the remarks, unless it has worse to tell."""
+        if not self._remarks or link.reason or link.health not in (Health.CONNECTING, Health.UP):
+            return link
+        reason = FELL_BACK if FELL_BACK in self._remarks else next(iter(self._remarks))
+        return Link(link.health, reason, " ".join(self._remarks[key] for key in sorted(self._remarks)))
+
+
+def language_remark(engine: str, known: Sequence[str] | None, wanted: Sequence[str]) -> str:
+    """Give one sentence about the wanted languages that a transcriber does not know; empty if it knows them all.
+
+    `known` holds first parts of BCP 47 codes, None for any; `wanted` holds whole codes.
+    """
+    if known is None:
+        return ""
+    foreign = [language for language in wanted if language.lower().split("-")[0] not in known]
+    if not foreign:
+        return ""
+    return f"The {engine} transcriber knows only {', '.join(known)}, and will get {', '.join(foreign)} wrong."
