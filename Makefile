@@ -16,7 +16,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) git g++ python3-dev libasound2-dev libasound2-p
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
+.PHONY: help demo test check house lint types unit e2e proto proto-check migrations-check wheel clean debian-run debian-test \
 	bench bench-attribution bench-live bench-rollover bench-reunion bench-offline bench-endurance bench-footprint bench-noise bench-devices bench-suspect chaos soak
 
 help:  ## This list
@@ -34,6 +34,9 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	cd proto && ../$(BIN)/buf lint .
+
+house: $(VENV)/.dev  ## How the code keeps to its own bounds, counted
+	$(BIN)/python -m tests.house
 
 types: $(VENV)/.dev
 	$(BIN)/mypy

@@ -5,6 +5,7 @@ Each row is a rule of daemon/README.md that no linter knows. Counts are read fro
 
 # ruff: noqa: PERF401 - loops that read as what they count
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -153,7 +154,10 @@ def undescribed() -> Count:
     """Count packages whose `__init__` does not say what belongs in them and what does not: two sentences at least."""
     found = []
     for path in modules():
-        if path.name == "__init__.py" and len((ast.get_docstring(ast.parse(path.read_text())) or "").split(". ")) < 2:
+        if path.name != "__init__.py":
+            continue
+        sentences = re.findall(r"\.(?:\s|$)", ast.get_docstring(ast.parse(path.read_text())) or "")
+        if len(sentences) < 2:
             found.append(short(path.parent))
     return Count("packages that do not say what belongs in them", len(found), 0, tuple(found))
 

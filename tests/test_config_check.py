@@ -12,7 +12,7 @@ from minuted_daemon.core.session_rules import SessionConfig
 
 
 def problems(state_dir: Path, store: Path | None = None) -> tuple[str, ...]:
-    """Give what is found; nothing may be made or changed by looking."""
+    """Return what is found; nothing may be made or changed by looking."""
     url = "" if store is None else f"sqlite:///{store}"
     return inspect(Config(daemon=DaemonConfig(state_dir=state_dir), storage=StorageConfig(url))).problems
 

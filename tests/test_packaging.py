@@ -173,7 +173,7 @@ def test_every_package_is_pinned_once_by_version_alone() -> None:
 
 
 def _needed(lines: list[str]) -> set[str]:
-    """Give the names of everything these requirements install here, themselves included."""
+    """Return the names of everything these requirements install here, themselves included."""
     return {name for line in lines for name in _with_needs(Requirement(line), set())}
 
 

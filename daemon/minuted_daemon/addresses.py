@@ -107,7 +107,7 @@ def _is_ip(host: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address means this machine. An IPv6 address comes without its brackets."""
+    """Return whether a host name or address means this machine. An IPv6 address comes without its brackets."""
     if host.lower() == "localhost":
         return True
     try:
@@ -117,7 +117,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(url: str, secure: str = "https", plain: str = "http") -> bool:
-    """Tell whether what goes to this URL cannot be read on the way: the secure scheme, or the plain one on loopback."""
+    """Return whether a URL is safe from readers on the way: the secure scheme, or the plain one on loopback."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -257,7 +257,7 @@ def _claimed(state_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _told_to_stop() -> Iterator[asyncio.Event]:
-    """Give an event that SIGTERM and SIGINT set; SIGTERM also if it came before and was held back."""
+    """Return an event that SIGTERM and SIGINT set; SIGTERM also if it came before and was held back."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

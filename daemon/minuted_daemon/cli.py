@@ -73,7 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, Path | None, Path | None]:
-    """Give the command, the configuration file and where a backup goes. Raises UsageError that names every mistake."""
+    """Return the command, the configuration file and where a backup goes.
+
+    Raises UsageError that names every mistake.
+    """
     parser = _Parser(
         prog="minuted",
         usage=_USAGE,

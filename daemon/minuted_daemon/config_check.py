@@ -39,7 +39,7 @@ def inspect(config: Config, environ: Mapping[str, str] | None = None) -> Checkup
 
 
 def store_file(config: Config) -> Path:
-    """Give the database's path."""
+    """Return the database's path."""
     url = config.storage.url
     return Path(url.removeprefix("sqlite:///")).absolute() if url else config.daemon.state_dir / "minuted.db"
 

@@ -166,7 +166,7 @@ def _follow(room: Client, running: subprocess.Popen[bytes], seq: int) -> Session
 
 
 def _screen(stack: ExitStack) -> tuple[Callable[[StreamTurnsResponse], None], bool]:
-    """Give what shows an event, and whether it can show turns that are still growing."""
+    """Return what shows an event, and whether it can show turns that are still growing."""
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown"):
         from rich.console import Console
 
@@ -187,13 +187,13 @@ def _told(running: subprocess.Popen[bytes]) -> str:
 
 
 def _last_words(log_file: Path) -> str:
-    """Give the last line of the daemon's log, as the end of a sentence."""
+    """Return the last line of the daemon's log, as the end of a sentence."""
     written = log_file.read_text(errors="replace").strip().splitlines()
     return f": {lines.plain(written[-1])}" if written else ""
 
 
 def _command(program: str, *arguments: str) -> str:
-    """Give a command that works as it stands: by its name where the shell finds it, else by its path."""
+    """Return a command that works as it stands: by its name where the shell finds it, else by its path."""
     beside = Path(sys.executable).parent / program
     known = shutil.which(program)
     name = program if known and Path(known).resolve() == beside.resolve() else _short(beside)
@@ -201,7 +201,7 @@ def _command(program: str, *arguments: str) -> str:
 
 
 def _short(path: Path) -> str:
-    """Give a path as one would write it here."""
+    """Return a path as one would write it here."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

@@ -145,7 +145,7 @@ def _value(value: object) -> str:
 
 
 def _written(word: str, *, bare: bool = False) -> str:
-    """Give a word as it is if it is harmless, else in quotes, so that no value can fake a line or a field."""
+    """Return a word as it is if it is harmless, else in quotes, so that no value can fake a line or a field."""
     if _PLAIN.fullmatch(word) or (bare and word.isprintable()):
         return word
     return json.dumps(word, ensure_ascii=not word.isprintable())

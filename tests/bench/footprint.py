@@ -60,7 +60,7 @@ async def starts_s(place: Path) -> list[tuple[float, float]]:
 
 
 async def four_sessions() -> tuple[float, float, int]:
-    """Give the largest memory in MB, the CPU share, and the number of processes."""
+    """Return the largest memory in MB, the CPU share, and the number of processes."""
     meetings = [load_meeting(name, start_s, MEASURED_S + 3 * SETTLE_S) for name, start_s in EXCERPTS]
     with (
         short_place() as place,

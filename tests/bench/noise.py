@@ -48,7 +48,7 @@ class Sent:
         return total / RATE_HZ
 
     def holds(self, start: int, end: int) -> bool:
-        """Tell whether the middle half of a word was sent."""
+        """Return whether the middle half of a word was sent."""
         low, high = (3 * start + end) // 4, (start + 3 * end) // 4
         return any(first <= low and high <= last for first, last in self.ranges)
 
@@ -97,7 +97,7 @@ def short_words() -> list[tuple[str, Sound]]:
 
 
 def spoken_db(word: Sound) -> float:
-    """Give a word's level: the mean of its 10 ms frames that are within 30 dB of the loudest."""
+    """Return a word's level: the mean of its 10 ms frames that are within 30 dB of the loudest."""
     frames = word[: len(word) // 160 * 160].reshape(-1, 160)
     power = (frames**2).mean(axis=1)
     return float(10 * np.log10(power[power > power.max() * 1e-3].mean()))

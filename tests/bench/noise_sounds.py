@@ -17,17 +17,17 @@ Maker = Callable[[float, int], Sound]
 
 
 def db(decibels: float) -> float:
-    """Give the factor of an amplitude."""
+    """Return the factor of an amplitude."""
     return float(10.0 ** (decibels / 20))
 
 
 def level_db(sound: Sound) -> float:
-    """Give the mean level in dB of full scale."""
+    """Return the mean level in dB of full scale."""
     return float(10 * np.log10(np.mean(sound**2) + 1e-20))
 
 
 def at_level(sound: Sound, wanted_db: float) -> Sound:
-    """Give the sound at a mean level."""
+    """Return the sound at a mean level."""
     return sound * db(wanted_db - level_db(sound))
 
 

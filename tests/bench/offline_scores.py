@@ -57,7 +57,7 @@ def score(recording: Recording, turns: Sequence[TurnState], events: Iterable[Dia
 
 
 def spoken(events: Iterable[DiarizerEvent]) -> list[Span]:
-    """Give who spoke when, as the events say in the end."""
+    """Return who spoke when, as the events say in the end."""
     done: list[tuple[int, int, str]] = []
     speaking: dict[str, int] = {}
     for event in events:

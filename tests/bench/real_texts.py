@@ -47,7 +47,7 @@ def words() -> Iterator[str]:
 
 
 def spoken_by(meeting: Meeting, segment: Segment, stream: Iterator[str], turn: int) -> list[str]:
-    """Give a text for each word of a segment: such as people say in short, else the next of the stream."""
+    """Return a text for each word of a segment: such as people say in short, else the next of the stream."""
     places = [word for word in meeting.words_between(segment.start, segment.end) if word.speaker == segment.speaker]
     if segment.end - segment.start < BRIEF_S * RATE_HZ:
         return [BRIEF[turn % len(BRIEF)]]

@@ -85,7 +85,7 @@ def _said(turn: TurnState) -> Said:
 
 
 def heard(pcm: NDArray[np.int16], stretches: Sequence[tuple[int, int]], noise_db: float | None) -> list[Evidence]:
-    """Give what the daemon's voice activity hears in stretches of a recording in a room."""
+    """Return what the daemon's voice activity hears in stretches of a recording in a room."""
     rng = np.random.default_rng(7)
     told, detector, track = [Evidence(0, 0)] * len(stretches), VoiceDetector(), VoiceTrack()
     for start in range(0, len(pcm) - BLOCK + 1, BLOCK):

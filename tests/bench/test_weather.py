@@ -156,7 +156,7 @@ Changed = Callable[[Change], tuple[list[Told], list[Told], Script]]
 
 @pytest.fixture
 def changed(meeting: Meeting, quiet: Script) -> Changed:
-    """Give what was added, what is gone, and the whole."""
+    """Return what was added, what is gone, and the whole."""
 
     def change(maker: Change) -> tuple[list[Told], list[Told], Script]:
         script = maker(meeting, quiet, random.Random(8))

@@ -159,7 +159,7 @@ def _made_up(meeting: Meeting, script: Script, rng: random.Random, share: float,
 
 
 def _under_many_labels(meeting: Meeting, script: Script, rng: random.Random) -> tuple[list[Told], set[str], str, int]:
-    """Give the events, the made-up labels, whose they are, and where the last of their speech ends."""
+    """Return the events, the made-up labels, whose they are, and where the last of their speech ends."""
     minute = meeting.segments[0].start + _s(SPLIT_S)  # the first one in which anybody speaks
     early = [segment for segment in meeting.segments if segment.start < minute]
     spoken: Counter[str] = Counter()

@@ -82,7 +82,7 @@ def demonstrate(place: Path) -> Demonstration:
 
 
 def _at_home(home: Path) -> dict[str, str]:
-    """Give the environment of a user who has only this directory, for temporary files too."""
+    """Return the environment of a user who has only this directory, for temporary files too."""
     kept = {name: text for name, text in unsuppressed(environment({})).items() if not name.startswith("XDG_")}
     return {**kept, "HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -100,7 +100,7 @@ def _running(command: list[str], place: Path) -> Iterator["subprocess.Popen[byte
 
 
 def _ask(command: list[str], place: Path, daemon: "subprocess.Popen[bytes]") -> list[str]:
-    """Give the lines that minutectl prints once the daemon answers."""
+    """Return the lines that minutectl prints once the daemon answers."""
     deadline = time.monotonic() + READY_S
     while True:
         asked = subprocess.run(

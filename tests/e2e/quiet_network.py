@@ -35,13 +35,13 @@ def why_not_here() -> str | None:
 
 
 def quiet(command: Sequence[str], report: Path) -> list[str]:
-    """Give the command that runs `command` in a network of its own and writes `report`."""
+    """Return the command that runs `command` in a network of its own and writes `report`."""
     here = ["unshare", "--net", "--mount", "--propagation", "private", sys.executable, str(Path(__file__))]
     return [*here, str(report), *command]
 
 
 def unsuppressed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give an environment without what alone would keep ONNX Runtime quiet."""
+    """Return an environment without what alone would keep ONNX Runtime quiet."""
     return {name: text for name, text in environ.items() if name not in _SUPPRESSING}
 
 
@@ -70,7 +70,7 @@ def _refuse_names(resolver: socket.socket, asked: list[str]) -> None:
 
 
 def _name(query: bytes) -> str:
-    """Give the name that a query asks for."""
+    """Return the name that a query asks for."""
     labels, at = [], 12
     while at < len(query) and query[at]:
         labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace"))

@@ -29,7 +29,7 @@ def of(interval: Interval) -> tuple[float, float]:
 
 @asynccontextmanager
 async def watching(client: AsyncClient) -> AsyncIterator[dict[str, Interval]]:
-    """Give the intervals as they are told, each at its latest state."""
+    """Return the intervals as they are told, each at its latest state."""
     seen: dict[str, Interval] = {}
 
     async def watch() -> None:

@@ -42,7 +42,7 @@ REASONS = {
 
 @asynccontextmanager
 async def clean_capture() -> AsyncIterator[MachineCapture]:
-    """Give a capture that must leave nothing behind and never hold up the event loop."""
+    """Return a capture that must leave nothing behind and never hold up the event loop."""
     capture = MachineCapture()
     try:
         async with responsive_loop():

@@ -84,7 +84,7 @@ async def subscribed(client: AsyncClient, after: int = 0) -> AsyncIterator[Subsc
 
 
 def left_in_files(folder: Path, words: Collection[str]) -> dict[str, list[str]]:
-    """Give the words that are in the bytes of any file, log and shared memory of the database included."""
+    """Return the words that are in the bytes of any file, log and shared memory of the database included."""
     any_of = re.compile(b"(?:" + b"|".join(word.encode() for word in sorted(words)) + b")(?![0-9])")
     found = {}
     for path in folder.rglob("*"):
@@ -116,7 +116,7 @@ async def words_listed(client: AsyncClient, session: str) -> set[str]:
 
 
 async def kept_audio(daemon: DaemonProcess, session: Session) -> tuple[NDArray[np.int16], int]:
-    """Give the audio that is kept, and its rate, once the spool is finished."""
+    """Return the audio that is kept, and its rate, once the spool is finished."""
     async with asyncio.timeout(15):
         while True:
             if not [path for path in (daemon.state_dir / "spool").rglob("*") if session.id in str(path)]:

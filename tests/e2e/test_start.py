@@ -114,6 +114,6 @@ async def test_every_mistake_of_a_configuration_is_named_in_one_answer(place: Pa
 
 
 def one_line(lines: list[str], named: str) -> bool:
-    """Tell whether there is one line, for a person, that names what is wrong."""
+    """Return whether there is one line, for a person, that names what is wrong."""
     (line,) = lines
     return line.startswith("minuted: ") and named in line and "Traceback" not in line

@@ -86,7 +86,7 @@ SENTENCES = ("I'm going to go ahead and get started.", "I'm not sure what I'm do
 
 
 def answer(number: int, languages: Sequence[str] = ("en",)) -> str:
-    """Give what such a model says the n-th time; the same each time it is asked."""
+    """Return what such a model says the n-th time; the same each time it is asked."""
     language = languages[number % len(languages)]
     told = [*CLOSINGS.get(language, ()), *EVERYDAYS.get(language, ()), *CREDITS.get(language, ())]
     return told[number // len(languages) % len(told)]

@@ -121,7 +121,7 @@ class Meeting:
 
 
 def seed_of(*parts: object) -> int:
-    """Give a seed that is the same in every process."""
+    """Return a seed that is the same in every process."""
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8], "big")
 
 

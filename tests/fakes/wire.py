@@ -146,7 +146,7 @@ class Socket:
         self._protocol.no_pong = True
 
     async def messages(self) -> AsyncIterator[str | bytes]:
-        """Give messages (text or bytes) in order; ends when the connection has ended."""
+        """Return messages (text or bytes) in order; ends when the connection has ended."""
         parts: list[bytes] = []
         kind = Opcode.BINARY
         while not self._writer.is_closing():

@@ -16,7 +16,7 @@ SYSTEMD = Path(__file__).parents[2] / "systemd"
 
 
 def unit(tmp_path: Path) -> Path:
-    """Give a copy of the unit whose program is there."""
+    """Return a copy of the unit whose program is there."""
     copy = tmp_path / "minuted.service"
     copy.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", (SYSTEMD / "minuted.service").read_text()))
     return copy

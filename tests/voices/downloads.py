@@ -53,7 +53,7 @@ def default_cache() -> Path:
 
 
 def kokoro_files(cache: Path) -> KokoroFiles:
-    """Give the model, its vocabulary and the voices; what is not in the cache is downloaded (90 MB).
+    """Return the model, its vocabulary and the voices; what is not in the cache is downloaded (90 MB).
 
     Raises subprocess.SubprocessError where a registry does not answer, ValueError where the model is not the one that
     made the committed meetings.

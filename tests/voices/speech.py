@@ -38,7 +38,7 @@ class Speech:
         self._cache = cache
 
     def say(self, text: str, voice: str, pace: float = 1.0) -> Floats:
-        """Give the sound of a text, shape (n,), 16 kHz, within -1..1, without silence at its ends.
+        """Return the sound of a text, shape (n,), 16 kHz, within -1..1, without silence at its ends.
 
         `pace` above 1 is faster. Raises ValueError where nothing can be heard, subprocess.SubprocessError where
         a synthesiser fails.

@@ -48,7 +48,7 @@ class Placed:
 
 
 def stage(script: Script, say: Say) -> tuple[NDArray[np.int16], list[Placed]]:
-    """Give the meeting's sound (int16, mono, 16 kHz) and what is said where, by start.
+    """Return the meeting's sound (int16, mono, 16 kHz) and what is said where, by start.
 
     `say(text, voice, pace)` gives the sound of a line at 16 kHz.
     """
@@ -66,7 +66,7 @@ def stage(script: Script, say: Say) -> tuple[NDArray[np.int16], list[Placed]]:
 
 
 def place(script: Script, lengths: list[int]) -> list[Placed]:
-    """Give each line its place, in the order of the script. One speaker never speaks twice at once."""
+    """Return each line its place, in the order of the script. One speaker never speaks twice at once."""
     placed: list[Placed] = []
     own_end: dict[str, int] = {}
     floor_start, floor_end = 0, 0

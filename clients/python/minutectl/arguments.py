@@ -219,7 +219,7 @@ def _child(name: str) -> _Parser:
 
 
 def _placed(found: argparse.Namespace, words: Sequence[str]) -> list[str]:
-    """Give each word its name in `found`; say what is missing, empty or too much."""
+    """Return each word its name in `found`; say what is missing, empty or too much."""
     command = COMMANDS[found.command]
     names = (*command.required, *command.optional)
     for index, name in enumerate(names):

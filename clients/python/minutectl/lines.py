@@ -45,13 +45,13 @@ _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 
 
 def as_json(message: Message) -> str:
-    """Give a message as one line of proto3 JSON, fields named as in the .proto files."""
+    """Return a message as one line of proto3 JSON, fields named as in the .proto files."""
     line = json.dumps(MessageToDict(message, preserving_proto_field_name=True), ensure_ascii=False)
     return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04x}", line)
 
 
 def plain(text: str) -> str:
-    """Give a text that came from outside without anything that could drive a terminal or break a line."""
+    """Return a text that came from outside without anything that could drive a terminal or break a line."""
     if text.isprintable() and text.isascii():
         return text
     return "".join(" " if char.isspace() else char for char in text if char.isspace() or _is_harmless(char))
@@ -62,7 +62,7 @@ def _is_harmless(char: str) -> bool:
 
 
 def clock(offset: Duration) -> str:
-    """Give a place on the sample clock as `12:34.5`, with hours in front from the first one on."""
+    """Return a place on the sample clock as `12:34.5`, with hours in front from the first one on."""
     return _clock(offset.ToNanoseconds() // _TENTH)
 
 
@@ -73,25 +73,25 @@ def _clock(tenths: int) -> str:
 
 
 def who(speaker: Speaker) -> str:
-    """Give what to call a speaker: the display name, else the label."""
+    """Return what to call a speaker: the display name, else the label."""
     return plain(speaker.display_name or speaker.label or speaker.id)
 
 
 def holder(turn: Turn) -> str:
-    """Give what to call the one who holds a turn; `?` where nobody knows."""
+    """Return what to call the one who holds a turn; `?` where nobody knows."""
     known = turn.HasField("speaker") and turn.attribution != Attribution.ATTRIBUTION_UNKNOWN
     return who(turn.speaker) if known else "?"
 
 
 def suspicion(turn: Turn) -> str:
-    """Give why a turn's text looks invented as a mark to put behind it, empty if it does not."""
+    """Return why a turn's text looks invented as a mark to put behind it, empty if it does not."""
     if not turn.HasField("suspect"):
         return ""
     return f"[suspect: {_SUSPECT.get(turn.suspect.reason, 'looks invented')}]"
 
 
 def turn_line(turn: Turn, *, with_session: bool = False) -> str:
-    """Give a turn as `00:12.3  S1  Shall we begin?`, with marks if it was changed or taken back, or looks invented."""
+    """Return a turn as `00:12.3  S1  Shall we begin?`, marked if it was changed, taken back or looks invented."""
     mark = ""
     if turn.state == TurnState.TURN_STATE_RETRACTED:
         mark = "  [withdrawn]"
@@ -106,7 +106,7 @@ def turn_line(turn: Turn, *, with_session: bool = False) -> str:
 
 
 def interval_line(interval: Interval, *, with_session: bool = False) -> str:
-    """Give a stretch without attributable speech as `00:12.3  --  muted until 00:30.0`."""
+    """Return a stretch without attributable speech as `00:12.3  --  muted until 00:30.0`."""
     kind = IntervalKind.Name(interval.kind).removeprefix("INTERVAL_KIND_").lower()
     reason = f" ({plain(interval.reason)})" if interval.reason else ""
     prefix = f"{plain(interval.session_name)}  " if with_session else ""
@@ -114,13 +114,13 @@ def interval_line(interval: Interval, *, with_session: bool = False) -> str:
 
 
 def redaction_line(left: RedactSessionResponse) -> str:
-    """Give what a redaction left as `redacted 12:30.0 to 13:00.0, 3 turns`."""
+    """Return what a redaction left as `redacted 12:30.0 to 13:00.0, 3 turns`."""
     turns = f"{left.turns} turn{'' if left.turns == 1 else 's'}"
     return f"redacted {clock(left.start_offset)} to {clock(left.end_offset)}, {turns}"
 
 
 def event_line(event: StreamTurnsResponse, *, with_session: bool = False) -> str | None:
-    """Give a streamed event as a line for a person, None for what concerns only programs."""
+    """Return a streamed event as a line for a person, None for what concerns only programs."""
     match event.WhichOneof("event"):
         case "turn":
             return turn_line(event.turn, with_session=with_session)
@@ -139,12 +139,12 @@ def event_line(event: StreamTurnsResponse, *, with_session: bool = False) -> str
 
 
 def state(session: Session) -> str:
-    """Give a session's state as a word."""
+    """Return a session's state as a word."""
     return SessionState.Name(session.state).removeprefix("SESSION_STATE_").lower()
 
 
 def session_state(session: Session) -> str:
-    """Give what a session is doing, and what is wrong with it, as one line."""
+    """Return what a session is doing, and what is wrong with it, as one line."""
     line = f"{plain(session.name)}: {state(session)}"
     if session.HasField("failure"):
         return f"{line} ({plain(session.failure.detail or session.failure.reason)})"
@@ -159,7 +159,7 @@ def session_state(session: Session) -> str:
 
 
 def times(link: Link) -> str:
-    """Give since when a link is away, and when a refused one is asked again; empty for one that is not."""
+    """Return since when a link is away, and when a refused one is asked again; empty for one that is not."""
     if not link.HasField("since"):
         return ""
     since = f"since {_time_of_day(link.since)}"
@@ -169,13 +169,13 @@ def times(link: Link) -> str:
 
 
 def _time_of_day(when: Timestamp) -> str:
-    """Give a time as this machine's clock shows it, with the day where it is another one."""
+    """Return a time as this machine's clock shows it, with the day where it is another one."""
     local = when.ToDatetime(UTC).astimezone()
     return local.strftime("%H:%M" if local.date() == datetime.now(UTC).astimezone().date() else "%Y-%m-%d %H:%M")
 
 
 def retried_line(retried: RetriedLink) -> str:
-    """Give what came of asking again as `boardroom: transcriber openai accepts again`."""
+    """Return what came of asking again as `boardroom: transcriber openai accepts again`."""
     whose = plain(retried.session_name) or "ended sessions"
     what = f"{whose}: {plain(retried.role)} {plain(retried.engine)}"
     link = retried.link
@@ -190,7 +190,7 @@ def retried_line(retried: RetriedLink) -> str:
 
 
 def remarks(session: Session) -> list[str]:
-    """Give what is to be said about links of a session that work, or are about to, but not as they were meant to."""
+    """Return what is to be said about links of a session that work, or are about to, but not as they were meant to."""
     well = (LinkHealth.LINK_HEALTH_CONNECTING, LinkHealth.LINK_HEALTH_UP)
     return [
         f"{name}: {plain(link.detail or link.reason)}"
@@ -208,7 +208,7 @@ def _links(session: Session) -> tuple[tuple[str, Link], ...]:
 
 
 def session_line(session: Session) -> str:
-    """Give a session as one line of a list."""
+    """Return a session as one line of a list."""
     began = session.start_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")
     sent = f"{clock(session.diarizer_sent)}+{clock(session.transcriber_sent)}"
     engines = f"{plain(session.diarizer)}+{plain(session.transcriber)}  sent {sent}"
@@ -219,7 +219,7 @@ def session_line(session: Session) -> str:
 
 
 def coverage_lines(session: Session) -> list[str]:
-    """Give a session and below it what became of its audio; the lengths shown add up to the one of the session."""
+    """Return a session and below it what became of its audio; the lengths shown add up to the one of the session."""
     if not session.HasField("coverage"):
         return [session_line(session), "    coverage not known: the daemon could not read its store in time"]
     told = session.coverage
@@ -236,25 +236,25 @@ def coverage_lines(session: Session) -> list[str]:
 
 
 def device_line(device: Device) -> str:
-    """Give an input as one line; `*` stands before the default one."""
+    """Return an input as one line; `*` stands before the default one."""
     mark = "*" if device.is_default else " "
     details = f"{plain(device.host_api)}, {device.channels} channels, {device.rate_hz} Hz"
     return f"{mark} {plain(device.name)}  {plain(device.description)}  ({details})"
 
 
 def level_line(level: StreamLevelsResponse) -> str:
-    """Give a measured level as a bar of 60 dB with its figures."""
+    """Return a measured level as a bar of 60 dB with its figures."""
     filled = max(0, min(30, round((level.rms_dbfs + 60) / 2)))
     return f"{'#' * filled:<30}  {level.rms_dbfs:6.1f} dBFS  peak {level.peak_dbfs:6.1f} dBFS"
 
 
 def speaker_line(speaker: Speaker) -> str:
-    """Give a speaker as one line."""
+    """Return a speaker as one line."""
     return f"{plain(speaker.label)}  {plain(speaker.display_name) or '-'}  {speaker.id}"
 
 
 def info_lines(info: GetInfoResponse) -> list[str]:
-    """Give what daemon this is as lines."""
+    """Return what daemon this is as lines."""
     engines = [
         f"{engine.role} {engine.name}: {'available' if engine.available else f'not available ({engine.reason})'}"
         for engine in info.engines

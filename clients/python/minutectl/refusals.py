@@ -21,7 +21,7 @@ class Refusals:
         self._said: dict[tuple[str, str], str] = {}
 
     def news(self, session: Session) -> list[str]:
-        """Give what is to be said now, a sentence for each link that changed."""
+        """Return what is to be said now, a sentence for each link that changed."""
         if self._session not in ("", session.name, session.id):
             return []
         found = []

@@ -39,7 +39,7 @@ class InvalidAddress(ValueError):
 
 
 def choose(address: str | None) -> str:
-    """Give the address to use: the one given, else that of MINUTED_ADDRESS, else the daemon's default."""
+    """Return the address to use: the one given, else that of MINUTED_ADDRESS, else the daemon's default."""
     return address or os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS
 
 

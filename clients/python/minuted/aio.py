@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 def connect(address: str | None = None) -> "AsyncClient":
-    """Give a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call.
+    """Return a client for the daemon at `address`, MINUTED_ADDRESS or the default. It connects with its first call.
 
     Raises InvalidAddress.
     """
@@ -104,7 +104,7 @@ class AsyncClient:
         return await self._ask(calls.resume(session))
 
     async def session(self, session: str) -> Session:
-        """Give one session, live or past, with its coverage: what became of its audio."""
+        """Return one session, live or past, with its coverage: what became of its audio."""
         return await self._ask(calls.session(session))
 
     def sessions(self, *, page_size: int = 100) -> AsyncIterator[Session]:
@@ -132,7 +132,7 @@ class AsyncClient:
     async def retry(self, session: str = "") -> Sequence[RetriedLink]:
         """Have the engines that refused links of a live session, or of all, asked again now; at most once in 10 s.
 
-        Gives every link that was refused, as it is after that.
+        Returns every link that was refused, as it is after that.
         """
         return await self._ask(calls.retry(session))
 
@@ -159,7 +159,7 @@ class AsyncClient:
         return self._pages(lambda token: calls.search(query, session, page_size, token, exclude_suspect))
 
     def export(self, session: str, file_format: ExportFormat, *, exclude_suspect: bool = False) -> AsyncIterator[bytes]:
-        """Give a session's transcript as the parts of a file."""
+        """Return a session's transcript as the parts of a file."""
         return self._stream(calls.export(session, file_format, exclude_suspect))
 
     async def watch(
@@ -200,7 +200,7 @@ class AsyncClient:
         return await self._ask(calls.speakers(session))
 
     async def rename(self, session: str, speaker: str, display_name: str) -> Speaker:
-        """Give a speaker (label or id) a display name; empty takes it away."""
+        """Return a speaker (label or id) a display name; empty takes it away."""
         return await self._ask(calls.rename(session, speaker, display_name))
 
     async def merge(self, session: str, source: str, into: str) -> Speaker:

@@ -34,13 +34,13 @@ class Unreachable(Error):
 
 
 def closed(address: str) -> Error:
-    """Give the Error for whatever is asked of a client that was closed, also before, by another thread or task."""
+    """Return the Error for whatever is asked of a client that was closed, also before, by another thread or task."""
     message = f"this client of minuted at {address} was closed"
     return Error(grpc.StatusCode.FAILED_PRECONDITION, "CLIENT_CLOSED", message, {})
 
 
 def from_call(error: grpc.RpcError, address: str) -> Error:
-    """Give the Error for a failed call, synchronous or not."""
+    """Return the Error for a failed call, synchronous or not."""
     code = error.code() or grpc.StatusCode.UNKNOWN
     message = error.details() or code.name
     info = _info(error.trailing_metadata() or ())

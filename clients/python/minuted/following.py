@@ -66,7 +66,7 @@ class Following:
             self.cursor = seq
 
     def broke(self, error: Error) -> Interrupted | None:
-        """Give the notice that the stream broke, None if it was given already.
+        """Return the notice that the stream broke, None if it was given already.
 
         Raises the error if nothing was ever received (no daemon, a wrong session), or asking again cannot help.
         """

@@ -18,7 +18,7 @@ _REASONS = {
 
 
 def reason_of(fault: OSError) -> str | None:
-    """Give one of the reasons above, None if the disk is not at fault."""
+    """Return one of the reasons above, None if the disk is not at fault."""
     return _REASONS.get(fault.errno or 0)
 
 

@@ -46,7 +46,7 @@ class _Network:
         self.out_bias = weights["final_conv.bias"]
 
     def features(self, windows: Floats) -> Floats:
-        """Give what the memory cell is told of each window; shape (n, 576) to (n, 512)."""
+        """Return what the memory cell is told of each window; shape (n, 576) to (n, 512)."""
         padded = np.concatenate((windows, windows[:, -2 : -_CONTEXT - 2 : -1]), axis=1)
         pieces = np.lib.stride_tricks.sliding_window_view(padded, _STFT, axis=1)[:, ::_STFT_HOP]
         x = np.abs(np.fft.rfft(pieces * self.taper, axis=2)).astype(np.float32)
@@ -91,11 +91,11 @@ class SileroModels:
         self._missing = False
 
     def stream(self) -> SileroStream:
-        """Give a stream with a memory of its own. Reads nothing yet."""
+        """Return a stream with a memory of its own. Reads nothing yet."""
         return SileroStream(self)
 
     def network(self) -> _Network | None:
-        """Give the network, None where it cannot be loaded. The first call takes some milliseconds."""
+        """Return the network, None where it cannot be loaded. The first call takes some milliseconds."""
         if self._network is None and not self._missing:
             try:
                 path = files("minuted_daemon.adapters.local") / "models" / _FILE

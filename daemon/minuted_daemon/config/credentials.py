@@ -13,7 +13,7 @@ _MOST_BYTES = 4096
 def read_key(
     name: str, variable: str, directories: Sequence[Path], environ: Mapping[str, str], problems: list[str]
 ) -> str | None:
-    """Give the key from a systemd credential, else a file of that name, else a variable; None where there is none.
+    """Return the key from a systemd credential, else a file of that name, else a variable; None where there is none.
 
     White space around it is cut off, a byte order mark too, and an empty key is none. What is wrong goes to `problems`.
     """

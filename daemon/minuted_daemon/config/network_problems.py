@@ -73,7 +73,7 @@ def ca_file_problem(file: Path) -> str | None:
 
 
 def _with_sockets(urls: Sequence[str]) -> Iterator[str]:
-    """Give the addresses, and those of the WebSockets beside them."""
+    """Return the addresses, and those of the WebSockets beside them."""
     for url in urls:
         yield url
         yield "ws" + url.removeprefix("http")

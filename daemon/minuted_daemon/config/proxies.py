@@ -128,7 +128,7 @@ class Proxies:
             raise ValueError(f"{where}: {error}") from None
 
     def excepted(self, target: Target) -> bool:
-        """Tell whether NO_PROXY takes a target from the proxy."""
+        """Return whether NO_PROXY takes a target from the proxy."""
         _, value = self._first(("no_proxy", "NO_PROXY")) or ("", "")
         return excepts(value, target.host, target.port)
 
@@ -154,7 +154,7 @@ class Proxies:
 
 
 def excepts(no_proxy: str, host: str, port: int) -> bool:
-    """Tell whether a NO_PROXY list names a host (an IPv6 address without brackets) at this port."""
+    """Return whether a NO_PROXY list names a host (an IPv6 address without brackets) at this port."""
     address = _address(host)
     name = host.rstrip(".").lower()
     for entry in re.split(r"[,\s]+", no_proxy.strip()):

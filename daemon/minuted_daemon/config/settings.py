@@ -184,7 +184,7 @@ def load_config(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 
 def _checked(section: tuple[str, ...], entries: Mapping[str, Entry], problems: list[str]) -> dict[str, object]:
-    """Give the section's fields, and put what is wrong with its keys into `problems`."""
+    """Return the section's fields, and put what is wrong with its keys into `problems`."""
     settings = SETTINGS[section[0]]
     fields: dict[str, object] = {}
     if section[0] == "sessions" and not values.SESSION_NAME.fullmatch(section[1]):

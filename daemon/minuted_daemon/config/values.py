@@ -39,7 +39,7 @@ class Setting:
 
 
 def shown(value: object) -> str:
-    """Give a value for an error message; what is long, and could be a secret, only by its size."""
+    """Return a value for an error message; what is long, and could be a secret, only by its size."""
     if isinstance(value, str):
         return f'"{value}"' if len(value) <= 24 and value.isprintable() else f"a text of {len(value)} characters"
     if isinstance(value, bool):
@@ -54,7 +54,7 @@ def shown(value: object) -> str:
 
 
 def suggestion(word: str, known: Sequence[str]) -> str:
-    """Give a remark that names the nearest known word, or all of them where none is near."""
+    """Return a remark that names the nearest known word, or all of them where none is near."""
     near = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
 

@@ -64,7 +64,7 @@ class Coverage:
 
 
 def turn_claim(start: Sample, end: Sample, source: TextSource, transcribed: bool, why: str = NO_TEXT) -> Claim:
-    """Give the claim of a FINAL turn; `why` it has no text, or not all of it, should that be so.
+    """Return the claim of a FINAL turn; `why` it has no text, or not all of it, should that be so.
 
     Without a transcriber who spoke is all that was to be told, so it counts as text.
     """
@@ -74,7 +74,7 @@ def turn_claim(start: Sample, end: Sample, source: TextSource, transcribed: bool
 
 
 def interval_claim(start: Sample, end: Sample, kind: IntervalKind, reason: str) -> Claim:
-    """Give the claim of an interval; one that is lost without a reason is so by its kind."""
+    """Return the claim of an interval; one that is lost without a reason is so by its kind."""
     return Claim(start, end, _GROUNDS[kind], reason or kind.name)
 
 

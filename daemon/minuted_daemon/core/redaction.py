@@ -8,7 +8,7 @@ from minuted_daemon.core.samples import Sample, seconds
 
 
 def redacted(turn: TurnRecord, start: Sample, end: Sample) -> TurnRecord:
-    """Give the turn without what was said in [start, end); one that does not touch the stretch comes back as it is.
+    """Return the turn without what was said in [start, end); one that does not touch the stretch comes back as it is.
 
     Nobody knows where in a turn a word lies, so a turn that touches the stretch loses all its words. One that lies
     inside is retracted; one that reaches out keeps its speaker, and the longer of the parts outside (the first of two

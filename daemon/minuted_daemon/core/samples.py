@@ -18,15 +18,15 @@ ENDLESS = 1 << 62
 
 
 def samples(seconds: float) -> int:
-    """Give the number of samples nearest to a length in seconds."""
+    """Return the number of samples nearest to a length in seconds."""
     return round(seconds * RATE_HZ)
 
 
 def seconds(count: int) -> float:
-    """Give the length in seconds of a number of samples."""
+    """Return the length in seconds of a number of samples."""
     return count / RATE_HZ
 
 
 def wide(position: int) -> int:
-    """Give the position at 24 kHz of a position at 16 kHz (rounded down: neighbouring ranges stay neighbours)."""
+    """Return the position at 24 kHz of a position at 16 kHz (rounded down: neighbouring ranges stay neighbours)."""
     return position * 3 // 2

@@ -8,7 +8,7 @@ SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 def is_session_name(name: str) -> bool:
-    """Tell whether a session may have this name."""
+    """Return whether a session may have this name."""
     return SESSION_NAME.fullmatch(name) is not None
 
 
@@ -16,7 +16,7 @@ FILE = "file:"
 
 
 def is_file(device: str) -> bool:
-    """Tell whether a device is a recording, whose sample clock stands still while nobody reads it."""
+    """Return whether a device is a recording, whose sample clock stands still while nobody reads it."""
     return device.startswith(FILE)
 
 
@@ -40,5 +40,5 @@ _REFUSED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text can be a name: spaces of all kinds, joiners and emoji can be part of one."""
+    """Return whether a text can be a name: spaces of all kinds, joiners and emoji can be part of one."""
     return text.isprintable() or not any(unicodedata.category(letter) in _REFUSED for letter in text)

@@ -5,7 +5,7 @@ A vendor's JSON may hold a character beyond the first 65,536 as two surrogate ha
 
 
 def has_words(text: str) -> bool:
-    """Tell whether there is a letter or a digit of any script: punctuation, blanks and musical notes are no words."""
+    """Return whether there is a letter or a digit of any script: punctuation, blanks and musical notes are no words."""
     return any(map(str.isalnum, text))
 
 
@@ -17,12 +17,12 @@ def grown(text: str, more: str) -> str:
 
 
 def settled(text: str) -> str:
-    """Give growing text without a first half at its end, whose other half may still come."""
+    """Return growing text without a first half at its end, whose other half may still come."""
     return text[:-1] if text and _first_half(text[-1]) else text
 
 
 def storable(text: str) -> str:
-    """Give text that can be stored and sent: halves that belong together joined, a lone one as U+FFFD."""
+    """Return text that can be stored and sent: halves that belong together joined, a lone one as U+FFFD."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -83,7 +83,7 @@ class CaptureStream(Protocol):
     remark: CaptureHealth | None
 
     def __aiter__(self) -> AsyncIterator[AudioBlock | CaptureHealth | Missing]:
-        """Give blocks in order, each once."""
+        """Return blocks in order, each once."""
         ...
 
     async def pause(self) -> None:

@@ -40,7 +40,7 @@ class DiarizerStream(Protocol):
         ...
 
     def events(self) -> AsyncIterator[DiarizerNews]:
-        """Give events as they arrive; positions count from the first sample sent. Ends after `finish()`.
+        """Return events as they arrive; positions count from the first sample sent. Ends after `finish()`.
 
         What is no event that can be used is given as such.
 
@@ -126,7 +126,7 @@ class TranscriberStream(Protocol):
         ...
 
     def events(self) -> AsyncIterator[TranscriberEvent]:
-        """Give texts as they arrive, each under its own utterance. Ends only after `close()`.
+        """Return texts as they arrive, each under its own utterance. Ends only after `close()`.
 
         Raises Unavailable, Rejected or Garbled when the connection breaks or the vendor ends it.
         """
@@ -161,7 +161,7 @@ class VoicePrinter(Protocol):
     """Tells voices apart by their sound. Optional: without it nobody is recognised by voice."""
 
     async def print(self, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
-        """Give the print of one voice (int16, shape (n,), 16 kHz, 0.5 s to 20 s of one person's speech).
+        """Return the print of one voice (int16, shape (n,), 16 kHz, 0.5 s to 20 s of one person's speech).
 
         A unit vector, shape (d,): the dot product of two prints is high where the voice is the same; None where it
         sounds like noise and nobody can be known by it. Takes at most 20 s. Raises Unavailable or Rejected.
@@ -177,5 +177,5 @@ class SpeechModels(Protocol):
     """Tells speech from other sounds. Optional: without it energy alone decides what is sent that nobody claims."""
 
     def stream(self) -> SpeechModel:
-        """Give one for a session; what they have in common is loaded when the first is asked something."""
+        """Return one for a session; what they have in common is loaded when the first is asked something."""
         ...

@@ -45,7 +45,7 @@ class Note:
     whole: bool = False
 
     def touches(self, start: int, end: int) -> bool:
-        """Tell whether it is about some of [start, end)."""
+        """Return whether it is about some of [start, end)."""
         return self.start < end and self.end >= start
 
 
@@ -83,7 +83,7 @@ class Spool(Protocol):
         ...
 
     def take_losses(self) -> Sequence[Loss]:
-        """Give what was needed and lost since this was asked last, in the order it happened."""
+        """Return what was needed and lost since this was asked last, in the order it happened."""
         ...
 
     def note(self, note: Note) -> None:
@@ -91,15 +91,15 @@ class Spool(Protocol):
         ...
 
     async def notes(self) -> Sequence[Note]:
-        """Give the notes that are kept, in the order in which they came; takes at most 10 s. Raises StoreError."""
+        """Return the notes that are kept, in the order in which they came; takes at most 10 s. Raises StoreError."""
         ...
 
     def holes(self, start: Sample, end: Sample) -> Sequence[tuple[int, int]]:
-        """Give the stretches of [start, end) that are not held, in order: skipped, erased, let go of or lost."""
+        """Return the stretches of [start, end) that are not held, in order: skipped, erased, let go of or lost."""
         ...
 
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
-        """Give [start, end), two minutes at most, at 16 or 24 kHz; what is not held comes as digital silence.
+        """Return [start, end), two minutes at most, at 16 or 24 kHz; what is not held comes as digital silence.
 
         Takes at most 10 s, and does not wait at all for what was heard in the last 30 s. Raises StoreError.
         """
@@ -127,7 +127,7 @@ class Spools(Protocol):
         ...
 
     def open(self, session_id: SessionId, keep_audio: bool = False) -> Spool:
-        """Give the session's spool: the one found at the start, or an empty one. Never waits for the disk."""
+        """Return the session's spool: the one found at the start, or an empty one. Never waits for the disk."""
         ...
 
     async def finish(self, session_id: SessionId) -> None:

@@ -126,7 +126,7 @@ class Store(Protocol):
     async def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
         """Store what was read here and changed since, as `write` does, and give it back.
 
-        Gives nothing, and stores nothing, if the store's own has another `seq` than the record by now, or is deleted.
+        Returns nothing, and stores nothing, if the store's own has another `seq` than the record by now, or is deleted.
         Raises StoreError; then nothing of it was stored.
         """
         ...
@@ -136,11 +136,11 @@ class Store(Protocol):
         ...
 
     async def wall_points(self, session_id: SessionId) -> Sequence[WallPoint]:
-        """Give a session's map from samples to wall time, by sample. Raises NotFound (SESSION_NOT_FOUND)."""
+        """Return a session's map from samples to wall time, by sample. Raises NotFound (SESSION_NOT_FOUND)."""
         ...
 
     async def resume_point(self, session_id: SessionId) -> ResumePoint:
-        """Give how far a session's stored things go, for one that goes on. Raises NotFound (SESSION_NOT_FOUND)."""
+        """Return how far a session's stored things go, for one that goes on. Raises NotFound (SESSION_NOT_FOUND)."""
         ...
 
     async def delete_session(self, session_id: SessionId) -> SessionRecord:
@@ -185,7 +185,7 @@ class Store(Protocol):
         ...
 
     async def session(self, key: str) -> SessionRecord:
-        """Give a session by id, else the newest of that name.
+        """Return a session by id, else the newest of that name.
 
         Raises NotFound (SESSION_NOT_FOUND).
         """

@@ -74,25 +74,25 @@ KINDS: Mapping[IntervalKind, turns_pb2.IntervalKind] = {
 
 
 def offset(position: int) -> Duration:
-    """Give a position or length on the sample clock, exactly."""
+    """Return a position or length on the sample clock, exactly."""
     whole, rest = divmod(position, RATE_HZ)
     return Duration(seconds=whole, nanos=rest * SAMPLE_NANOS)
 
 
 def length(length_s: float) -> Duration:
-    """Give a length of at least 0, to the microsecond."""
+    """Return a length of at least 0, to the microsecond."""
     whole, micros = divmod(round(max(length_s, 0.0) * 1_000_000), 1_000_000)
     return Duration(seconds=whole, nanos=micros * 1_000)
 
 
 def time(wall_s: float) -> Timestamp:
-    """Give a wall time, to the microsecond: a float holds no more."""
+    """Return a wall time, to the microsecond: a float holds no more."""
     whole, micros = divmod(round(wall_s * 1_000_000), 1_000_000)
     return Timestamp(seconds=whole, nanos=micros * 1_000)
 
 
 def session(view: SessionView) -> sessions_pb2.Session:
-    """Give a session with its live state."""
+    """Return a session with its live state."""
     message = stored_session(view.record)
     message.duration.CopyFrom(offset(view.heard))
     if view.coverage is not None:
@@ -107,7 +107,7 @@ def session(view: SessionView) -> sessions_pb2.Session:
 
 
 def coverage(value: Coverage) -> sessions_pb2.Coverage:
-    """Give what became of a session's audio."""
+    """Return what became of a session's audio."""
     return sessions_pb2.Coverage(
         text=offset(value.text),
         silence=offset(value.silence),
@@ -118,7 +118,7 @@ def coverage(value: Coverage) -> sessions_pb2.Coverage:
 
 
 def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
-    """Give a session as stored: without the health of its links."""
+    """Return a session as stored: without the health of its links."""
     message = sessions_pb2.Session(
         id=record.id,
         name=record.name,
@@ -145,7 +145,7 @@ def stored_session(record: records.SessionRecord) -> sessions_pb2.Session:
 
 
 def link(value: records.Link) -> sessions_pb2.Link:
-    """Give one link's health."""
+    """Return one link's health."""
     message = sessions_pb2.Link(health=HEALTHS[value.health], reason=value.reason, detail=value.detail)
     if value.since_s is not None:
         message.since.CopyFrom(time(value.since_s))
@@ -155,7 +155,7 @@ def link(value: records.Link) -> sessions_pb2.Link:
 
 
 def retried_link(value: RetriedLink) -> sessions_pb2.RetriedLink:
-    """Give a link that was refused, and what came of asking again."""
+    """Return a link that was refused, and what came of asking again."""
     return sessions_pb2.RetriedLink(
         session_id=value.session_id,
         session_name=value.session_name,
@@ -172,12 +172,12 @@ def _degraded(links: Links) -> bool:
 
 
 def speaker(record: records.SpeakerRecord) -> speakers_pb2.Speaker:
-    """Give a speaker as told inside a turn."""
+    """Return a speaker as told inside a turn."""
     return speakers_pb2.Speaker(id=record.id, label=record.label, display_name=record.display_name)
 
 
 def turn(stored: records.StoredTurn) -> turns_pb2.Turn:
-    """Give a turn, partial or stored."""
+    """Return a turn, partial or stored."""
     record = stored.turn
     speakers = {one.id: speaker(one) for one in stored.speakers}
     message = turns_pb2.Turn(
@@ -209,7 +209,7 @@ def turn(stored: records.StoredTurn) -> turns_pb2.Turn:
 
 
 def interval(record: records.IntervalRecord, session_name: str) -> turns_pb2.Interval:
-    """Give an interval."""
+    """Return an interval."""
     return turns_pb2.Interval(
         id=record.id,
         session_id=record.session_id,
@@ -224,7 +224,7 @@ def interval(record: records.IntervalRecord, session_name: str) -> turns_pb2.Int
 
 
 def delivery(given: Delivery) -> turns_pb2.StreamTurnsResponse:
-    """Give one thing of a subscriber's stream."""
+    """Return one thing of a subscriber's stream."""
     if isinstance(given, CaughtUp):
         return turns_pb2.StreamTurnsResponse(caught_up=turns_pb2.CaughtUp(seq=given.seq))
     if isinstance(given, Heartbeat):
@@ -249,7 +249,7 @@ def _stored(item: StoredItem, session_name: str) -> turns_pb2.StreamTurnsRespons
 
 
 def device(info: DeviceInfo) -> devices_pb2.Device:
-    """Give an input of this machine."""
+    """Return an input of this machine."""
     return devices_pb2.Device(
         name=info.name,
         description=info.description,
@@ -261,5 +261,5 @@ def device(info: DeviceInfo) -> devices_pb2.Device:
 
 
 def engine(info: EngineInfo) -> daemon_pb2.Engine:
-    """Give an engine and whether it can be used."""
+    """Return an engine and whether it can be used."""
     return daemon_pb2.Engine(name=info.name, role=info.role, available=info.available, reason=info.reason)

@@ -55,7 +55,7 @@ class AsksForPage(Protocol):
 
 
 def session_key(request: NamesSession, problems: Problems | None = None) -> str:
-    """Give the id or name a request must have. Raises Invalid, unless the problems are collected by the caller."""
+    """Return the id or name a request must have. Raises Invalid, unless the problems are collected by the caller."""
     found = problems or Problems()
     found.check(bool(request.session), "session", "required: an id or a name")
     if problems is None:
@@ -64,7 +64,7 @@ def session_key(request: NamesSession, problems: Problems | None = None) -> str:
 
 
 def page(request: AsksForPage, problems: Problems) -> tuple[int, str | None]:
-    """Give page size and token."""
+    """Return page size and token."""
     problems.check(0 <= request.page_size <= LARGEST_PAGE, "page_size", f"must be 1 to {LARGEST_PAGE}, or 0")
     return request.page_size or DEFAULT_PAGE, request.page_token or None
 

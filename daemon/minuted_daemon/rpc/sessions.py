@@ -119,7 +119,7 @@ class SessionService(SessionServiceServicer):
 
 
 def _essence(message: pb.Session) -> bytes:
-    """Give what makes a session's change worth telling: all but its clocks."""
+    """Return what makes a session's change worth telling: all but its clocks."""
     still = pb.Session()
     still.CopyFrom(message)
     for clock in ("duration", "diarizer_sent", "transcriber_sent"):

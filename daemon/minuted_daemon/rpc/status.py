@@ -61,12 +61,12 @@ CODES: Mapping[type[MinutedError], grpc.StatusCode] = {
 
 
 def code_of(error: MinutedError) -> grpc.StatusCode:
-    """Give the status code of an error: that of the nearest of its classes in the table."""
+    """Return the status code of an error: that of the nearest of its classes in the table."""
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), grpc.StatusCode.INTERNAL)
 
 
 def details_of(error: MinutedError) -> bytes:
-    """Give the serialised google.rpc.Status with reason and facts."""
+    """Return the serialised google.rpc.Status with reason and facts."""
     facts = {name: fact[:FACT_LIMIT] for name, fact in error.facts.items()}
     info = AnyMessage()
     info.Pack(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=facts))
@@ -82,7 +82,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "Handler | None":
-        """Give the method's handler with errors seen to."""
+        """Return the method's handler with errors seen to."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(OURS):

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 def open_claims(
     pending: Iterable[tuple[int, int]], unstored: Iterable[Record], growing: Iterable[IntervalRecord | None]
 ) -> list[Claim]:
-    """Give what a store cannot know: what is undecided, what is decided and not stored yet, what still grows.
+    """Return what a store cannot know: what is undecided, what is decided and not stored yet, what still grows.
 
     To be taken before the store is read: what is stored in between is then claimed twice, and nothing not at all.
     """
@@ -50,7 +50,7 @@ async def with_coverage(
     claims: Sequence[Claim] = (),
     is_owed: Callable[[Claim], bool] = lambda _: False,
 ) -> SessionView:
-    """Give a session with its coverage; without, where the store does not tell it in time.
+    """Return a session with its coverage; without, where the store does not tell it in time.
 
     `claims`: those of a live session that the store cannot know, in any order. `is_owed` tells of a stored turn that
     lacks its text whether that may still come. Raises NotFound (SESSION_NOT_FOUND).

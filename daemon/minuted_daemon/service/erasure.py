@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 
 
 def within(stretch: Stretch, heard: Sample) -> tuple[Sample, Sample]:
-    """Give what of a session that has heard so much is meant. Raises Invalid (NOTHING_TO_REDACT) if it is nothing."""
+    """Return what of a session that has heard so much is meant. Raises Invalid (NOTHING_TO_REDACT) if it is nothing."""
     if stretch.last is not None:
         start, end = max(0, heard - stretch.last), int(heard)
     else:
@@ -82,7 +82,7 @@ class Erasure:
         return await self._finish(ErasureRequest(interval.session_id, session_name, interval), stored)
 
     async def asked(self, session_id: SessionId) -> Sequence[IntervalRecord]:
-        """Give the stretches of a session that are to go, and may not be gone yet; none where that cannot be told."""
+        """Return the stretches of a session that are to go, and may not be gone yet; none where that cannot be told."""
         try:
             pending = await self._store.erasures()
         except StoreError:  # `run` tells of it

@@ -19,7 +19,7 @@ class UlidSource:
         self._last = 0
 
     def __call__(self) -> str:
-        """Give the next id: 26 characters of Crockford's base 32, sorting like the time they were made."""
+        """Return the next id: 26 characters of Crockford's base 32, sorting like the time they were made."""
         # One bit is kept free, so that counting up within a millisecond does not spill into the time at once.
         fresh = int(self._now_s() * 1000) << _RANDOM_BITS | self._random_bits(_RANDOM_BITS - 1)
         self._last = max(fresh, self._last + 1)

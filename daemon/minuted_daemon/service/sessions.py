@@ -68,11 +68,11 @@ class Sessions(Protocol):
         ...
 
     async def view(self, key: str) -> SessionView:
-        """Give a session as it is now. Raises NotFound (SESSION_NOT_FOUND)."""
+        """Return a session as it is now. Raises NotFound (SESSION_NOT_FOUND)."""
         ...
 
     async def view_with_coverage(self, key: str) -> SessionView:
-        """Give a session as it is now, and what became of its audio.
+        """Return a session as it is now, and what became of its audio.
 
         Takes the longer the more turns it has; without the coverage where the store cannot be read.
         Raises NotFound (SESSION_NOT_FOUND).

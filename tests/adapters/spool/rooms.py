@@ -97,7 +97,7 @@ async def all_of(spool: SessionSpool, start: int, end: int) -> tuple[NDArray[np.
 
 
 def silent(pcm: NDArray[np.int16], start: int, end: int, origin: int = 0) -> NDArray[np.int16]:
-    """Give the audio, which begins at `origin`, with [start, end) silent."""
+    """Return the audio, which begins at `origin`, with [start, end) silent."""
     out = pcm.copy()
     out[wide(start) - wide(origin) : wide(end) - wide(origin)] = 0
     return out

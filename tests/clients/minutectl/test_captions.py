@@ -19,7 +19,7 @@ def growing(number: int, words: int) -> StreamTurnsResponse:
 
 
 def screen(width: int, height: int, *events: StreamTurnsResponse, notice: str = "") -> list[str]:
-    """Give the rows that stand on the screen in the end."""
+    """Return the rows that stand on the screen in the end."""
     written = io.StringIO()
     console = Console(
         file=written, width=width, height=height, force_terminal=True, color_system=None, legacy_windows=False

@@ -147,7 +147,7 @@ def test_weights_change_seldom_and_without_a_click() -> None:
 
 
 def remarks(channels: list[np.ndarray], mix: str = "best") -> list[tuple[int, str]]:
-    """Give what is remarked, with the second of it."""
+    """Return what is remarked, with the second of it."""
     frames = np.stack(channels, axis=1)
     downmix = Downmix(ChannelChoice((), mix), frames.shape[1], RATE)
     watch = ChannelRemarks(downmix, mix)

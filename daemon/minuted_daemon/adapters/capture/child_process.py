@@ -48,7 +48,7 @@ class ChildProcess:
             os.close(descriptor)
 
     def write(self, data: bytes) -> None:
-        """Give the child a few bytes on its input. Raises OSError once it is gone."""
+        """Return the child a few bytes on its input. Raises OSError once it is gone."""
         os.write(self._input, data)
 
     def wait(self, limit_s: float) -> bool:
@@ -66,7 +66,7 @@ class ChildProcess:
     def reap(self) -> int | None:
         """End it by force if it has not ended, and leave nothing of it behind. Once, at the end; at most 1 s.
 
-        Gives its exit status, that of a signal below zero, and None where it did not end.
+        Returns its exit status, that of a signal below zero, and None where it did not end.
         """
         self.kill()
         self.close_input()

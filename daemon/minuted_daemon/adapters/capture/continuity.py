@@ -115,7 +115,7 @@ class Continuity:
         return [CaptureHealth(Health.DOWN, reason, detail)]
 
     def advance(self, now: float) -> list[Item]:
-        """Give the silence that is due by now, and DOWN before the first of it."""
+        """Return the silence that is due by now, and DOWN before the first of it."""
         if self._origin_s is None:
             return []
         items: list[Item] = []

@@ -63,7 +63,7 @@ class MachineCapture:
                 group.create_task(shared.stop())
 
     async def _device(self, device: str, wait: bool, choice: ChannelChoice) -> SharedDevice:
-        """Give the device, with a thread that holds it or is about to open it."""
+        """Return the device, with a thread that holds it or is about to open it."""
         shared = self._in_use(device, choice)
         if shared is not None:
             return shared
@@ -126,7 +126,7 @@ class MachineCapture:
 
 
 def _assignment(wanted: str, item: NamedInput | None) -> Assignment:
-    """Give what is to be opened: the input, or whatever the sound server's default is at each time.
+    """Return what is to be opened: the input, or whatever the sound server's default is at each time.
 
     Where ALSA alone says what the default is, it is the input it names now: the next one in its list would be a guess.
     """

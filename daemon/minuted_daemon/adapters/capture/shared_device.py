@@ -73,7 +73,7 @@ class SharedDevice:
         return self._down is None and not self._resting
 
     def means(self, wanted: str) -> bool:
-        """Tell whether this is the device that goes by a name."""
+        """Return whether this is the device that goes by a name."""
         if self.name == wanted or wanted == DEFAULT or self.follows or self.device is None:
             return self.name == wanted
         return find_input([self.device], wanted) is not None

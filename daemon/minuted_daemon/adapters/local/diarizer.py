@@ -45,7 +45,7 @@ class LocalDiarizerStream:
         self._sent += len(pcm)
 
     async def events(self) -> AsyncIterator[DiarizerEvent]:
-        """Give events as they arrive. Ends after `finish` or `close`.
+        """Return events as they arrive. Ends after `finish` or `close`.
 
         Raises Unavailable (WORKER_DIED, OVERLOADED) or Garbled (BAD_FRAME).
         """

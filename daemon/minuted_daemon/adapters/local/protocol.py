@@ -47,7 +47,7 @@ class Frame:
     payload: bytes = b""
 
     def encode(self) -> bytes:
-        """Give the frame as it goes over the socket."""
+        """Return the frame as it goes over the socket."""
         return _HEADER.pack(self.kind, self.stream, self.number, len(self.payload)) + self.payload
 
 
@@ -75,7 +75,7 @@ class FrameReader:
 
 
 def encode_events(events: Sequence[DiarizerEvent]) -> bytes:
-    """Give diarizer events as a payload."""
+    """Return diarizer events as a payload."""
     rows: list[list[str | int]] = []
     for event in events:
         match event:
@@ -89,7 +89,7 @@ def encode_events(events: Sequence[DiarizerEvent]) -> bytes:
 
 
 def decode_events(payload: bytes) -> list[DiarizerEvent]:
-    """Give the diarizer events of a payload. Raises ValueError if it holds something else."""
+    """Return the diarizer events of a payload. Raises ValueError if it holds something else."""
     events: list[DiarizerEvent] = []
     for row in json.loads(payload):
         match row:

@@ -81,7 +81,7 @@ class LocalTranscriberStream:
             self._channel.send(Kind.CLEAR, number)
 
     async def events(self) -> AsyncIterator[TranscriberEvent]:
-        """Give texts as they arrive; a partial replaces the one before. Ends only after `close`.
+        """Return texts as they arrive; a partial replaces the one before. Ends only after `close`.
 
         Raises Unavailable (WORKER_DIED, OVERLOADED) or Garbled (BAD_FRAME).
         """

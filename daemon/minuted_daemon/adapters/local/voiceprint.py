@@ -62,7 +62,7 @@ class LocalVoicePrinter:
         return self._worker.process.pid if self._worker is not None else None
 
     async def print(self, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
-        """Give the print of one voice's speech, None if it is none. Takes 0.02 s a second of it, the first 1 s more.
+        """Return the print of one voice's speech, None if it is none. Takes 0.02 s a second of it, the first 1 s more.
 
         Raises Rejected (ENGINE_MISSING) or Unavailable (WORKER_DIED, WORKER_SLOW).
         """

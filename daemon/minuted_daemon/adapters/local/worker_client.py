@@ -55,7 +55,7 @@ class Channel:
         self.worker.write(Frame(kind, self.number, number, payload))
 
     async def next(self) -> Frame | None:
-        """Give the next frame, None once the stream has ended. Raises what broke the stream, after its last frame."""
+        """Return the next frame, None once the stream has ended. Raises what broke the stream, after its last frame."""
         while not self._frames:
             if self.failure is not None:
                 raise self.failure

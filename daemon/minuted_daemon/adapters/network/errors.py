@@ -67,7 +67,7 @@ def closing(exc: ConnectionClosed) -> Closing:
 
 
 def common_closure(vendor: str, how: Closing) -> VendorError | None:
-    """Give the error for a closing that began on this side, None where the vendor's own code says why."""
+    """Return the error for a closing that began on this side, None where the vendor's own code says why."""
     if how.ours_first and how.sent in _PROTOCOL_CODES:
         return Garbled("BAD_ANSWER", f"{vendor} broke the WebSocket protocol ({how.sent}).", close_code=str(how.sent))
     if how.received is None and how.sent == 1011:
@@ -78,7 +78,7 @@ def common_closure(vendor: str, how: Closing) -> VendorError | None:
 def common_refusal(
     vendor: str, status: int, headers: Mapping[str, str], wait_headers: Sequence[str] = ("retry-after",)
 ) -> VendorError | None:
-    """Give the error for an HTTP status that means the same everywhere, None for others. Header names are lower case.
+    """Return the error for an HTTP status that means the same everywhere, None for others. Header names are lower case.
 
     `wait_headers` are those that may tell how many seconds to wait, the first that does counts.
     """
@@ -97,7 +97,7 @@ def common_refusal(
 
 
 def gateway_refusal(vendor: str, status: int, headers: Mapping[str, str], body: bytes = b"") -> VendorError | None:
-    """Give the error for an answer that a proxy or gateway on the way gave, None for the vendor's own.
+    """Return the error for an answer that a proxy or gateway on the way gave, None for the vendor's own.
 
     Vendors speak JSON; who answers with a page, or without JSON under a proxy's name, is somebody else. Header names
     are lower case.
@@ -125,7 +125,7 @@ def _is_foreign(headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def usable_key(key: str) -> bool:
-    """Tell whether a key can be sent in a header at all."""
+    """Return whether a key can be sent in a header at all."""
     return bool(key) and key.isascii() and key.isprintable() and " " not in key
 
 

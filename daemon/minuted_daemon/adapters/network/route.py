@@ -141,7 +141,7 @@ def _tls_reason(exc: ssl.SSLError) -> str:
 
 
 def _causes(exc: BaseException | None) -> Iterator[BaseException]:
-    """Give an exception and all that led to it."""
+    """Return an exception and all that led to it."""
     seen: set[int] = set()
     while exc is not None and id(exc) not in seen:
         seen.add(id(exc))

@@ -104,7 +104,7 @@ def _connect_request(target: Target, proxy: Proxy) -> bytes:
 
 
 def is_complete(head: bytes) -> bool:
-    """Tell whether a proxy has answered all it will before the tunnel, or too much."""
+    """Return whether a proxy has answered all it will before the tunnel, or too much."""
     return b"\r\n\r\n" in head or b"\n\n" in head or len(head) > _HEAD_BYTES
 
 

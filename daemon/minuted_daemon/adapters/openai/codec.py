@@ -86,7 +86,7 @@ ServerEvent = SessionCreated | SessionUpdated | Committed | Cleared | Delta | Co
 
 
 def append_messages(pcm: NDArray[np.int16]) -> Iterator[str]:
-    """Give the messages that append audio (int16, shape (n,), 24 kHz), 200 ms each at most; none for none.
+    """Return the messages that append audio (int16, shape (n,), 24 kHz), 200 ms each at most; none for none.
 
     Raises ValueError for anything else.
     """
@@ -98,12 +98,12 @@ def append_messages(pcm: NDArray[np.int16]) -> Iterator[str]:
 
 
 def commit_message(event_id: str) -> str:
-    """Give the message that makes an item of the buffer."""
+    """Return the message that makes an item of the buffer."""
     return json.dumps({"type": "input_audio_buffer.commit", "event_id": event_id})
 
 
 def clear_message(event_id: str) -> str:
-    """Give the message that empties the buffer."""
+    """Return the message that empties the buffer."""
     return json.dumps({"type": "input_audio_buffer.clear", "event_id": event_id})
 
 
@@ -118,7 +118,7 @@ class OpenAICodec:
         self._nonsense_run = 0
 
     def decode(self, message: str | bytes) -> ServerEvent | None:
-        """Give the event in a message, None where there is none of interest.
+        """Return the event in a message, None where there is none of interest.
 
         Raises Garbled after a run of nonsense.
         """

@@ -63,7 +63,7 @@ def authentication(base_url: str, key: str) -> Mapping[str, str]:
 
 
 def is_azure(base_url: str) -> bool:
-    """Tell whether an address is one of Azure's."""
+    """Return whether an address is one of Azure's."""
     return (urlsplit(base_url).hostname or "").endswith(_AZURE)
 
 

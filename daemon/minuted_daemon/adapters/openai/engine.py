@@ -101,7 +101,7 @@ class OpenAITranscriber:
         return stream
 
     def _hints_are_suspect(self, fault: VendorError) -> bool:
-        """Tell whether to try without hints: at once after a close that says no, else after several in a row."""
+        """Return whether to try without hints: at once after a close that says no, else after several in a row."""
         if fault.reason in _NOT_THE_HINTS:
             return False
         refused = isinstance(fault, Rejected)

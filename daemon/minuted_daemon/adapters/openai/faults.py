@@ -45,7 +45,7 @@ _FATAL_KINDS = {"authentication_error": "invalid_api_key", "insufficient_quota":
 
 
 def fatal(error: Refused) -> VendorError | None:
-    """Give the error that ends the connection, None where it goes on.
+    """Return the error that ends the connection, None where it goes on.
 
     A rate limit that names an item or one of our messages costs only that one.
     """
@@ -57,7 +57,7 @@ def fatal(error: Refused) -> VendorError | None:
 
 
 def names_setting(error: Refused, event_id: str) -> bool:
-    """Tell whether an error that comes while a session is configured is about its settings, sent under `event_id`.
+    """Return whether an error that comes while a session is configured is about its settings, sent under `event_id`.
 
     Anything else has nothing to do with them: the vendor failed, or speaks of something else.
     """
@@ -70,12 +70,12 @@ def names_setting(error: Refused, event_id: str) -> bool:
 
 
 def unconfigured(error: Refused) -> VendorError:
-    """Give the error for a session that could not be configured, though nothing is wrong with its settings."""
+    """Return the error for a session that could not be configured, though nothing is wrong with its settings."""
     return Unavailable("CONFIG_FAILED", "OpenAI failed while a session was configured.", code=error.code[:64])
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> VendorError:
-    """Give the error for a refused upgrade. Header names are lower case."""
+    """Return the error for a refused upgrade. Header names are lower case."""
     code = str(status)
     if foreign := gateway_refusal("OpenAI", status, headers, body):
         return foreign
@@ -93,7 +93,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> VendorError
 
 
 def closure(how: Closing) -> VendorError:
-    """Give the error for a connection that closed."""
+    """Return the error for a connection that closed."""
     if fault := common_closure("OpenAI", how):
         return fault
     code, text = how.code, how.text
@@ -110,7 +110,7 @@ def closure(how: Closing) -> VendorError:
 
 
 def lifetime_s(expires_at: float | None, now_s: float) -> float:
-    """Give how long a session just opened will live; what the vendor usually grants where its answer makes no sense.
+    """Return how long a session just opened will live; what the vendor usually grants where its answer makes no sense.
 
     Both times in seconds since 1970, `now_s` by the vendor's clock where it showed it.
     """

@@ -43,7 +43,7 @@ class _Utterance:
     echo: str = ""
 
     def end(self) -> None:
-        """Give nothing from here on, and keep no more than it takes to know that."""
+        """Return nothing from here on, and keep no more than it takes to know that."""
         self.over = True
         self.text = self.echo = ""
         self.voices = ()
@@ -93,7 +93,7 @@ class Routing:
             raise ValueError(f"utterance {self._open.id} is open: {utterance} cannot be appended to")
 
     def cleaning(self, event_id: str) -> bool:
-        """Tell whether a clear with this event id must be sent before the next audio, because of a refused commit."""
+        """Return whether a clear with this event id must be sent before the next audio, because of a refused commit."""
         if not self._unclean or self._open is not None:
             return False
         self._unclean = False
@@ -121,7 +121,7 @@ class Routing:
         return False
 
     def overdue(self, now_s: float) -> bool:
-        """Tell whether a commit has waited too long for its answer."""
+        """Return whether a commit has waited too long for its answer."""
         oldest = next((asked.deadline_s for asked in self._asked if asked.deadline_s is not None), None)
         return oldest is not None and oldest <= now_s
 
@@ -291,7 +291,7 @@ def _nobody(item: str | None = None) -> _Utterance:
 
 
 def reason(error: Refused) -> str:
-    """Give an error's code as a reason."""
+    """Return an error's code as a reason."""
     if "429" in error.message or error.code == "rate_limit_exceeded":
         return "RATE_LIMITED"
     return re.sub(r"[^A-Z0-9]+", "_", (error.code or error.kind).upper()[:64]).strip("_") or "FAILED"

@@ -162,7 +162,7 @@ class OpenAIStream:
             await self._send(clear_message(event_id))
 
     async def events(self) -> AsyncIterator[TranscriberEvent]:
-        """Give texts as they arrive; one reader only. Ends after `close`.
+        """Return texts as they arrive; one reader only. Ends after `close`.
 
         Raises Unavailable (CLOSED_*, SESSION_EXPIRED, COMMIT_LOST, PING_TIMEOUT), Rejected or Garbled.
         """
@@ -221,7 +221,7 @@ class OpenAIStream:
         return f"{purpose}_{self._asked}"
 
     def _vendor_now_s(self) -> float:
-        """Give the vendor's wall clock, which is what `expires_at` is by; this machine's may be wrong."""
+        """Return the vendor's wall clock, which is what `expires_at` is by; this machine's may be wrong."""
         response = self._socket.response
         dates = response.headers.get_all("Date") if response is not None else []
         try:

@@ -108,7 +108,7 @@ class VllmStream:
             await self._end()
 
     async def events(self) -> AsyncIterator[TranscriberEvent]:
-        """Give texts as they arrive; one reader only. Ends after `close`. Raises VendorError."""
+        """Return texts as they arrive; one reader only. Ends after `close`. Raises VendorError."""
         while not self._closed:
             try:
                 message = await self._socket.recv(decode=False)

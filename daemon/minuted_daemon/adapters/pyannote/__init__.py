@@ -1,1 +1,4 @@
-"""pyannoteAI's live diarization as a diarizer."""
+"""Streaming diarization by pyannoteAI: a pure codec and a socket loop.
+
+Retries are decided in `service/retries`, speakers in `core/diarization`.
+"""

@@ -44,7 +44,7 @@ class PyannoteCodec:
         self._nonsense_run = 0
 
     def encode(self, pcm: NDArray[np.int16]) -> bytes:
-        """Give the frame for 100 ms of audio (int16, shape (1600,)): float32 little-endian, 6400 bytes.
+        """Return the frame for 100 ms of audio (int16, shape (1600,)): float32 little-endian, 6400 bytes.
 
         Raises ValueError for any other shape or type: the vendor takes nothing else.
         """
@@ -144,7 +144,7 @@ class LeadGuard:
         self._at_s = 0.0
 
     def wait_s(self, now_s: float) -> float:
-        """Give the seconds to wait before the next frame, 0 as a rule."""
+        """Return the seconds to wait before the next frame, 0 as a rule."""
         return max(0.0, self._left_s(now_s) + seconds(BLOCK) - self._lead_s)
 
     def sent(self, now_s: float) -> None:

@@ -89,7 +89,7 @@ class PyannoteStream:
         self._codec.sent()
 
     async def events(self) -> AsyncIterator[DiarizerNews]:
-        """Give events as they arrive; one reader only. Ends after `finish` (at most 5 s later) and after `close`.
+        """Return events as they arrive; one reader only. Ends after `finish` (at most 5 s later) and after `close`.
 
         Raises Unavailable or Garbled.
         """

@@ -41,7 +41,7 @@ def created(body: bytes) -> Created:
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes = b"") -> VendorError:
-    """Give the error for an answer other than 2xx to the request for a stream. Header names are lower case."""
+    """Return the error for an answer other than 2xx to the request for a stream. Header names are lower case."""
     if foreign := gateway_refusal("pyannote", status, headers, body):
         return foreign
     match status:
@@ -61,7 +61,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes = b"") -> Vendo
 
 
 def upgrade_refusal(status: int, headers: Mapping[str, str], body: bytes = b"") -> VendorError:
-    """Give the error for a refused WebSocket. The URL was used up or too old: a new stream may well succeed."""
+    """Return the error for a refused WebSocket. The URL was used up or too old: a new stream may well succeed."""
     if foreign := gateway_refusal("pyannote", status, headers, body):
         return foreign
     return common_refusal("pyannote", status, headers, _WAIT_HEADERS) or Unavailable(
@@ -70,7 +70,7 @@ def upgrade_refusal(status: int, headers: Mapping[str, str], body: bytes = b"") 
 
 
 def error_event(message: object) -> VendorError:
-    """Give the error for an `error` event.
+    """Return the error for an `error` event.
 
     A complaint about what was sent is Garbled, not Rejected: frames are right by construction, so it is as likely
     the vendor's own fault, which must not end diarization for the rest of a session.
@@ -81,7 +81,7 @@ def error_event(message: object) -> VendorError:
 
 
 def closure(how: Closing) -> VendorError:
-    """Give the error for a connection that closed."""
+    """Return the error for a connection that closed."""
     if fault := common_closure("pyannote", how):
         return fault
     hint = {

@@ -23,7 +23,7 @@ def is_full(fault: OSError) -> bool:
 
 
 def as_store_error(fault: OSError, path: str) -> StoreError:
-    """Give the StoreError for what the system said about a file or directory. Chain it."""
+    """Return the StoreError for what the system said about a file or directory. Chain it."""
     reason = reason_of(fault) or SPOOL_FAILED
     code = errno.errorcode.get(fault.errno or 0, type(fault).__name__)
     return StoreError(reason, _SENTENCES[reason].format(path=path, code=code), path=path, code=code)

@@ -88,7 +88,7 @@ def _go_on(steps: Iterator[None]) -> bool:
 
 
 def _remove_oldest(directory: Path, wanted: int) -> int:
-    """Give how many files went. What is being made anew of one of them takes no name that is no longer there."""
+    """Return how many files went. What is being made anew of one of them takes no name that is no longer there."""
     files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in directory.glob(f"*{SUFFIX}"))
     removed = 0
     for _, size, path in files:

@@ -55,12 +55,12 @@ class RecentAudio:
         return self._blocks[0]
 
     def since(self, position: Sample, most: int) -> list[Heard]:
-        """Give at most so many blocks from a position on, the oldest first."""
+        """Return at most so many blocks from a position on, the oldest first."""
         first = self._index(position)
         return [self._blocks[index] for index in range(first, min(len(self._blocks), first + most))]
 
     def count_since(self, position: Sample) -> int:
-        """Give the number of blocks from a position on."""
+        """Return the number of blocks from a position on."""
         return len(self._blocks) - self._index(position)
 
     def copy_into(self, out: NDArray[np.int16], start: int, end: int, rate_hz: int) -> tuple[Span, ...]:
@@ -81,7 +81,7 @@ class RecentAudio:
         return joined(found)
 
     def held(self, start: int, end: int) -> tuple[Span, ...]:
-        """Give what is here of [start, end)."""
+        """Return what is here of [start, end)."""
         return within(start, end, joined((block.start, block.end) for block in self._blocks))
 
     def blank(self, start: int, end: int) -> None:
@@ -97,7 +97,7 @@ class RecentAudio:
 
 
 def _slab() -> NDArray[np.int16]:
-    """Give room for blocks, one a row, in a mapping of its own.
+    """Return room for blocks, one a row, in a mapping of its own.
 
     Blocks live for half a minute. On the heap they would lie between what lives for a moment and what stays, and it
     would grow by the holes that they leave, for hours.

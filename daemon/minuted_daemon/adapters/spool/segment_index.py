@@ -61,7 +61,7 @@ class SegmentIndex:
         return sorted(serials)
 
     def over(self, start: int, end: int) -> list[Segment]:
-        """Give the segments that hold some of [start, end)."""
+        """Return the segments that hold some of [start, end)."""
         first = max(0, bisect_right(self._held, start, key=lambda held: held.segment.start) - 1)
         over: list[Segment] = []
         for held in islice(self._held, first, None):

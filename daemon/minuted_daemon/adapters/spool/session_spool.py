@@ -145,20 +145,20 @@ class SessionSpool:
             self._noting.put(note)
 
     async def notes(self) -> Sequence[Note]:
-        """Give the notes on the disk, in the order in which they came. Raises StoreError."""
+        """Return the notes on the disk, in the order in which they came. Raises StoreError."""
         try:
             return await self._place.reading.call(partial(read_notes, self._place.directory), DISK_LIMIT_S)
         except OSError as error:
             raise as_store_error(error, str(self._place.directory.parent)) from error
 
     def holes(self, start: Sample, end: Sample) -> Sequence[Span]:
-        """Give the stretches of [start, end) that are not held, as far as that is known without reading."""
+        """Return the stretches of [start, end) that are not held, as far as that is known without reading."""
         on_disk = (span for segment in self._index.over(start, end) for span in segment.spans)
         held = joined((*on_disk, *self._backlog.recent.held(start, end)))
         return without([(start, end)], without(held, self._erased))
 
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
-        """Give [start, end), two minutes at most, at 16 or 24 kHz. Recent audio comes at once, older from the disk.
+        """Return [start, end), two minutes at most, at 16 or 24 kHz. Recent audio comes at once, older from the disk.
 
         Never fails for what the disk has lost; that is in `holes`. Raises StoreError (SPOOL_STALLED, SPOOL_CLOSED).
         """
@@ -194,7 +194,7 @@ class SessionSpool:
             self._remove([held for held in held if held.segment.end <= before])
 
     def take_losses(self) -> list[Loss]:
-        """Give what was needed and lost since this was asked last, in the order it happened."""
+        """Return what was needed and lost since this was asked last, in the order it happened."""
         return self._backlog.take_losses()
 
     async def flush(self, limit_s: float) -> None:
@@ -229,7 +229,7 @@ class SessionSpool:
     async def finish(self) -> tuple[Span, ...] | None:
         """Nothing is needed any more: keep the audio, if that is wanted, and remove the spool.
 
-        Gives the stretches that the kept file lacks, None if there is none. Raises StoreError; then the spool is as it
+        Return the stretches that the kept file lacks, None if there is none. Raise StoreError; then the spool is as it
         was, and this may be asked again, in this life of the daemon or the next.
         """
         async with self._gate:
@@ -293,7 +293,7 @@ class SessionSpool:
     def shed(self, held: Held, reason: str) -> bool:
         """Let go of the oldest segment, needed or not; what is lost by that is in `take_losses`.
 
-        Gives False if it cannot go now.
+        Returns False if it cannot go now.
         """
         if not self._remove([held]):
             return False

@@ -81,7 +81,7 @@ class Spools:
         return self._spools
 
     def open(self, session_id: SessionId, keep_audio: bool = False) -> SessionSpool:
-        """Give the session's spool: the one found at the start, or an empty one. Never waits for the disk."""
+        """Return the session's spool: the one found at the start, or an empty one. Never waits for the disk."""
         spool = self._spools.get(session_id)
         if spool is None:
             spool = self._spools[session_id] = self._spool(session_id, Recovered())

@@ -127,7 +127,7 @@ class WriteQueue:
             self._losses.append(Loss(start, end, reason))
 
     def take_losses(self) -> list[Loss]:
-        """Give what was lost since this was asked last, in the order it happened."""
+        """Return what was lost since this was asked last, in the order it happened."""
         losses, self._losses = self._losses, []
         return losses
 

@@ -37,7 +37,7 @@ _VAGUE = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY
 
 
 def as_store_error(fault: Exception, path: Path) -> StoreError:
-    """Give the StoreError for one of FAULTS. Chain it: its text names no value that was to be stored."""
+    """Return the StoreError for one of FAULTS. Chain it: its text names no value that was to be stored."""
     if isinstance(fault, OSError):
         return _error(reason_of(fault) or "STORE_FAILED", path, errno.errorcode.get(fault.errno or 0, "OSError"))
     if isinstance(fault, UnicodeDecodeError):

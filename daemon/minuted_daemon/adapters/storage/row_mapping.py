@@ -30,7 +30,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 
 def session_values(record: SessionRecord) -> Values:
-    """Give all columns of `sessions` but `created_seq` and what tells of an interruption."""
+    """Return all columns of `sessions` but `created_seq` and what tells of an interruption."""
     return {
         "id": record.id,
         "name": record.name,
@@ -90,7 +90,7 @@ def deletion_record(row: AnyRow) -> SessionRecord:
 
 
 def speaker_values(record: SpeakerRecord) -> Values:
-    """Give all columns of `speakers`."""
+    """Return all columns of `speakers`."""
     return {
         "id": record.id,
         "session_id": record.session_id,
@@ -106,7 +106,7 @@ def speaker_record(row: AnyRow) -> SpeakerRecord:
 
 
 def turn_values(record: TurnRecord) -> Values:
-    """Give all columns of `turns` but `number`."""
+    """Return all columns of `turns` but `number`."""
     return {
         "id": record.id,
         "session_id": record.session_id,
@@ -129,7 +129,7 @@ def turn_values(record: TurnRecord) -> Values:
 
 
 def overlap_values(record: TurnRecord) -> Sequence[Values]:
-    """Give the rows of `turn_overlaps` of this revision."""
+    """Return the rows of `turn_overlaps` of this revision."""
     return [
         {
             "turn_id": record.id,
@@ -166,7 +166,7 @@ def turn_record(row: AnyRow, overlapping: tuple[OverlapRecord, ...]) -> TurnReco
 
 
 def interval_values(record: IntervalRecord) -> Values:
-    """Give all columns of `intervals`."""
+    """Return all columns of `intervals`."""
     return {
         "id": record.id,
         "session_id": record.session_id,

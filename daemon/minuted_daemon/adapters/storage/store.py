@@ -236,7 +236,7 @@ class SqlStore:
                 return behind
 
     async def session(self, key: str) -> SessionRecord:
-        """Give a session by id, else the newest of that name.
+        """Return a session by id, else the newest of that name.
 
         Raises NotFound (SESSION_NOT_FOUND).
         """

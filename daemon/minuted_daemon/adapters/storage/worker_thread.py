@@ -58,7 +58,7 @@ class Worker(Generic[Request, Result]):
         return self._ended.is_set()
 
     async def call(self, request: Request) -> Result:
-        """Give the result of one request. Cancelling the call does not undo it.
+        """Return the result of one request. Cancelling the call does not undo it.
 
         Raises what `handle` gave for it, and StoreError (STORE_FAILED) once closed.
         """

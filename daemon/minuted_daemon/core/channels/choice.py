@@ -18,7 +18,7 @@ class ChannelChoice:
     mix: str = "best"
 
     def lacking(self, count: int) -> tuple[int, ...]:
-        """Give the chosen channels that a source with so many does not have."""
+        """Return the chosen channels that a source with so many does not have."""
         return tuple(channel for channel in self.channels if channel > count)
 
 

@@ -69,11 +69,11 @@ class Downmix:
         self.weights: NDArray[np.float32] | None = None
 
     def select(self, frames: NDArray[Any]) -> NDArray[Any]:
-        """Give the chosen channels of frames of the source."""
+        """Return the chosen channels of frames of the source."""
         return frames if self._columns is None else frames[:, self._columns]
 
     def mix(self, chosen: Frames) -> Mono:
-        """Give the next frames of the chosen channels as one channel; about 100 ms at a time."""
+        """Return the next frames of the chosen channels as one channel; about 100 ms at a time."""
         rows = np.ascontiguousarray(chosen.T)  # many times as fast to reckon with
         centred = rows - rows.mean(axis=1, keepdims=True)  # a constant is no sound
         power = (centred @ centred.T).astype(np.float64) / max(1, len(chosen))

@@ -252,7 +252,7 @@ class Epochs:
                 self._drop(epoch)
 
     def _named(self, spans: list[Span]) -> list[Span]:
-        """Give each span its person's voice; what one said across a change-over is one span."""
+        """Return each span its person's voice; what one said across a change-over is one span."""
         joined: list[Span] = []
         ends: dict[tuple[Voice, int], int] = {}  # (voice, end) of a span: its place
         for span in spans:

@@ -53,7 +53,7 @@ class EventClock:
     zero: int = 0
 
     def at(self, told: int) -> int:
-        """Give the place in the stream of a time that was taken for seconds since the stream's begin."""
+        """Return the place in the stream of a time that was taken for seconds since the stream's begin."""
         return round(told / self.per_s) - self.zero
 
     @property
@@ -90,19 +90,19 @@ class Told:
 
 
 def plausible(at: int, sent: int) -> bool:
-    """Tell whether an event at a place of the stream may have come when so much had been sent."""
+    """Return whether an event at a place of the stream may have come when so much had been sent."""
     return at >= -MOST_EARLY and -MOST_EARLY <= sent - at <= MOST_LATE
 
 
 def steady(told: Sequence[Told]) -> bool:
-    """Tell whether these times rise like those of a clock, in some unit."""
+    """Return whether these times rise like those of a clock, in some unit."""
     return any(len(_run(told, per_s)) == len(told) for per_s in UNITS.values())
 
 
 def understood(
     told: Sequence[Told], voiced: NDArray[np.bool_], voiced_from: int, zeros: Sequence[int]
 ) -> EventClock | None:
-    """Give the one clock under which the last events, ENOUGH at least, agree with the voice; None if there is none.
+    """Return the one clock under which the last events, ENOUGH at least, agree with the voice; None if there is none.
 
     voiced: one entry for each 10 ms from the place `voiced_from` of the stream on. zeros: what the clock may well show
     at the stream's begin (samples); any other base must show more clearly.

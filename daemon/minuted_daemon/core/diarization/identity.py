@@ -30,7 +30,7 @@ class Identity:
         return self._names.get(voice, voice)
 
     def speaker(self, voice: Voice) -> SpeakerNumber:
-        """Give the voice's speaker; a new one if it has had no turn yet."""
+        """Return the voice's speaker; a new one if it has had no turn yet."""
         number = self.known(voice)
         if number is None:
             number = self._numbers[self.voice(voice)] = SpeakerNumber(self._next)
@@ -39,7 +39,7 @@ class Identity:
         return number
 
     def known(self, voice: Voice) -> SpeakerNumber | None:
-        """Give the voice's speaker, None before its first turn."""
+        """Return the voice's speaker, None before its first turn."""
         number = self._numbers.get(self.voice(voice))
         return None if number is None else self.usage(number)
 

@@ -38,7 +38,7 @@ class SharedSpeech:
     def matches(
         self, older: Sequence[Span], newer: Sequence[Span], start: int, end: int, known: dict[Voice, Voice]
     ) -> dict[Voice, Voice]:
-        """Give who is who, newer to older, from all that was added and from what is active in [start, end).
+        """Return who is who, newer to older, from all that was added and from what is active in [start, end).
 
         `known`: what has been decided before; it is not given again.
         """

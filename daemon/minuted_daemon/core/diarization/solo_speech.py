@@ -96,7 +96,7 @@ class Solos:
 
 
 def _alone(spans: list[Span], known: int) -> list[tuple[Voice, int, int]]:
-    """Give the runs in which exactly one voice is active, in order."""
+    """Return the runs in which exactly one voice is active, in order."""
     changes: list[tuple[int, int, Voice]] = []
     for span in spans:
         if span.start < known:

@@ -191,7 +191,7 @@ class Timeline:
         return changed
 
     def relabel(self, old: Voice, new: Voice, start: int, end: int) -> bool:
-        """Give what `old` said in [start, end) to `new`; what lies before or behind stays."""
+        """Return what `old` said in [start, end) to `new`; what lies before or behind stays."""
         source, target = self._of(old), self._of(new)
         kept: list[Span] = []
         moved: list[Span] = []

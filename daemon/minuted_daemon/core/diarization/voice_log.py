@@ -46,7 +46,7 @@ class VoiceLog:
         self._sure[places] = sure
 
     def between(self, start: int, end: int) -> NDArray[np.bool_]:
-        """Give the voice activity of [start, end), one entry a frame; false where nothing is known."""
+        """Return the voice activity of [start, end), one entry a frame; false where nothing is known."""
         first, last = start // FRAME, max(start, end) // FRAME
         found = np.zeros(last - first, np.bool_)
         low, high = max(first, self._end - _FRAMES, 0), min(last, self._end)
@@ -55,7 +55,7 @@ class VoiceLog:
         return found
 
     def spoken(self, start: int, end: int) -> int:
-        """Give the samples of voice in [start, end)."""
+        """Return the samples of voice in [start, end)."""
         return int(self.between(start, end).sum()) * FRAME
 
     def _clear(self, first: int, end: int) -> None:

@@ -26,7 +26,7 @@ class Stretch:
 def hold_floor(
     spans: Sequence[Span], begin: int, horizon: int, holder: Voice | None, final: bool = False
 ) -> list[Stretch]:
-    """Give the stretches of [begin, horizon), each with its holder, in order.
+    """Return the stretches of [begin, horizon), each with its holder, in order.
 
     spans: by start, then order, as Timeline.spans gives them. holder: who held the floor just before `begin`.
     horizon: events before it are taken to be known; what lies behind it is used only to see a holder restart. A holder

@@ -116,7 +116,7 @@ class Reviser:
         return since
 
     def redacted(self, start: int, end: int) -> list[Turn]:
-        """Give up what is to take the place of turns that touch [start, end); give the turns that will not come."""
+        """Return up what is to take the place of turns that touch [start, end); give the turns that will not come."""
         going = [one for one in self._under_way if any(turn.touches(start, end) for turn in (*one.old, *one.new))]
         self._under_way = [one for one in self._under_way if one not in going]
         return [turn for one in going for turn in one.new]
@@ -164,7 +164,7 @@ class Reviser:
         return cut
 
     def _differing(self, turns: Sequence[Turn], segments: Sequence[Segment]) -> tuple[list[Turn], list[Segment]]:
-        """Give what has no like on the other side; what differs by its voice alone gets it here."""
+        """Return what has no like on the other side; what differs by its voice alone gets it here."""
         old, new = list(turns), []
         for segment in segments:
             like = next((turn for turn in old if self._alike(turn, segment)), None)
@@ -237,7 +237,7 @@ class Reviser:
         return high
 
     def _leaves_out(self, old: Sequence[Turn], new: Sequence[Turn]) -> bool:
-        """Tell whether voice of the old turns would be in nobody's commit."""
+        """Return whether voice of the old turns would be in nobody's commit."""
         covered = [(turn.first, turn.last) for turn in new]
         return any(self._voiced(*outside(turn.first, turn.last, covered)) > _EDGE for turn in old)
 
@@ -256,7 +256,7 @@ def _keeps_half(old: Turn, new: Turn) -> bool:
 
 
 def _groups(old: Sequence[Turn], new: Sequence[Segment]) -> Iterator[tuple[list[Turn], list[Segment]]]:
-    """Give old and new that share audio with each other, group by group; what shares none is nobody's revision."""
+    """Return old and new that share audio with each other, group by group; what shares none is nobody's revision."""
     pieces = [(min(turn.start, turn.first), max(turn.end, turn.last), turn, None) for turn in old]
     ordered = sorted([*pieces, *((segment.start, segment.end, None, segment) for segment in new)], key=itemgetter(0))
     until = -1

@@ -115,7 +115,7 @@ class MonologueCutter:
         self._forced: tuple[int, int] | None = None  # (start of the turn, its cut)
 
     def cut(self, segment: Segment, spans: Sequence[Span], sent_to: int, hold_back: int) -> int | None:
-        """Give where to cut the segment: at its first free pause, else at the quietest point; None for not (yet).
+        """Return where to cut the segment: at its first free pause, else at the quietest point; None for not (yet).
 
         A cut at a pause sets `segment.resume`. sent_to: nothing before it may be cut apart any more.
         """

@@ -167,7 +167,7 @@ class Cutter:
         return self._accept(segments, main, turn, low, high)
 
     def _voiced_behind(self, main: Segment, segments: list[Segment], sent_to: int) -> int:
-        """Give how much voice was sent behind the end of the last segment: it is not its own either."""
+        """Return how much voice was sent behind the end of the last segment: it is not its own either."""
         if main is not segments[-1] or not main.paused:
             return 0
         _, last = self._track.around(main.start, main.end, LEAD, TAIL, REACH)
@@ -253,7 +253,7 @@ class Cutter:
         self._closed(turn)
 
     def _holder_restarted(self, turn: Turn) -> bool:
-        """Tell whether the floor was given to the turn's voice too soon: the one before was only pausing."""
+        """Return whether the floor was given to the turn's voice too soon: the one before was only pausing."""
         before, ended = self._holder, self.done_to
         if before in (None, turn.voice) or turn.start > ended + RESTART:
             return False

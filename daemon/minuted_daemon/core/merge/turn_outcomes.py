@@ -130,7 +130,7 @@ class Outcomes:
         )
 
     def _near_the_ends(self) -> Sequence[Turn]:
-        """Give the waiting turns that may have changed: of a day's, the oldest get their text and the newest grow."""
+        """Return the waiting turns that may have changed: of a day's, the oldest get their text and the newest grow."""
         if len(self._waiting) <= _MANY:
             return self._waiting
         return [*self._waiting[: _MANY // 2], *self._waiting[-_MANY // 2 :]]

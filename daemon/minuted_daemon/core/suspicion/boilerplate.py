@@ -173,7 +173,7 @@ _LONGEST, _LONGEST_LINE = 400, 120  # characters; a text is as long as its vendo
 
 
 def kind_of(text: str, languages: Sequence[str] = ()) -> tuple[Kind, bool] | None:
-    """Give what kind of known lines a text holds, if it holds nothing else, and whether they are of these languages.
+    """Return what kind of known lines a text holds, if it holds nothing else, and whether they are of these languages.
 
     A line whose language is not among `languages` (BCP 47; none: any) is as well known, but nobody there would say it;
     English is said everywhere.
@@ -199,7 +199,7 @@ def kind_of(text: str, languages: Sequence[str] = ()) -> tuple[Kind, bool] | Non
 
 
 def _line(text: str) -> tuple[Kind, frozenset[str]] | None:
-    """Give the kind of one line and the languages it is said in; no languages: whose it is does not matter."""
+    """Return the kind of one line and the languages it is said in; no languages: whose it is does not matter."""
     if len(text) > _LONGEST_LINE:
         return None
     found = _known().get(key(text))
@@ -212,7 +212,7 @@ def _line(text: str) -> tuple[Kind, frozenset[str]] | None:
 
 
 def key(text: str) -> str:
-    """Give what is left of a text without case, accents, punctuation, width and blanks."""
+    """Return what is left of a text without case, accents, punctuation, width and blanks."""
     plain = text if text.isascii() else unicodedata.normalize("NFKD", text)
     return "".join(filter(str.isalnum, plain.casefold()))
 

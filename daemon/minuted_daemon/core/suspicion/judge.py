@@ -101,7 +101,7 @@ class Suspicion:
         self._last: OrderedDict[Hashable, _Remembered] = OrderedDict()
 
     def judge(self, key: Hashable, said: Said) -> SuspectReason | None:
-        """Give why a text looks invented, None if it does not. `key` is the turn's: judged again it is a new text."""
+        """Return why a text looks invented, None if it does not. `key` is the turn's: judged again it is a new text."""
         self._last.pop(key, None)
         if not self._diarized:
             said = replace(said, claimed=None)
@@ -142,7 +142,7 @@ class Suspicion:
     def _is_recited(
         self, one: _Remembered, known: tuple[Kind, bool], count: int, before: Sequence[_Remembered]
     ) -> bool:
-        """Tell whether a line that people say is none here: too little speech for it, or too often on end."""
+        """Return whether a line that people say is none here: too little speech for it, or too often on end."""
         kind, ours = known
         said, closing = one.said, kind is Kind.CLOSING
         if closing and (not ours or said.claimed is False):
@@ -166,14 +166,14 @@ class Suspicion:
 
 
 def said_in(turn: TurnState | TurnRecord) -> Said:
-    """Give what a turn says. One whose diarizer was away for a moment is neither claimed nor not."""
+    """Return what a turn says. One whose diarizer was away for a moment is neither claimed nor not."""
     claimed = None if turn.attribution is Attribution.INFERRED else turn.attribution is Attribution.DIARIZED
     holder = turn.speaker if isinstance(turn, TurnState) else turn.speaker_id
     return Said(turn.text, turn.start, turn.end - turn.start, turn.evidence, claimed, holder)
 
 
 def _says_again(one: _Remembered, count: int, before: Sequence[_Remembered]) -> bool:
-    """Tell whether a text holds all of one of the last two again, which was long enough to mean something."""
+    """Return whether a text holds all of one of the last two again, which was long enough to mean something."""
     in_haste = count > _HASTE * one.said.length / RATE_HZ
     for other in before[-2:]:
         if other.parted is not one.parted:

@@ -31,23 +31,23 @@ _LEAST_ON_END = 10
 
 
 def folded(text: str) -> str:
-    """Give a text in the form that is compared and counted: its beginning, in small letters of usual width."""
+    """Return a text in the form that is compared and counted: its beginning, in small letters of usual width."""
     text = text[:LONGEST]
     return text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 def is_parted(text: str) -> bool:
-    """Tell whether a folded text's words stand apart: most of its letters are of a script with blanks."""
+    """Return whether a folded text's words stand apart: most of its letters are of a script with blanks."""
     return text.isascii() or 2 * len(_UNPARTED.findall(text)) <= sum(map(str.isalnum, text))
 
 
 def units(text: str) -> list[str]:
-    """Give the words of a folded text, or its signs where the script puts no blanks between words."""
+    """Return the words of a folded text, or its signs where the script puts no blanks between words."""
     return _WORD.findall(text) if is_parted(text) else [sign for sign in text if sign.isalnum()]
 
 
 def syllables(text: str) -> int:
-    """Give at least how many syllables a folded text has."""
+    """Return at least how many syllables a folded text has."""
     blocks = 0 if text.isascii() else len(_BLOCK.findall(text)) - len(_KANA.findall(text)) // 4  # they are short
     rest = text if not blocks else _BLOCK.sub(" ", text)
     return blocks + sum(_syllables_of_word(word) for word in _WORD.findall(rest))
@@ -65,7 +65,7 @@ def _syllables_of_word(word: str) -> int:
 
 
 def goes_round(text: str) -> bool:
-    """Tell whether a folded text says one word, phrase or syllable more often on end than people do."""
+    """Return whether a folded text says one word, phrase or syllable more often on end than people do."""
     said = units(text)
     if any(len(word) >= _STRETCHED_LEAST and _STRETCHED.search(word) for word in said):
         return True
@@ -79,7 +79,7 @@ def goes_round(text: str) -> bool:
 
 
 def rounds(said: Sequence[str]) -> tuple[int, int]:
-    """Give how often these words or signs say the same, if they say nothing else, and how long that is; else 1."""
+    """Return how often these words or signs say the same, if they say nothing else, and how long that is; else 1."""
     for length in range(1, min(_LONGEST_PHRASE, len(said) // 2) + 1):
         if len(said) % length == 0 and said[length:] == said[:-length]:
             return len(said) // length, length
@@ -87,7 +87,7 @@ def rounds(said: Sequence[str]) -> tuple[int, int]:
 
 
 def _most_on_end(said: Sequence[str], length: int) -> int:
-    """Give how often a phrase of this length is said on end, at most."""
+    """Return how often a phrase of this length is said on end, at most."""
     best = run = 0
     for same in map(str.__eq__, said, said[length:]):
         run = run + 1 if same else 0
@@ -96,7 +96,7 @@ def _most_on_end(said: Sequence[str], length: int) -> int:
 
 
 def begins_with(text: Sequence[str], before: Sequence[str], share: float) -> bool:
-    """Tell whether `text` begins with all of `before`, as far as `share` of its pairs of neighbours."""
+    """Return whether `text` begins with all of `before`, as far as `share` of its pairs of neighbours."""
     pairs = set(pairwise(before))
     if not pairs or len(text) < share * len(before):
         return False

@@ -93,7 +93,7 @@ class Breaker:
         self._again = -self.limits.longest_wait
 
     def suspects(self, turn: Turn) -> bool:
-        """Tell whether the turn is one of those that failed, and it is not known yet whose fault that is."""
+        """Return whether the turn is one of those that failed, and it is not known yet whose fault that is."""
         return turn.number in self._failed
 
     @property

@@ -45,7 +45,7 @@ class CommitRanges:
         return [*self._past, *mine]
 
     def around(self, start: int) -> tuple[int, int | None]:
-        """Give up to where audio is in the commits of turns that begin no later than here, and from where on behind it.
+        """Return up to where audio is in commits of turns that begin no later than here, and from where after it.
 
         None: there are no turns behind it.
         """

@@ -44,7 +44,7 @@ class GivenUp:
         return proves
 
     def one_more(self, turn: Turn) -> bool:
-        """Tell whether a turn without a word is worth another attempt, which is counted."""
+        """Return whether a turn without a word is worth another attempt, which is counted."""
         worth = self._credit > 0 and not turn.words_begun and turn.end - turn.start >= _SPEECH
         if worth and turn.wordless < _MOST_CREDIT:
             self._credit -= 1

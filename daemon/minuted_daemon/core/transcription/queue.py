@@ -225,7 +225,7 @@ class TranscriptionQueue:
         return min(due, default=None)
 
     def holds(self, turn: Turn) -> bool:
-        """Tell whether the turn waits to be sent."""
+        """Return whether the turn waits to be sent."""
         return any(turn in track.queue for track in self._tracks)
 
     @property

@@ -29,7 +29,7 @@ class StoredTurns:
         return [span for span in self._spans if span.end is not None and span.end > since]
 
     def left(self, spans: Sequence[Span], since: int, track: VoiceTrack) -> list[Span]:
-        """Give what of the spans behind `since` was not stored.
+        """Return what of the spans behind `since` was not stored.
 
         What is left behind a stored turn begins with voice: the pause between them was not anybody's.
         """
@@ -45,7 +45,7 @@ class StoredTurns:
         return left
 
     def holds(self, start: int, end: int, margin: int) -> bool:
-        """Tell whether [start, end) lies within a stored turn and so much around it."""
+        """Return whether [start, end) lies within a stored turn and so much around it."""
         return any(span.start - margin <= start and end <= (span.end or 0) + margin for span in self._spans)
 
     def forget(self, before: int) -> None:

@@ -68,7 +68,7 @@ class Turn:
         return (low, high) if high > low else None
 
     def touches(self, start: int, end: int) -> bool:
-        """Tell whether it has anything of [start, end): of its stretch, or of its audio."""
+        """Return whether it has anything of [start, end): of its stretch, or of its audio."""
         return min(self.start, self.first) < end and max(self.end, self.last, self.sent_to or 0) > start
 
     @property
@@ -97,7 +97,7 @@ class Turn:
         return 0 if self.sent_from is None or self.sent_to is None else self.sent_to - self.sent_from
 
     def keep_partial(self) -> None:
-        """Give this attempt up: what it said counts if no earlier one said more."""
+        """Return this attempt up: what it said counts if no earlier one said more."""
         if not self.fallback_is_whole:
             self.fallback = max(self.fallback, self.partial, key=len)
 

@@ -179,7 +179,7 @@ class VoiceTrack:
         return int(np.count_nonzero(self._speech(self._index(start), self._index(end)))) * FRAME
 
     def speech(self, start: int, end: int, at_least: int = 0) -> list[tuple[int, int]]:
-        """Give the runs of speech inside [start, end), of at least so many samples."""
+        """Return the runs of speech inside [start, end), of at least so many samples."""
         low, high = self._index(start), self._index(end)
         return self._runs(low, self._speech(low, high), at_least) if high > low else []
 
@@ -207,7 +207,7 @@ class VoiceTrack:
             self._silenced.append((start, end))
 
     def runs(self, start: int, end: int, voiced: bool, at_least: int = 0) -> list[tuple[int, int]]:
-        """Give the runs of voiced (or unvoiced) frames inside [start, end), of at least so many samples."""
+        """Return the runs of voiced (or unvoiced) frames inside [start, end), of at least so many samples."""
         low, high = self._index(start), self._index(end)
         if high <= low:
             return []
@@ -220,12 +220,12 @@ class VoiceTrack:
         return [(a, b) for a, b in pairs if b - a >= at_least]
 
     def evidence(self, start: int, end: int) -> Evidence:
-        """Give what was heard in [start, end), for whoever doubts what is said to have been said there."""
+        """Return what was heard in [start, end), for whoever doubts what is said to have been said there."""
         voiced = FRAME * int(np.count_nonzero(self._voiced[self._index(start) : self._index(end)]))
         return Evidence(self.spoken(start, end), voiced)
 
     def around(self, start: int, end: int, lead: int, tail: int, reach: int) -> tuple[int, int]:
-        """Give where the audio of speech in [start, end) begins and ends.
+        """Return where the audio of speech in [start, end) begins and ends.
 
         Some silence around it belongs to it (`lead`, `tail`), and voice that lies wholly within `reach`; voice that
         goes on beyond is somebody else's.
@@ -246,7 +246,7 @@ class VoiceTrack:
         return min(start, max(min(first, start - lead), low_limit)), max(end, min(max(last, end + tail), high_limit))
 
     def quietest(self, start: int, end: int) -> int:
-        """Give the middle of the quietest 50 ms inside [start, end)."""
+        """Return the middle of the quietest 50 ms inside [start, end)."""
         low, high = self._index(start), self._index(end)
         width = 5
         if high - low < width:

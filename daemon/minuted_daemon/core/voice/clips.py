@@ -50,7 +50,7 @@ class Clips:
             self.speech -= len(worst.pcm)
 
     def take(self, start: int, end: int) -> list[Clip]:
-        """Give up the clips that lie mostly in [start, end)."""
+        """Return up the clips that lie mostly in [start, end)."""
         taken = [
             clip
             for clip in self._clips
@@ -72,7 +72,7 @@ class Clips:
         return max((clip.start for clip in self._clips), default=0)
 
     def pcm(self) -> NDArray[np.int16]:
-        """Give all of it, in order (int16, shape (speech,), 16 kHz)."""
+        """Return all of it, in order (int16, shape (speech,), 16 kHz)."""
         ordered = sorted(self._clips, key=lambda clip: clip.start)
         return np.concatenate([np.zeros(0, dtype=np.int16), *(clip.pcm for clip in ordered)])
 
@@ -81,7 +81,7 @@ class Clips:
 
 
 def best_of(voices: Iterable[Clips]) -> Clips:
-    """Give what is to be kept of several voices that turned out to be one."""
+    """Return what is to be kept of several voices that turned out to be one."""
     whole = Clips()
     for clip in sorted((clip for voice in voices for clip in voice), key=lambda clip: clip.start):
         whole.add(clip)

@@ -36,7 +36,7 @@ class VoicePrint:
 
 
 def stage(speech: int) -> int:
-    """Give how many stages so many samples of speech have reached; 0 is too little to say anything."""
+    """Return how many stages so many samples of speech have reached; 0 is too little to say anything."""
     return sum(speech >= least for least in STAGES)
 
 
@@ -46,7 +46,7 @@ def may_be_one(one: frozenset[Epoch], other: frozenset[Epoch]) -> bool:
 
 
 def matches(prints: Sequence[VoicePrint], alike: float = ALIKE, margin: float = MARGIN) -> list[SpeakersMatched]:
-    """Give the joins these prints are evidence for, the clearest first; each speaker is `newer` at most once.
+    """Return the joins these prints are evidence for, the clearest first; each speaker is `newer` at most once.
 
     A join decides what may be joined after it: its two speakers' epochs are then one speaker's.
     """

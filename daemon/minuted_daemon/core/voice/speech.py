@@ -42,7 +42,7 @@ class SpeechModel(Protocol):
     """
 
     def chances(self, pcm: NDArray[np.int16]) -> NDArray[np.float32] | None:
-        """Give the chance of speech in each of the next windows; None where there is no model after all.
+        """Return the chance of speech in each of the next windows; None where there is no model after all.
 
         pcm: int16, shape (n * 512,), 16 kHz, n >= 1.
         """

@@ -64,13 +64,13 @@ class BackfillState:
         return replace(turn, suspect=self.suspicion.judge(turn.id, said_in(turn)))
 
     def due_s(self, turn: TurnRecord) -> float:
-        """Give the time from which on the turn may be asked for."""
+        """Return the time from which on the turn may be asked for."""
         return self.attempts[turn.id].again_s if turn.id in self.attempts else 0.0
 
     def failed(self, turn: TurnRecord, now_s: float, said: str = "") -> str | None:
         """An attempt brought no text: the turn is asked for later, a bounded number of times.
 
-        Gives the most that was said of it once it is given up, None before.
+        Returns the most that was said of it once it is given up, None before.
         """
         attempts = self._attempts(turn, said)
         attempts.failed += 1

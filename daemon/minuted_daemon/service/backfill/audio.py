@@ -30,7 +30,7 @@ class OwedAudio:
 
 
 async def owed_audio(spool: Spool, owed: OwedTurn) -> OwedAudio | None:
-    """Give what is to be sent for a turn, None where nothing of it is left. Raises StoreError."""
+    """Return what is to be sent for a turn, None where nothing of it is left. Raises StoreError."""
     turn = owed.stored.turn
     lacks = 0
     for low in range(turn.start, turn.end, _READ):

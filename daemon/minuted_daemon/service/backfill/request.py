@@ -71,7 +71,7 @@ class BackfillConnection:
         return left_s is None or not self._asked or left_s > seconds(length) / CATCH_UP + LEFT_S
 
     async def text(self, utterance: UtteranceId, start: Sample, end: Sample) -> Answer:
-        """Give what the transcriber says of [start, end), as far as it came in time."""
+        """Return what the transcriber says of [start, end), as far as it came in time."""
         self._asked += 1
         answer, there = self._awaited[utterance] = Answer(), asyncio.Event()
         self._line.submit(Append(utterance, start, end))

@@ -168,7 +168,7 @@ class Backfill:
         return owed
 
     def refused(self) -> list[RefusedLink]:
-        """Give what is refused to ended sessions, once for each kind of transcriber."""
+        """Return what is refused to ended sessions, once for each kind of transcriber."""
 
         def link_now(door: _EngineBackoff) -> Link:
             return Link(Health.REFUSED, door.told, door.why) if door.way.shut else Link(Health.UP)
@@ -204,7 +204,7 @@ class Backfill:
         return self._doors[key]
 
     async def _unpaid(self, session_id: SessionId, debt: BackfillState) -> AsyncGenerator[OwedTurn, None]:
-        """Give the turns that lack their text and may still get it, by start."""
+        """Return the turns that lack their text and may still get it, by start."""
         spool = self._spools.spools.get(session_id)
         token: str | None = None
         while spool is not None:
@@ -218,7 +218,7 @@ class Backfill:
                 return
 
     async def _due_s(self, session_id: SessionId, debt: BackfillState) -> float | None:
-        """Give when the first turn may be asked for; None if none may."""
+        """Return when the first turn may be asked for; None if none may."""
         earliest: float | None = None
         async with aclosing(self._unpaid(session_id, debt)) as unpaid:
             async for owed in unpaid:

@@ -91,7 +91,7 @@ class Credibility:
     # --- what is said -------------------------------------------------------------------------------------------------
 
     def usable(self, check: EventCheck, news: DiarizerNews, sent: int) -> list[tuple[DiarizerEvent, int]]:
-        """Give what can be used by now of what a connection says, each with how much it had been sent by then."""
+        """Return what can be used by now of what a connection says, each with how much it had been sent by then."""
         worked = check.works
         heard = check.feed(news, sent)
         if heard and check.clock != STREAM and self._proven != (check.base, check.clock):

@@ -83,7 +83,7 @@ class TranscriberConnection:
             self._commands.append(command)
 
     def let_go(self) -> Sequence[Append]:
-        """Give what makes up the utterance that is begun here, sent or not; it goes on elsewhere."""
+        """Return what makes up the utterance that is begun here, sent or not; it goes on elsewhere."""
         ranges, self._ranges = self._ranges, []
         self._commands = deque(command for command in self._commands if command.utterance != self.begun)
         self.begun = None
@@ -128,7 +128,7 @@ class TranscriberConnection:
             self._ranges.append(command)
 
     async def _audio(self, command: Command) -> NDArray[np.int16]:
-        """Give what a command has to say, and put the rest of a long one back."""
+        """Return what a command has to say, and put the rest of a long one back."""
         if isinstance(command, Append):
             middle = Sample(min(command.end, command.start + PIECE))
             if middle < command.end:

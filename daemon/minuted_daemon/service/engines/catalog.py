@@ -37,7 +37,7 @@ class Offer(Generic[E]):
         self._building = asyncio.Lock()
 
     async def engine(self) -> E:
-        """Give the engine, the same to all sessions. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
+        """Return the engine, the same to all sessions. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
         async with self._building:
             if self._engine is None:
                 reason = self.missing()
@@ -67,11 +67,11 @@ class Offers(Generic[E]):
         return (AUTO, *(offer.name for offer in self._offers), NONE)
 
     def auto(self) -> str:
-        """Give the name that `auto` stands for now; empty if no engine can be used."""
+        """Return the name that `auto` stands for now; empty if no engine can be used."""
         return next((offer.name for offer in self._offers if offer.missing() is None), "")
 
     def resolved(self, name: str) -> str:
-        """Give the engine's name or `none`, never `auto`.
+        """Return the engine's name or `none`, never `auto`.
 
         Raises WrongState (KEY_MISSING, ENGINE_MISSING), naming the remedy.
         """
@@ -87,14 +87,14 @@ class Offers(Generic[E]):
         raise WrongState(reasons[0].reason, remedies, role=self.role, engine=name)
 
     async def engine(self, name: str) -> E | None:
-        """Give the engine of a resolved name, None for `none`. Raises WrongState."""
+        """Return the engine of a resolved name, None for `none`. Raises WrongState."""
         for offer in self._offers:
             if offer.name == name:
                 return await offer.engine()
         return None
 
     def substitute(self, name: str, fallback: str) -> Offer[E] | None:
-        """Give who takes over from an engine while it refuses; None for nobody, as for `none` and for itself."""
+        """Return who takes over from an engine while it refuses; None for nobody, as for `none` and for itself."""
         return next((offer for offer in self._offers if offer.name == fallback != name), None)
 
     def infos(self) -> list[EngineInfo]:

@@ -40,7 +40,7 @@ class SubstituteDiarizerStream:
         await self._stream.send(pcm)
 
     async def events(self) -> AsyncIterator[DiarizerNews]:
-        """Give the events; raise Unavailable (TAKEN_BACK) once the engine accepts again."""
+        """Return the events; raise Unavailable (TAKEN_BACK) once the engine accepts again."""
         async with aclosing(_until(self._stream.events(), self._may_give_way)) as events:
             async for event in events:
                 if isinstance(event, SpeakerStarted):
@@ -106,7 +106,7 @@ class SubstituteTranscriberStream:
         await self._stream.clear(utterance)
 
     async def events(self) -> AsyncIterator[TranscriberEvent]:
-        """Give the events; raise Unavailable (TAKEN_BACK) once the engine accepts again."""
+        """Return the events; raise Unavailable (TAKEN_BACK) once the engine accepts again."""
         async with aclosing(_until(self._stream.events(), self._accepted_again)) as events:
             async for event in events:
                 yield event
@@ -117,7 +117,7 @@ class SubstituteTranscriberStream:
 
 
 async def _until(items: AsyncIterator[Item], accepted: Callable[[], Awaitable[None]]) -> AsyncGenerator[Item, None]:
-    """Give the items until they end, or, once `accepted` returns, raise Unavailable (TAKEN_BACK)."""
+    """Return the items until they end, or, once `accepted` returns, raise Unavailable (TAKEN_BACK)."""
 
     async def give_way() -> None:
         await accepted()

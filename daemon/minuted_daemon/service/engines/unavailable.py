@@ -51,7 +51,7 @@ class UnavailableTranscriber:
 
 
 async def diarizer(diarizers: Diarizers, name: str) -> Diarizer | None:
-    """Give the engine of a resolved name, or who stands in for it; None for `none`."""
+    """Return the engine of a resolved name, or who stands in for it; None for `none`."""
     try:
         return await diarizers.engine(name)
     except WrongState as missing:
@@ -59,7 +59,7 @@ async def diarizer(diarizers: Diarizers, name: str) -> Diarizer | None:
 
 
 async def transcriber(transcribers: Transcribers, name: str) -> Transcriber | None:
-    """Give the engine of a resolved name, or who stands in for it; None for `none`."""
+    """Return the engine of a resolved name, or who stands in for it; None for `none`."""
     try:
         return await transcribers.engine(name)
     except WrongState as missing:

@@ -24,7 +24,7 @@ class EngineUsage:
         self._remarks.pop(reason, None)
 
     def told(self, link: Link) -> Link:
-        """Give the link's health with the remarks, unless it has worse to tell."""
+        """Return the link's health with the remarks, unless it has worse to tell."""
         if not self._remarks or link.reason or link.health not in (Health.CONNECTING, Health.UP):
             return link
         reason = FELL_BACK if FELL_BACK in self._remarks else next(iter(self._remarks))
@@ -32,7 +32,7 @@ class EngineUsage:
 
 
 def language_remark(engine: str, known: Sequence[str] | None, wanted: Sequence[str]) -> str:
-    """Give one sentence about the wanted languages that a transcriber does not know; empty if it knows them all.
+    """Return one sentence about the wanted languages that a transcriber does not know; empty if it knows them all.
 
     `known` holds first parts of BCP 47 codes, None for any; `wanted` holds whole codes.
     """

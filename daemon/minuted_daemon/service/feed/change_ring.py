@@ -53,7 +53,7 @@ class Ring:
             self._waiting[change.seq] = change
 
     def release(self) -> list[StoredChange]:
-        """Give what can be read from now on."""
+        """Return what can be read from now on."""
         if len(self._waiting) > self._capacity:
             self.skip(Seq(min(self._waiting) - 1))
         released = []
@@ -82,7 +82,7 @@ class Ring:
     def forget(self) -> list[StoredChange]:
         """Forget all changes, also those that wait for one before them: what is told late of these is dropped, too.
 
-        Gives those that waited. Readers must take everything from the store, as it is now.
+        Returns those that waited. Readers must take everything from the store, as it is now.
         """
         waited = list(self._waiting.values())
         if waited:
@@ -91,7 +91,7 @@ class Ring:
         return waited
 
     def at(self, position: int) -> StoredChange | Lost | None:
-        """Give the change at a position, None at the end."""
+        """Return the change at a position, None at the end."""
         if position < self._skipped_to:
             return Lost.SKIPPED
         if position < self._first:

@@ -81,7 +81,10 @@ class Hub:
         self._ring_bell()
 
     def publish_partial(self, partial: PartialTurn) -> None:
-        """Tell how a turn grows, or that it is gone before it was final. One that comes after its final is dropped."""
+        """Return how a turn grows, or that it is gone before it was final.
+
+        One that comes after its final is dropped.
+        """
         turn_id = partial.turn.turn.id
         if turn_id in self._closed_turns:
             return
@@ -138,7 +141,7 @@ class Hub:
     async def subscribe(
         self, session_key: str | None, after: Seq | None, partials: bool, exclude_suspect: bool = False
     ) -> AsyncGenerator[Delivery, None]:
-        """Give what is stored behind `after` at its latest state, CaughtUp, then what happens; ends with the hub.
+        """Return what is stored behind `after` at its latest state, CaughtUp, then what happens; ends with the hub.
 
         session_key: an id, or a name, which follows later sessions of that name; None means all. Without `after` it
         begins now. A turn's partials never come after its final. Close the iterator to leave.
@@ -155,7 +158,7 @@ class Hub:
             self.subscribers -= 1
 
     async def touches(self, poll_s: float) -> AsyncGenerator[frozenset[SessionId], None]:
-        """Give the ids of sessions that changed since the last time, at the latest every `poll_s`; ends with the hub.
+        """Return the ids of sessions that changed since the last time, at the latest every `poll_s`; ends with the hub.
 
         The first set is empty and comes at once.
         """
@@ -169,7 +172,7 @@ class Hub:
             changed = frozenset(session_id for session_id, told in self._touched.items() if told > since)
 
     def deletion(self, session_id: SessionId) -> SessionRecord | None:
-        """Give a session that was deleted lately, as that was told: in state DELETED."""
+        """Return a session that was deleted lately, as that was told: in state DELETED."""
         return self._deletions.get(session_id)
 
     # --- for subscriptions --------------------------------------------------------------------------------------------
@@ -192,7 +195,7 @@ class Hub:
                 self.ring.highest = stored
 
     def grown(self, version: int) -> list[tuple[int, PartialTurn]] | None:
-        """Give the partials behind `version`, oldest first; None if some of them gave way."""
+        """Return the partials behind `version`, oldest first; None if some of them gave way."""
         if self._partials_lost > version:
             return None
         fresh = list(takewhile(lambda entry: entry[0] > version, reversed(self._partials.values())))
@@ -200,7 +203,7 @@ class Hub:
         return fresh
 
     def is_current(self, entry: tuple[int, PartialTurn]) -> bool:
-        """Tell whether a partial is neither outdated nor superseded by a final."""
+        """Return whether a partial is neither outdated nor superseded by a final."""
         return self._partials.get(entry[1].turn.turn.id) is entry
 
     def supersede_partial(self, item: StoredItem) -> None:

@@ -90,7 +90,7 @@ class Subscription:
                 await self._hub.wait(bell, quiet_since + self._hub.heartbeat_s)
 
     async def _page(self) -> "_Page | None":
-        """Give the next stored changes up to what is published; behind the last, take a place on the ring."""
+        """Return the next stored changes up to what is published; behind the last, take a place on the ring."""
         top = self._hub.highest
         if self._cursor >= top:
             # Nothing is awaited between the comparison and here: there is no seam between replay and live.
@@ -117,7 +117,7 @@ class Subscription:
         return self._takes(change.session_id, change.session_name)
 
     def _status(self, change: StoredChange) -> StoredChange | None:
-        """Give a change as this subscriber is told it, None if it is not."""
+        """Return a change as this subscriber is told it, None if it is not."""
         item = change.item
         if not self._exclude_suspect or not isinstance(item, StoredTurn) or item.turn.suspect is None:
             return change

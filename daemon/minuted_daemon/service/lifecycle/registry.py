@@ -128,7 +128,7 @@ class Registry:
         return session.view()
 
     async def _settled(self, record: SessionRecord) -> Session | None:
-        """Give the session of a live record if it is just beginning; else its end was not stored, and is now."""
+        """Return the session of a live record if it is just beginning; else its end was not stored, and is now."""
         if record.state not in LIVE_STATES:
             return None
         async with self._starting.setdefault(record.name, asyncio.Lock()):

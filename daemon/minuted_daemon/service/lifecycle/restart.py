@@ -42,7 +42,7 @@ class RestartResume:
         """What the store holds, or is being told; None for a session whose mark was taken away again."""
 
     def __contains__(self, session_id: SessionId) -> bool:
-        """Tell whether a session may go on at the next start: it needs what else would be removed at its end."""
+        """Return whether a session may go on at the next start: it needs what else would be removed at its end."""
         return self._marks.get(session_id) is not None
 
     async def keep(self, sessions: Iterable[SessionRecord]) -> None:

@@ -145,19 +145,19 @@ class MergeDriver:
         self._guarded(lambda: self._merger.feed_diarization(epoch, event, sent_to))
 
     def pending(self, heard: Sample) -> list[tuple[int, int]]:
-        """Give what of [0, heard) is not decided; see Merger.pending."""
+        """Return what of [0, heard) is not decided; see Merger.pending."""
         return self._merger.pending(heard)
 
     def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
-        """Give the speaker a label is now; None before their first turn."""
+        """Return the speaker a label is now; None before their first turn."""
         return self._merger.speaker(epoch, label)
 
     def open_epochs(self) -> Sequence[OpenEpoch]:
-        """Give the diarizer's open connections, oldest first, and who is active in each."""
+        """Return the diarizer's open connections, oldest first, and who is active in each."""
         return self._merger.open_epochs()
 
     def epochs_of(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
-        """Give the epochs in which a speaker was heard, under any label."""
+        """Return the epochs in which a speaker was heard, under any label."""
         return self._merger.epochs_of(speaker)
 
     def matched(self, match: SpeakersMatched) -> None:

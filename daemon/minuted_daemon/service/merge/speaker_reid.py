@@ -40,11 +40,11 @@ class Merge(DiarizationSink, Protocol):
     """The merge: it hears what the diarizer says, and knows who is taken for whom."""
 
     def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
-        """Give the speaker a label is now; None before their first turn."""
+        """Return the speaker a label is now; None before their first turn."""
         ...
 
     def epochs_of(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
-        """Give the epochs in which a speaker was heard, under any label."""
+        """Return the epochs in which a speaker was heard, under any label."""
         ...
 
     def matched(self, match: SpeakersMatched) -> None:

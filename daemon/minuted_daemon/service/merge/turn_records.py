@@ -120,7 +120,7 @@ class TurnRecords:
         return self._partial(known, TurnLife.RETRACTED)
 
     def wordless(self, missing: WordsMissing) -> IntervalRecord:
-        """Give the interval that tells of it."""
+        """Return the interval that tells of it."""
         interval_id, wall_s = IntervalId(self._new_id()), self._wall_s(missing.start)
         kind, start, end = IntervalKind.LOST, missing.start, missing.end
         return IntervalRecord(interval_id, self._session_id, kind, start, end, wall_s, reason=NO_WORDS)
@@ -156,7 +156,7 @@ class TurnRecords:
                 self._stored_speakers.add(record.id)
 
     def all_stored(self, partial: PartialTurn) -> bool:
-        """Tell whether all speakers of a partial are in the store by now."""
+        """Return whether all speakers of a partial are in the store by now."""
         return all(speaker.id in self._stored_speakers for speaker in partial.turn.speakers)
 
     def forget(self, before: Sample) -> None:

@@ -24,12 +24,12 @@ log = structlog.get_logger()
 
 
 def claim_of(interval: IntervalRecord | IntervalNoted) -> Claim:
-    """Give what an interval claims once it is stored."""
+    """Return what an interval claims once it is stored."""
     return interval_claim(interval.start, interval.end, interval.kind, interval.reason)
 
 
 async def ended(resumed: Resumed, spool: Spool) -> list[IntervalNoted]:
-    """Give the intervals that were noted, each with its true end.
+    """Return the intervals that were noted, each with its true end.
 
     One that may have gone on did so for as long as the spool holds nothing but the zeros that stand for it: a room is
     never that quiet.
@@ -47,7 +47,7 @@ async def ended(resumed: Resumed, spool: Spool) -> list[IntervalNoted]:
 
 
 async def _grown(end: Sample, limit: Sample, spool: Spool) -> Sample:
-    """Give the end of an interval that had come to `end` at least, and to `limit` at most."""
+    """Return the end of an interval that had come to `end` at least, and to `limit` at most."""
     # What was let go of since was no speech either, if what comes behind it still is none.
     since = max(end, spool.begin)
     to = await _silent_to(spool, since, limit)
@@ -55,7 +55,7 @@ async def _grown(end: Sample, limit: Sample, spool: Spool) -> Sample:
 
 
 async def _silent_to(spool: Spool, start: Sample, end: Sample) -> Sample:
-    """Give where the zeros end that begin at `start`. At 24 kHz, because that is what was written, to the sample."""
+    """Return where the zeros end that begin at `start`. At 24 kHz, because that is what was written, to the sample."""
     try:
         for low in range(start, end, READ_AT_ONCE):
             pcm = (await spool.read(Sample(low), Sample(min(low + READ_AT_ONCE, end)), WIDE_RATE_HZ)).pcm
@@ -70,7 +70,7 @@ async def _silent_to(spool: Spool, start: Sample, end: Sample) -> Sample:
 def missing(
     resumed: Resumed, spool: Spool, freeze: int, intervals: Iterable[IntervalNoted]
 ) -> Sequence[tuple[Sample, Sample]]:
-    """Give the stretches that nobody accounts for and whose audio is gone: what was said there is lost.
+    """Return the stretches that nobody accounts for and whose audio is gone: what was said there is lost.
 
     `freeze`, in samples: what is older may have been let go of on purpose, at the spool's beginning.
     """

@@ -100,7 +100,7 @@ Noted = EpochNoted | EventNoted | NamesNoted | StateNoted | CommitNoted | Interv
 
 
 def encoded(noted: Noted) -> bytes:
-    """Give it as a line."""
+    """Return it as a line."""
     rest: Sequence[object]
     match noted:
         case EpochNoted(event=EpochOpened(epoch, at)):
@@ -128,7 +128,7 @@ def encoded(noted: Noted) -> bytes:
 
 
 def decoded(data: bytes) -> Noted | None:
-    """Give what a line says, None if that cannot be told."""
+    """Return what a line says, None if that cannot be told."""
     try:
         version, kind, heard, *rest = json.loads(data)
         return _READERS[kind](Sample(heard), *rest) if version == VERSION else None

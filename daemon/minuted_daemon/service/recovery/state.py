@@ -46,7 +46,7 @@ class Resumed:
 async def resumed(
     record: SessionRecord, store: Store, spool: Spool | None, asked: Sequence[IntervalRecord] = ()
 ) -> Resumed:
-    """Give what a session goes on from, and have its spool go on there.
+    """Return what a session goes on from, and have its spool go on there.
 
     `asked`: what somebody wants taken out and is not known to be gone. It counts as if it were.
     Raises StoreError, NotFound (SESSION_NOT_FOUND).
@@ -88,7 +88,7 @@ async def resumed(
 
 
 def _whole(position: int) -> Sample:
-    """Give the beginning of the next block, unless one begins there."""
+    """Return the beginning of the next block, unless one begins there."""
     return Sample(-(-position // BLOCK) * BLOCK)
 
 

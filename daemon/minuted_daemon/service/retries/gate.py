@@ -59,7 +59,7 @@ class Gate:
         return self._probing
 
     def refusal(self, now_s: float) -> Rejected | None:
-        """Give the refusal with when it is asked about again; None while the gate is open."""
+        """Return the refusal with when it is asked about again; None while the gate is open."""
         if self._refusal is None:
             return None
         wait_s = PROBE_LIMIT_S if self._probing else max(0.0, self._due_s - now_s)
@@ -123,12 +123,12 @@ class Gates:
         self._gates: dict[Hashable, Gate] = {}
 
     def door(self, role: str, engine: str, request: Hashable = ()) -> "Door":
-        """Give a link's way to its engine; `request` tells one kind of request from another."""
+        """Return a link's way to its engine; `request` tells one kind of request from another."""
         account = self._gate((role, engine), f"{role} {engine}")
         return Door(self, account, self._gate((role, engine, request), f"{role} {engine} request"))
 
     def policy(self) -> RetryPolicy:
-        """Give a policy for what may pass by itself, and nobody waits for."""
+        """Return a policy for what may pass by itself, and nobody waits for."""
         return RetryPolicy(self.random, NOBODY_WAITS_S)
 
     def _gate(self, key: Hashable, name: str) -> Gate:
@@ -138,7 +138,7 @@ class Gates:
 
 
 def own_door() -> "Door":
-    """Give the way to an engine that nobody else uses."""
+    """Return the way to an engine that nobody else uses."""
     return Gates(lambda: 0.0, time.time).door("", "")
 
 
@@ -241,7 +241,7 @@ class Door:
                 gate.waiting.discard(event)
 
     def _usage(self) -> Rejected:
-        """Give the refusal that stands longest, with when to look again."""
+        """Return the refusal that stands longest, with when to look again."""
         found = [refusal for gate in self._both if (refusal := gate.refusal(_now_s())) is not None]
         longest = max(found, key=lambda refusal: refusal.retry_after_s or 0.0)
         wait_s = longest.retry_after_s or 0.0

@@ -112,7 +112,7 @@ class RefusalPolicy:
 
 
 def may_pass(error: MinutedError) -> bool:
-    """Tell whether a session that could not be started may start later without anybody changing anything."""
+    """Return whether a session that could not be started may start later without anybody changing anything."""
     if isinstance(error, NotFound | WrongState):
         return error.reason in ("DEVICE_NOT_FOUND", "DISK_FULL")
     return isinstance(error, DeviceError | StoreError)

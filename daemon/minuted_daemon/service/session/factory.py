@@ -58,7 +58,7 @@ class SessionFactory:
         self._around = around
 
     async def engines(self, settings: SessionSettings) -> Engines:
-        """Give the engines of resolved settings. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
+        """Return the engines of resolved settings. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
         diarizer = await self._workshop.diarizers.engine(settings.diarizer)
         return Engines(diarizer, await self._workshop.transcribers.engine(settings.transcriber))
 
@@ -113,7 +113,7 @@ class SessionFactory:
         return Session(record, parts, self._around, resumed)
 
     async def transcriber(self, record: SessionRecord, told: EngineUsage) -> Transcriber:
-        """Give an ended session's transcriber as it had it. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
+        """Return an ended session's transcriber as it had it. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
         engine = await self._workshop.transcribers.engine(record.settings.transcriber)
         if engine is None:
             raise WrongState("ENGINE_MISSING", f"there is no transcriber {record.settings.transcriber}")

@@ -155,11 +155,11 @@ class Session:
         return self._status.record
 
     def view(self) -> SessionView:
-        """Give the session as it is now. It has ended once its end is stored, not before."""
+        """Return the session as it is now. It has ended once its end is stored, not before."""
         return self._status.view(self.ended)
 
     def open_claims(self) -> list[Claim]:
-        """Give what the store cannot know of what became of the audio up to `view().heard`."""
+        """Return what the store cannot know of what became of the audio up to `view().heard`."""
         pending = self._driver.pending(self._status.heard)
         return open_claims(pending, self._writer.unstored(), self._nonspeech.growing)
 
@@ -180,7 +180,7 @@ class Session:
         self._owed_before = self._driver.owed_from = None
 
     def refused_links(self) -> list[RefusedLink]:
-        """Give the links that are refused, or replaced by the local engine because of that."""
+        """Return the links that are refused, or replaced by the local engine because of that."""
 
         def link_now(role: str) -> Link:
             links = self.view().links
@@ -208,7 +208,7 @@ class Session:
         self._stop_asked.set()
 
     def wall_s(self, at: Sample) -> float:
-        """Give the wall time of a sample, seconds since 1970."""
+        """Return the wall time of a sample, seconds since 1970."""
         return self._clock.wall_s(at)
 
     def forget(self, start: Sample, end: Sample) -> None:

@@ -68,7 +68,7 @@ def settings_of(
 
 
 def choice_of(settings: SessionSettings) -> ChannelChoice:
-    """Give which channels of its source a session hears, and how."""
+    """Return which channels of its source a session hears, and how."""
     return ChannelChoice(settings.channels, settings.mix)
 
 
@@ -81,6 +81,6 @@ def _device_mistake(device: str) -> str:
 
 
 def facts_of(record: SessionRecord) -> dict[str, str]:
-    """Give what a log may hold of a session's settings: a file's path says too much."""
+    """Return what a log may hold of a session's settings: a file's path says too much."""
     device = "file" if record.settings.device.startswith("file:") else record.settings.device
     return {"device": device, "diarizer": record.settings.diarizer, "transcriber": record.settings.transcriber}

@@ -67,7 +67,7 @@ class SessionStatus:
         return self._links
 
     def view(self, ended: bool) -> SessionView:
-        """Give the session as it is now; `ended`: its end is stored."""
+        """Return the session as it is now; `ended`: its end is stored."""
         record, links = self._counted(), self._links
         if ended:
             return SessionView(record, None, self.heard)
@@ -127,7 +127,7 @@ class SessionStatus:
             self.link(capture=UP)
 
     def _counted(self) -> SessionRecord:
-        """Give the record with what the engines were sent so far."""
+        """Return the record with what the engines were sent so far."""
         return replace(self._record, diarizer_sent=self._diarizer.sent, transcriber_sent=self._transcriber.sent)
 
 

@@ -34,14 +34,14 @@ class WallClock:
         return point
 
     def sample_at(self, wall_s: float) -> Sample:
-        """Give the sample at a wall time behind the last point, as the map stands; 0 without any point."""
+        """Return the sample at a wall time behind the last point, as the map stands; 0 without any point."""
         if not self._points:
             return Sample(0)
         last = self._points[-1]
         return Sample(last.at + samples(wall_s - last.wall_s))
 
     def wall_s(self, at: Sample) -> float:
-        """Give the wall time of a sample, seconds since 1970; 0.0 before anything was observed."""
+        """Return the wall time of a sample, seconds since 1970; 0.0 before anything was observed."""
         if not self._points:
             return 0.0
         point = self._points[0]

@@ -18,7 +18,7 @@ PAGE_BYTES = 4096
 
 
 def as_left(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Give all files with their modes, but for a shared memory: it may come and go."""
+    """Return all files with their modes, but for a shared memory: it may come and go."""
     files = [file for file in folder.iterdir() if not file.name.endswith("-shm")]
     return {file.name: (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) for file in files}
 
@@ -37,7 +37,7 @@ def change(path: Path, how: Callable[[bytes], bytes]) -> None:
 
 
 def copied(path: Path, folder: Path) -> Path:
-    """Give a copy of a database in use, with its log: what there is of it after the daemon was killed."""
+    """Return a copy of a database in use, with its log: what there is of it after the daemon was killed."""
     folder.mkdir()
     for ending in ("", "-wal"):
         shutil.copy(f"{path}{ending}", f"{folder / path.name}{ending}")

@@ -65,7 +65,7 @@ def name_inputs(listed: Iterable[ListedInput], sound_class: Path = Path("/sys/cl
 
 
 def find_input(inputs: Sequence[NamedInput], wanted: str, port: str = "") -> NamedInput | None:
-    """Give the input an administrator means: a stable name, `default`, a name with its port, or PortAudio's own name.
+    """Return the input an administrator means: a stable name, `default`, a name with its port, or PortAudio's own name.
 
     A name that fits several inputs means the one at `port`, or none: a guess could be another room's microphone.
     """

@@ -58,7 +58,7 @@ class Unpacker:
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Captured | Opened | Remark | Fault]:
-        """Give the messages that `data` completes. Raises ValueError on anything a worker does not say."""
+        """Return the messages that `data` completes. Raises ValueError on anything a worker does not say."""
         self._pending += data
         while len(self._pending) >= HEADER.size:
             kind, length = HEADER.unpack_from(self._pending)

@@ -128,7 +128,7 @@ def _ends_there(known: Layout, read: Bytes, size: int, end: int) -> bool:
 
 
 def _end(known: Layout, read: Bytes, size: int) -> int:
-    """Give where audio of unknown length ends: at the chunks behind it, or with the file."""
+    """Return where audio of unknown length ends: at the chunks behind it, or with the file."""
     grammar = known.grammar
     if grammar is None or grammar.name != 4:
         return size

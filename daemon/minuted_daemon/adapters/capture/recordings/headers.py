@@ -60,7 +60,7 @@ class Grammar:
         return self.name + self.length.size
 
     def chunks(self, read: Bytes, size: int, begin: int | None = None) -> Iterator["Chunk"]:
-        """Give the chunks from `begin` on, the one that reaches beyond `size` included."""
+        """Return the chunks from `begin` on, the one that reaches beyond `size` included."""
         at = self.begin if begin is None else begin
         for _ in range(_MOST_CHUNKS):
             head = read(at, self.header)
@@ -109,7 +109,7 @@ class Layout:
 
 
 def layout(read: Bytes, size: int) -> Layout | None:
-    """Tell how a plain recording is built; None for a file of another kind, or one that ends before its audio."""
+    """Return how a plain recording is built; None for a file of another kind, or one that ends before its audio."""
     head = read(0, 40)
     if is_wav(head):
         return _wav(read, size, head)

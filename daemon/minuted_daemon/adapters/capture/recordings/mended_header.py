@@ -51,7 +51,10 @@ class MendedFile:
 
 
 def mended_head(known: Layout, found: Extent, descriptor: int) -> bytes:
-    """Give the bytes in front of the audio, with lengths that hold. Raises ValueError if there are too many of them."""
+    """Return the bytes in front of the audio, with lengths that hold.
+
+    Raises ValueError if there are too many of them.
+    """
     length = found.end - found.start
     if known.kind == "WAV":
         return _wav_head(known, length)

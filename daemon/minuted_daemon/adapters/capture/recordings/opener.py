@@ -78,7 +78,7 @@ def open_recording(path: str, decoders: Decoders) -> Decoder:
 
 
 def refusal(reason: str, path: str, what: str) -> Invalid:
-    """Give the error that says what is wrong with a file."""
+    """Return the error that says what is wrong with a file."""
     return Invalid(reason, f"{path} {what}", path=path)
 
 

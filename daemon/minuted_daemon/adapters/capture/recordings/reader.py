@@ -54,7 +54,10 @@ class Reader:
         """How the source is while nothing is odd about its channels."""
 
     def read(self) -> list[Item]:
-        """Give the next batch, an empty one at the end. Raises DeviceError (FILE_DAMAGED), behind the last good one."""
+        """Return the next batch, an empty one at the end.
+
+        Raises DeviceError (FILE_DAMAGED), behind the last good one.
+        """
         if self._error is not None:
             raise self._error
         items: list[Item] = []

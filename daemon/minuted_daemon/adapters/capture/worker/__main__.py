@@ -133,7 +133,7 @@ def _capture(assignment: Assignment, pipe: int, stopped: threading.Event) -> Non
 
 
 def _origin(assignment: Assignment, device: NamedInput) -> Origin | None:
-    """Give what watches over the stream's source; hardware has no other."""
+    """Return what watches over the stream's source; hardware has no other."""
     if not device.is_server:
         return None
     try:

@@ -45,7 +45,7 @@ class GapDetector:
         self._owed_since = 0
 
     def observe(self, callback: Callback, late_s: float) -> int:
-        """Give the number of samples lost between the callback before and this one, which is `late_s` late."""
+        """Return the number of samples lost between the callback before and this one, which is `late_s` late."""
         jump_s = 0.0 if self._expected_s is None else callback.adc_s - self._expected_s
         self._expected_s = callback.adc_s + callback.frames / self._rate_hz
         self._seen += callback.frames
@@ -78,7 +78,7 @@ class StreamClock:
         self._origin_s: float | None = None
 
     def late_s(self, callback: Callback, first_sample: int) -> float:
-        """Tell how late a callback is whose first sample would be number `first_sample` if none were missing."""
+        """Return how late a callback is whose first sample would be number `first_sample` if none were missing."""
         return 0.0 if self._origin_s is None else self._origin(callback, first_sample) - self._origin_s
 
     def observe(self, callback: Callback, first_sample: int) -> None:
@@ -91,7 +91,7 @@ class StreamClock:
             self._origin_s += error_s * (0.5 if error_s < 0 else 0.01)
 
     def monotonic_s(self, seconds: float) -> float:
-        """Give the monotonic time of a position in the stream. Raises RuntimeError before the first callback."""
+        """Return the monotonic time of a position in the stream. Raises RuntimeError before the first callback."""
         if self._origin_s is None:
             raise RuntimeError("no callback yet")
         return self._origin_s + seconds

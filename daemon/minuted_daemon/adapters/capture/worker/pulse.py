@@ -108,7 +108,7 @@ class SoundServer:
         self._turn(lambda: self._pulse.pa_context_get_state(self._context) == _READY, _CONNECT_S)
 
     def recording(self) -> Recording | None:
-        """Give where the stream comes from now; None if the server knows no stream of this process.
+        """Return where the stream comes from now; None if the server knows no stream of this process.
 
         Raises ServerAwayError.
         """

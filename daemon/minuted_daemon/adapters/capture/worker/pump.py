@@ -39,7 +39,7 @@ class Pump:
         self._runaway = RunawayDetector(rate_hz)
 
     def feed(self, callback: Callback) -> Iterator[bytes]:
-        """Give the encoded blocks that are complete now."""
+        """Return the encoded blocks that are complete now."""
         missing = self._gaps.observe(callback, self._clock.late_s(callback, self._renderer.taken))
         if missing > LARGEST_GAP_S * self._rate_hz:
             self.fault = Fault("DEVICE_STALLED", f"the device's clock jumped by {missing / self._rate_hz:.0f} s")

@@ -13,7 +13,7 @@ class Server(Protocol):
     """What is asked; see sound_server.SoundServer."""
 
     def recording(self) -> Recording | None:
-        """Give where the stream comes from now. Raises ServerAwayError."""
+        """Return where the stream comes from now. Raises ServerAwayError."""
         ...
 
 
@@ -38,7 +38,7 @@ class Origin:
         return self._home if self._seen else ""
 
     def check(self) -> Fault | None:
-        """Tell whether what has arrived so far may be passed on."""
+        """Return whether what has arrived so far may be passed on."""
         try:
             recording = self._server.recording()
         except ServerAwayError as away:
@@ -57,7 +57,7 @@ class Origin:
 
 
 def _asked(recording: Recording) -> str:
-    """Give the source a stream should come from by what it asked for, or the one it comes from."""
+    """Return the source a stream should come from by what it asked for, or the one it comes from."""
     asked = recording.asked
     same = asked.removesuffix(_MONITOR) == recording.source.removesuffix(_MONITOR)
     return recording.source if same or not asked or asked.isdigit() else asked

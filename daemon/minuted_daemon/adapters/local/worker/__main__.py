@@ -189,7 +189,7 @@ class Connection:
             os._exit(0)
 
     def read(self) -> bytes:
-        """Give the next bytes, none once the daemon is gone."""
+        """Return the next bytes, none once the daemon is gone."""
         try:
             return self._socket.recv(_READ_BYTES)
         except OSError:

@@ -67,13 +67,13 @@ class SpeechDecoder:
     _behind: Tensor = field(default_factory=lambda: np.zeros(SILENCE_BEHIND, dtype=np.float32))
 
     def __call__(self, pcm: NDArray[np.int16], beam: int = BEAM) -> str:
-        """Give the text of int16 audio, shape (n,), 16 kHz; empty where nobody speaks."""
+        """Return the text of int16 audio, shape (n,), 16 kHz; empty where nobody speaks."""
         wave = np.concatenate((pcm.astype(np.float32) / 32_768.0, self._behind))
         most = round(len(pcm) / RATE_HZ * _TOKENS_A_SECOND) + _SPARE_TOKENS
         return spell(self._search(self.encoder(wave), beam, most), self.vocabulary)
 
     def _search(self, hidden: Tensor, beam: int, most_tokens: int) -> tuple[int, ...]:
-        """Give the text with the best mean log-probability that the beam finds."""
+        """Return the text with the best mean log-probability that the beam finds."""
         proceed = self.decoder(hidden)
         growing, ended = [_Text()], list[_Text]()
         logits = proceed([0], [_BEGIN])
@@ -89,7 +89,7 @@ class SpeechDecoder:
 
 
 def _best(texts: Sequence[_Text], logits: Tensor, count: int) -> list[tuple[int, int, float]]:
-    """Give the likeliest next tokens of all texts together, best first, as (text, token, score)."""
+    """Return the likeliest next tokens of all texts together, best first, as (text, token, score)."""
     shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     scores += np.array([[text.score] for text in texts])
@@ -120,6 +120,6 @@ def read_vocabulary(data: bytes) -> list[bytes]:
 
 
 def spell(tokens: Sequence[int], vocabulary: Sequence[bytes]) -> str:
-    """Give the text of tokens without the marks of its beginning and end."""
+    """Return the text of tokens without the marks of its beginning and end."""
     spelled = b"".join(vocabulary[token] for token in tokens if token > _END)
     return spelled.decode(errors="replace").replace(_WORD_BEGINS, " ").strip()

@@ -53,7 +53,7 @@ class _Utterance:
         return self.length >= FIRST_PARTIAL and self.length - self.shown >= step
 
     def audio(self) -> NDArray[np.int16]:
-        """Give all of it, keeping it in one piece from now on."""
+        """Return all of it, keeping it in one piece from now on."""
         if len(self.pieces) != 1:
             self.pieces = [np.concatenate(self.pieces) if self.pieces else np.zeros(0, dtype=np.int16)]
         return self.pieces[0]
@@ -98,7 +98,7 @@ class DecodeQueue:
             self._streams[stream].growing.pop(utterance, None)
 
     def next_job(self) -> Job | None:
-        """Give what to recognize now, None if nothing is worth it."""
+        """Return what to recognize now, None if nothing is worth it."""
         for stream, known in self._streams.items():
             if known.committed:
                 self._streams.move_to_end(stream)
@@ -128,7 +128,7 @@ def pieces(pcm: NDArray[np.int16]) -> list[NDArray[np.int16]]:
 
 
 def readable(text: str) -> str:
-    """Give a recognized text as it may be shown: without loops, without what is said of noise, in today's spelling."""
+    """Return a recognized text without loops, without what is said of noise, in today's spelling."""
     return "" if text == _NOISE else _HYPHENED.sub(r"\1\2", without_loops(text))
 
 

@@ -21,14 +21,14 @@ REACH = 320
 
 
 def packed(wide_pcm: NDArray[np.int16]) -> bytes:
-    """Give int16 audio at 24 kHz, shape (n,), as a FLAC stream."""
+    """Return int16 audio at 24 kHz, shape (n,), as a FLAC stream."""
     out = io.BytesIO()
     soundfile.write(out, wide_pcm, WIDE_RATE_HZ, format="FLAC", subtype=SUBTYPE, compression_level=LEVEL)
     return out.getvalue()
 
 
 def unpacked(data: bytes, count: int) -> NDArray[np.int16]:
-    """Give back exactly `count` samples at 24 kHz.
+    """Return exactly `count` samples at 24 kHz.
 
     Raises ValueError if this is not a FLAC stream of that many.
     """
@@ -45,13 +45,13 @@ def unpacked(data: bytes, count: int) -> NDArray[np.int16]:
 
 
 def window(start: int, end: int) -> tuple[int, int]:
-    """Give the stretch that `narrowed` must see to give [start, end): even positions, which both rates share."""
+    """Return the stretch that `narrowed` must see to give [start, end): even positions, which both rates share."""
     low = max(0, start - REACH)
     return low - low % 2, end + end % 2 + REACH
 
 
 def narrowed(wide_pcm: NDArray[np.int16], seen: tuple[int, int], start: int, end: int) -> NDArray[np.int16]:
-    """Give [start, end) at 16 kHz from the audio at 24 kHz of `seen`, which `window(start, end)` gave.
+    """Return [start, end) at 16 kHz from the audio at 24 kHz of `seen`, which `window(start, end)` gave.
 
     Neighbouring stretches join without a seam, and differ by one bit at most from the device's own 16 kHz.
     """

@@ -57,7 +57,7 @@ class _Frame:
 
 
 def described(head: bytes, size: int) -> Stream | None:
-    """Give what the first bytes of a file of `size` bytes tell; None if it is no 24 kHz mono 16-bit FLAC file."""
+    """Return what the first bytes of a file of `size` bytes tell; None if it is no 24 kHz mono 16-bit FLAC file."""
     if len(head) < HEAD or bytes([head[0], head[1], head[2], head[3], head[4] | _LAST_BLOCK, *head[5:8]]) != _MARKER:
         return None
     block, largest = int.from_bytes(head[8:10]), int.from_bytes(head[10:12])
@@ -70,7 +70,7 @@ def described(head: bytes, size: int) -> Stream | None:
 
 
 def stretches(stream: Stream, chunks: Iterable[bytes]) -> Iterator[tuple[int, NDArray[np.int16]]]:
-    """Give what can be decoded of a file that comes in chunks: position and samples at 24 kHz, in rising order.
+    """Return what can be decoded of a file that comes in chunks: position and samples at 24 kHz, in rising order.
 
     What lies between two of them cannot be read. An empty one comes with each chunk: the work between two of them has a
     bound, whatever is in the file.
@@ -91,7 +91,7 @@ def stretches(stream: Stream, chunks: Iterable[bytes]) -> Iterator[tuple[int, ND
 
 
 def _frames(stream: Stream, data: bytes, edge: int) -> Iterator[_Frame]:
-    """Give the frames that begin before `edge`."""
+    """Return the frames that begin before `edge`."""
     at = data.find(_SYNC, 0, edge + 1)
     while 0 <= at < edge:
         frame = _frame(stream, data, at)
@@ -148,7 +148,7 @@ def _runs(stream: Stream, frames: Iterable[_Frame]) -> Iterator[list[_Frame]]:
 
 
 def _decoded(stream: Stream, data: bytes, run: list[_Frame]) -> Iterator[tuple[int, NDArray[np.int16]]]:
-    """Give all of a run, or what can be decoded of its frames when each is alone."""
+    """Return all of a run, or what can be decoded of its frames when each is alone."""
     if not run:
         return
     count = sum(frame.count for frame in run)

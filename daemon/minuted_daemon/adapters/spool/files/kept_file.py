@@ -72,7 +72,7 @@ class KeptFile:
         self._frames += len(wide_pcm)
 
     def finish(self) -> None:
-        """Give the file its name. An older one of that name is overwritten, byte for byte, and gone."""
+        """Return the file its name. An older one of that name is overwritten, byte for byte, and gone."""
         self._complete()
         if self._path.exists():
             put_in_place_of(self._path, self._part, self._sync)
@@ -173,7 +173,7 @@ def erasing(path: Path, start: int, end: int, sync: Sync) -> Generator[None, Non
 
 
 def chunks(read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Give a file's bytes; `read` gives so many from an offset on. Bytes that the disk has lost are zeros."""
+    """Return a file's bytes; `read` gives so many from an offset on. Bytes that the disk has lost are zeros."""
     at = 0
     while True:
         try:
@@ -189,7 +189,7 @@ def chunks(read: Callable[[int, int], bytes]) -> Iterator[bytes]:
 
 
 def _filled(found: Iterable[tuple[int, NDArray[np.int16]]], length: int) -> Iterator[tuple[int, NDArray[np.int16]]]:
-    """Give all samples up to `length`, with silence where nothing was found, a piece at a time."""
+    """Return all samples up to `length`, with silence where nothing was found, a piece at a time."""
     at = 0
     for place, pcm in chain(found, [(length, np.zeros(0, np.int16))]):
         for low in range(at, place, PIECE_S * WIDE_RATE_HZ):

@@ -35,7 +35,7 @@ _WHOLE = 1
 
 
 def encoded(note: Note) -> bytes:
-    """Give a note as it stands in the file. Raises ValueError if it is too large."""
+    """Return a note as it stands in the file. Raises ValueError if it is too large."""
     if len(note.data) > LARGEST:
         raise ValueError(f"a note cannot hold {len(note.data)} bytes")
     flags = _WHOLE if note.whole else 0
@@ -44,12 +44,12 @@ def encoded(note: Note) -> bytes:
 
 
 def scan(data: bytes) -> Iterator[Note]:
-    """Give all notes that a file holds, in the order they were written in. Never raises, whatever the bytes are."""
+    """Return all notes that a file holds, in the order they were written in. Never raises, whatever the bytes are."""
     return (note for _, note in _placed(data))
 
 
 def _placed(data: bytes) -> Iterator[tuple[int, Note]]:
-    """Give all notes and where each begins."""
+    """Return all notes and where each begins."""
     offset = data.find(MAGIC)
     while offset >= 0:
         note = _note_at(data, offset)
@@ -70,7 +70,7 @@ def _note_at(data: bytes, offset: int) -> Note | None:
 
 
 def needed(data: bytes, since: int, most: int) -> bytes:
-    """Give the notes that say something of what lies behind `since`: from the newest before it that is whole.
+    """Return the notes that say something of what lies behind `since`: from the newest before it that is whole.
 
     Of more than `most` bytes the oldest notes go.
     """
@@ -164,7 +164,7 @@ class NotesFile:
 
 
 def read(directory: Path) -> list[Note]:
-    """Give the notes that a session's directory holds, in the order in which they were written. Raises OSError."""
+    """Return the notes that a session's directory holds, in the order in which they were written. Raises OSError."""
     try:
         return list(scan((directory / NAME).read_bytes()))
     except FileNotFoundError:

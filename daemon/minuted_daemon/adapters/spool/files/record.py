@@ -44,14 +44,14 @@ class AudioRecord:
         return HEADER + len(self.payload)
 
     def encode(self) -> bytes:
-        """Give the record as it stands in a file."""
+        """Return the record as it stands in a file."""
         fields = _FIELDS.pack(
             MAGIC, len(self.payload), self.start, self.end - self.start, self.wall_s, zlib.crc32(self.payload)
         )
         return fields + _CHECK.pack(zlib.crc32(fields)) + self.payload
 
     def audio(self) -> NDArray[np.int16]:
-        """Give the samples, at 24 kHz.
+        """Return the samples, at 24 kHz.
 
         Raises ValueError if the stream, its checksum notwithstanding, is not FLAC of that length.
         """
@@ -89,7 +89,7 @@ class Flaw:
 
 
 def scan(data: bytes) -> Iterator[AudioRecord | Flaw]:
-    """Give all that a file holds, in order, each byte of it once. Never raises, whatever the bytes are."""
+    """Return all that a file holds, in order, each byte of it once. Never raises, whatever the bytes are."""
     offset = 0
     while offset < len(data):
         found = _record_at(data, offset)

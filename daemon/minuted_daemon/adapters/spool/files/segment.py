@@ -51,7 +51,7 @@ def path_of(directory: Path, serial: int) -> Path:
 
 
 def described(serial: int, records: list[AudioRecord]) -> Segment | None:
-    """Give the segment that holds exactly these, None if that is nothing."""
+    """Return the segment that holds exactly these, None if that is nothing."""
     if not records:
         return None
     spans = joined((record.start, record.end) for record in records)
@@ -167,7 +167,7 @@ def _replace(path: Path, records: list[AudioRecord], sync: Sync) -> None:
 
 
 def put_in_place_of(path: Path, fresh: Path, sync: Sync) -> None:
-    """Give a finished file the name of an old one, and overwrite the old one's bytes."""
+    """Return a finished file the name of an old one, and overwrite the old one's bytes."""
     old = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         fresh.replace(path)

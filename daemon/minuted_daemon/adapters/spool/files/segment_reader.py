@@ -43,7 +43,10 @@ class SegmentReader:
         self._key, self._pieces = None, []
 
     def load(self, segments: Sequence[Segment], start: int, end: int, rate_hz: int) -> Loaded:
-        """Give [start, end) at 16 or 24 kHz, as far as these segments hold it. Never raises for what the disk does."""
+        """Return [start, end) at 16 or 24 kHz, as far as these segments hold it.
+
+        Never raises for what the disk does.
+        """
         low, high = window(start, end) if rate_hz == RATE_HZ else (start, end)
         pcm = np.zeros(wide(high) - wide(low), np.int16)
         found: list[Span] = []

@@ -81,7 +81,7 @@ def _overwrite(file: FileIO, page_bytes: int, pages: range) -> None:
 
 
 def _unused(page: bytes, header: int) -> tuple[int, int]:
-    """Give the stretch between a page's list of cells and its cells; an empty one for pages without cells."""
+    """Return the stretch between a page's list of cells and its cells; an empty one for pages without cells."""
     kind = page[header]
     if kind not in _INTERIOR + _LEAF:
         return 0, 0

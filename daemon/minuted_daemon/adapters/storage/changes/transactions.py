@@ -92,7 +92,7 @@ class Transaction:
         self.seq = seq
 
     def next_seq(self) -> Seq:
-        """Give out a seq, for something to be stored in this transaction."""
+        """Return out a seq, for something to be stored in this transaction."""
         self.seq += 1
         return Seq(self.seq)
 
@@ -171,7 +171,7 @@ class GroupCommit:
         self._path = path
 
     def __call__(self, requests: Sequence[Write | Alone]) -> Sequence[Any]:
-        """Give for each write its result, or the exception for which nothing of it was stored."""
+        """Return for each write its result, or the exception for which nothing of it was stored."""
         outcomes: list[Any] = []
         writes: list[Write] = []
         for request in requests:

@@ -54,7 +54,7 @@ def back_up(database: Path, destination: Path) -> Backup:
 
 @contextlib.contextmanager
 def _unfinished(destination: Path) -> Iterator[Path]:
-    """Give an empty file beside the destination; it is gone in the end."""
+    """Return an empty file beside the destination; it is gone in the end."""
     copy = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.tmp")
     try:
         os.close(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -101,7 +101,7 @@ def _check(copy: Path) -> Backup:
 
 
 def _keep(copy: Path, destination: Path) -> None:
-    """Give the copy its name, once it is on the disk; whatever has the name by now keeps it."""
+    """Return the copy its name, once it is on the disk; whatever has the name by now keeps it."""
     _sync(copy)
     try:
         os.link(copy, destination)

@@ -59,7 +59,7 @@ def _check(connection: Connection, path: Path) -> None:
 
 
 def corrupt(path: Path) -> ConfigError:
-    """Give the refusal of a database that is damaged, or is none."""
+    """Return the refusal of a database that is damaged, or is none."""
     return ConfigError(
         "DATABASE_CORRUPT",
         f"the database {path} is damaged or not a database: restore a backup, or save what can still be read with "
@@ -69,5 +69,5 @@ def corrupt(path: Path) -> ConfigError:
 
 
 def unusable(path: Path, why: str, remedy: str = _WRITABLE) -> ConfigError:
-    """Give the refusal of a database that cannot be read or written at its place."""
+    """Return the refusal of a database that cannot be read or written at its place."""
     return ConfigError("DATABASE_UNUSABLE", f"the database {path} cannot be used ({why}): {remedy}", path=str(path))

@@ -16,7 +16,7 @@ _OURS = {"store", "sessions", "turns"}
 
 
 def scripts() -> Path:
-    """Give the folder of the migrations: beside this package's own in an installation, at the top of a checkout."""
+    """Return the folder of the migrations: beside this package's own in an installation, at the top of a checkout."""
     package = Path(__file__).parents[3]
     for folder in (package / "migrations", package.parents[1] / "migrations"):
         if (folder / "env.py").is_file():
@@ -25,7 +25,7 @@ def scripts() -> Path:
 
 
 def alembic_config(connection: Connection) -> "Config":
-    """Give the settings under which Alembic works on this connection, within its transaction."""
+    """Return the settings under which Alembic works on this connection, within its transaction."""
     from alembic.config import Config
 
     config = Config()
@@ -52,7 +52,7 @@ def migrate(connection: Connection, path: Path) -> None:
 
 
 def known_revision(connection: Connection, path: Path) -> str | None:
-    """Give the migration the tables are at, None for an empty database. Reads only.
+    """Return the migration the tables are at, None for an empty database. Reads only.
 
     Raises ConfigError (DATABASE_TOO_NEW, DATABASE_UNUSABLE).
     """

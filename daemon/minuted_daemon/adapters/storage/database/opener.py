@@ -19,7 +19,7 @@ from minuted_daemon.errors import ConfigError, StoreError
 
 
 def database_path(url: str) -> Path:
-    """Give the file that a `sqlite:///FILE` url names.
+    """Return the file that a `sqlite:///FILE` url names.
 
     Raises ConfigError (DATABASE_UNSUPPORTED).
     """

@@ -16,7 +16,7 @@ CACHE_KB = 512
 
 
 def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
-    """Give an engine whose transactions hold the write lock from their first statement on.
+    """Return an engine whose transactions hold the write lock from their first statement on.
 
     A commit is on the disk when it returns, and what is deleted is overwritten there, though not in every place
     (scrubbing.py). `foreign_keys` is off for migrations alone, which rebuild tables.
@@ -33,7 +33,7 @@ def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
 
 
 def read_engine(path: Path, still: bool = False) -> Engine:
-    """Give an engine that cannot write; each of its transactions sees one state of the database.
+    """Return an engine that cannot write; each of its transactions sees one state of the database.
 
     `still`: nobody changes the file, and it has no log; then no other file is looked at or made beside it.
     """

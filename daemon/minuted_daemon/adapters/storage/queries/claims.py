@@ -29,7 +29,7 @@ from minuted_daemon.ports.store import REDACTED, Page
 
 
 def read_claims(connection: Connection, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
-    """Give a page of what a session's FINAL turns and its intervals claim, by start.
+    """Return a page of what a session's FINAL turns and its intervals claim, by start.
 
     Raises NotFound (SESSION_NOT_FOUND), Invalid (BAD_PAGE_TOKEN).
     """

@@ -12,12 +12,12 @@ _TURNS = re.compile(r"(?P<list>[tdco]):(?P<session>[^:]*):(?P<start>[0-9]{1,18})
 
 
 def sessions_token(created_seq: int) -> str:
-    """Give the token of the page behind this session."""
+    """Return the token of the page behind this session."""
     return _encode(f"s:{created_seq}")
 
 
 def parse_sessions_token(token: str) -> int:
-    """Give the `created_seq` of the last session of the page before.
+    """Return the `created_seq` of the last session of the page before.
 
     Raises Invalid (BAD_PAGE_TOKEN).
     """
@@ -28,12 +28,12 @@ def parse_sessions_token(token: str) -> int:
 
 
 def turns_token(session_id: SessionId, as_delivered: bool, start: int, turn_id: str) -> str:
-    """Give the token of the page behind this turn."""
+    """Return the token of the page behind this turn."""
     return _encode(f"{_list(as_delivered)}:{session_id}:{start}:{turn_id}")
 
 
 def parse_turns_token(token: str, session_id: SessionId, as_delivered: bool) -> tuple[int, str]:
-    """Give start and id of the last turn of the page before.
+    """Return start and id of the last turn of the page before.
 
     Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session, or of the other list of its turns.
     """
@@ -41,12 +41,12 @@ def parse_turns_token(token: str, session_id: SessionId, as_delivered: bool) -> 
 
 
 def claims_token(session_id: SessionId, start: int, thing_id: str) -> str:
-    """Give the token of the page behind what this turn or interval claims."""
+    """Return the token of the page behind what this turn or interval claims."""
     return _encode(f"c:{session_id}:{start}:{thing_id}")
 
 
 def parse_claims_token(token: str, session_id: SessionId) -> tuple[int, str]:
-    """Give start and id of the last turn or interval of the page before.
+    """Return start and id of the last turn or interval of the page before.
 
     Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session.
     """
@@ -54,12 +54,12 @@ def parse_claims_token(token: str, session_id: SessionId) -> tuple[int, str]:
 
 
 def owed_token(session_id: SessionId, start: int, turn_id: str) -> str:
-    """Give the token of the page behind this turn, in the list of those that lack their text."""
+    """Return the token of the page behind this turn, in the list of those that lack their text."""
     return _encode(f"o:{session_id}:{start}:{turn_id}")
 
 
 def parse_owed_token(token: str, session_id: SessionId) -> tuple[int, str]:
-    """Give start and id of the last turn of the page before.
+    """Return start and id of the last turn of the page before.
 
     Raises Invalid (BAD_PAGE_TOKEN), also for a token of another session or list.
     """

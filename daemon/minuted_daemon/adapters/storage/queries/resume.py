@@ -12,7 +12,7 @@ from minuted_daemon.ports.store import ResumePoint
 
 
 def read_wall_points(connection: Connection, session_id: SessionId) -> Sequence[WallPoint]:
-    """Give a session's map from samples to wall time, by sample.
+    """Return a session's map from samples to wall time, by sample.
 
     Raises NotFound (SESSION_NOT_FOUND).
     """
@@ -22,7 +22,7 @@ def read_wall_points(connection: Connection, session_id: SessionId) -> Sequence[
 
 
 def read_resume_point(connection: Connection, session_id: SessionId) -> ResumePoint:
-    """Give how far a session's stored things go.
+    """Return how far a session's stored things go.
 
     Raises NotFound (SESSION_NOT_FOUND).
     """

@@ -65,12 +65,12 @@ Change = SessionRecord | SpeakerRecord | StoredTurn | IntervalRecord
 
 
 def read_highest_seq(connection: Connection) -> Seq:
-    """Give the last seq ever given out."""
+    """Return the last seq ever given out."""
     return Seq(connection.execute(select(store.c.highest_seq)).scalar_one())
 
 
 def read_session(connection: Connection, key: str) -> SessionRecord:
-    """Give a session by id, else the newest of that name.
+    """Return a session by id, else the newest of that name.
 
     Raises NotFound (SESSION_NOT_FOUND).
     """
@@ -83,7 +83,7 @@ def read_session(connection: Connection, key: str) -> SessionRecord:
 
 
 def read_sessions(connection: Connection, limit: int, token: str | None) -> Page[SessionRecord]:
-    """Give a page of all sessions, newest first.
+    """Return a page of all sessions, newest first.
 
     Raises Invalid (BAD_PAGE_TOKEN).
     """
@@ -96,14 +96,14 @@ def read_sessions(connection: Connection, limit: int, token: str | None) -> Page
 
 
 def read_sessions_in_progress(connection: Connection) -> Sequence[SessionRecord]:
-    """Give the sessions whose stored state is a live one, oldest first."""
+    """Return the sessions whose stored state is a live one, oldest first."""
     live = sessions.c.state.in_(sorted(state.value for state in LIVE_STATES))
     rows = connection.execute(select(sessions).where(live, _is_there(sessions.c.id)).order_by(sessions.c.created_seq))
     return [session_record(row) for row in rows]
 
 
 def read_speakers(connection: Connection, session_id: SessionId) -> Sequence[SpeakerRecord]:
-    """Give a session's speakers: S2 before S10."""
+    """Return a session's speakers: S2 before S10."""
     query = select(speakers).where(speakers.c.session_id == session_id, _is_there(speakers.c.session_id))
     query = query.order_by(func.length(speakers.c.label), speakers.c.label)
     return [speaker_record(row) for row in connection.execute(query)]
@@ -117,7 +117,7 @@ def read_turns(
     as_delivered: bool,
     exclude_suspect: bool = False,
 ) -> Page[StoredTurn]:
-    """Give a page of a session's turns, by start, then id: the FINAL ones, or each as it was when it became FINAL.
+    """Return a page of a session's turns, by start, then id: the FINAL ones, or each as it was when it became FINAL.
 
     `exclude_suspect` leaves out those with a mark, or that had one then.
 
@@ -143,7 +143,7 @@ def read_turns(
 
 
 def read_owed_turns(connection: Connection, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
-    """Give a page of a session's FINAL turns that lack their text, by start, then id, each with its neighbours' edges.
+    """Return a page of a session's FINAL turns without text, by start, then id, each with its neighbours' edges.
 
     A turn that a redaction cut at one of its edges is not among them. Raises Invalid (BAD_PAGE_TOKEN).
     """
@@ -206,7 +206,7 @@ def read_stored_turn(connection: Connection, turn: TurnRecord) -> StoredTurn:
 def read_changes(
     connection: Connection, after: Seq, up_to: Seq, session_id: SessionId | None, limit: int
 ) -> Sequence[Change]:
-    """Give everything whose latest change has after < seq <= up_to, by seq, at most `limit` of it."""
+    """Return everything whose latest change has after < seq <= up_to, by seq, at most `limit` of it."""
     found: dict[str, Sequence[AnyRow]] = {}
     for table, owner in (
         (sessions, sessions.c.id),
@@ -248,7 +248,7 @@ def _is_there(session_id: ColumnElement[str]) -> ColumnElement[bool]:
 
 
 def _listed(ids: Collection[str]) -> Select[str]:
-    """Give the ids as a subquery: one statement, and so one prepared plan, for any number of them."""
+    """Return the ids as a subquery: one statement, and so one prepared plan, for any number of them."""
     listed = func.json_each(json.dumps(sorted(ids))).table_valued("value")
     return select(listed.c.value)
 

@@ -33,7 +33,7 @@ class Decoder(Protocol):
     remark: str
 
     def read(self, count: int) -> Frames:
-        """Give at most so many of the next frames, none at the end. Raises Interrupted."""
+        """Return at most so many of the next frames, none at the end. Raises Interrupted."""
         ...
 
     def skip(self, count: int) -> int:

@@ -31,7 +31,7 @@ class Info:
 
 
 def info_of(read: Bytes) -> Info | None:
-    """Give what the first frame tells about all, None where it is an ordinary one."""
+    """Return what the first frame tells about all, None where it is an ordinary one."""
     at = 0
     for _ in range(_MOST_TAGS):
         head = read(at, 10)

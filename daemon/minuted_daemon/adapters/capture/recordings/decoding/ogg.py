@@ -13,7 +13,7 @@ _AT_ONCE = 1 << 20
 
 
 def links(read: Bytes, size: int) -> Iterator[tuple[int, int]]:
-    """Give the streams as [begin, end); those that play at the same time begin together and are one."""
+    """Return the streams as [begin, end); those that play at the same time begin together and are one."""
     begin, at, in_head = 0, 0, True
     held_from, held = 0, b""
     while at + _PAGE_HEAD < size:

@@ -61,7 +61,7 @@ class PlainDecoder:
         self._at = 0
 
     def is_empty(self) -> bool:
-        """Tell whether there is nothing at all to be heard; only before anything else is asked."""
+        """Return whether there is nothing at all to be heard; only before anything else is asked."""
         if self._sound.frames < _UNKNOWN_FRAMES:
             return bool(self._sound.frames <= 0)
         try:

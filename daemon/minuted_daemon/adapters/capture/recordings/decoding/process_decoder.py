@@ -179,7 +179,7 @@ def _probe_of(program: str) -> str:
 
 
 def _told(program: str, reading: Sequence[str], descriptor: int, limits: Limits) -> Mapping[str, Any]:
-    """Give what ffprobe tells of the file."""
+    """Return what ffprobe tells of the file."""
     entries = "format=format_name,duration,nb_streams:stream=codec_type,codec_name,duration,channels"
     process = _started([program, *reading, "-show_entries", entries, "-of", "json", _INPUT], descriptor, limits)
     answer = bytearray()
@@ -207,7 +207,7 @@ def _told(program: str, reading: Sequence[str], descriptor: int, limits: Limits)
 
 
 def _promised_s(told: Mapping[str, Any]) -> float | None:
-    """Give how long the audio should be, where the file tells that by more than an estimate."""
+    """Return how long the audio should be, where the file tells that by more than an estimate."""
     form, streams = told["format"], told["streams"]
     names = str(form.get("format_name", "")).split(",")
     if _KNOWS_LENGTH.isdisjoint(names):

@@ -33,7 +33,7 @@ class CoOccurrence:
             seen.append((segment, track))
 
     def apart(self) -> list[tuple[int, int]]:
-        """Give the pairs of segments that are clearly of different local speakers, the lower number first."""
+        """Return the pairs of segments that are clearly of different local speakers, the lower number first."""
         return [pair for pair, windows in self._windows.items() if windows.apart > _CLEARLY * windows.together]
 
     def keep(self, segments: Collection[int]) -> None:

@@ -33,7 +33,7 @@ class Announcer:
     _labels: dict[int, _LabelState] = field(default_factory=dict)
 
     def announce(self, changes: Changes, labels: Mapping[int, int]) -> list[DiarizerEvent]:
-        """Give the events of a step: ends before starts at equal positions, and revisions last.
+        """Return the events of a step: ends before starts at equal positions, and revisions last.
 
         labels: the label of each segment that is not frozen. An open segment keeps the label it was told with; what
         clustering thinks better of it is told when it has ended.
@@ -111,7 +111,7 @@ class Announcer:
 
 
 def _without(start: int, end: int, taken: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Give the parts of [start, end) outside of `taken` that are worth telling."""
+    """Return the parts of [start, end) outside of `taken` that are worth telling."""
     parts: list[tuple[int, int]] = []
     for taken_start, taken_end in sorted(taken):
         if taken_start - start >= SHORTEST_CORRECTION:
@@ -123,5 +123,5 @@ def _without(start: int, end: int, taken: Iterable[tuple[int, int]]) -> list[tup
 
 
 def name(label: int) -> str:
-    """Give a label as it is told."""
+    """Return a label as it is told."""
     return f"A{label}"

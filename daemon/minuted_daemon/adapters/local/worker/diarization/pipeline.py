@@ -83,11 +83,11 @@ class StreamDiarization:
         self.done += len(taken)
 
     def look(self) -> list[DiarizerEvent]:
-        """Give what the last hop settles, in order of position, revisions last."""
+        """Return what the last hop settles, in order of position, revisions last."""
         return self._look(self.done - self.look_ahead)
 
     def finish(self) -> list[DiarizerEvent]:
-        """Give what there is without look-ahead, and end whoever still speaks."""
+        """Return what there is without look-ahead, and end whoever still speaks."""
         return self._look(self.done) + self._tell(self._tracker.close())
 
     def _look(self, horizon: int) -> list[DiarizerEvent]:
@@ -160,7 +160,7 @@ class StreamDiarization:
 
 
 def _own_speech(view: Stretch, active: NDArray[np.float32], window_start: int) -> NDArray[np.int64]:
-    """Give the samples of the window in which this local speaker speaks, alone if that is enough of them."""
+    """Return the samples of the window in which this local speaker speaks, alone if that is enough of them."""
     centres = powerset.frame_centres(len(active), window_start)
     mine = (centres >= view.start) & (centres <= view.end) & (active[:, view.track] > powerset.ONSET)
     alone = mine & (np.delete(active, view.track, axis=1).max(axis=1) < powerset.ONSET)

@@ -40,12 +40,12 @@ class Stretch:
 
 
 def activity(log_probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Give each local speaker's probability of being active, shape (frames, 3), from shape (frames, 7)."""
+    """Return each local speaker's probability of being active, shape (frames, 3), from shape (frames, 7)."""
     return np.asarray(np.exp(log_probabilities) @ _MEMBERS, dtype=np.float32)
 
 
 def frame_centres(frames: int, window_start: int) -> NDArray[np.int64]:
-    """Give the samples, since the start of the stream, at which the frames are centred."""
+    """Return the samples, since the start of the stream, at which the frames are centred."""
     return window_start + FIRST_CENTRE + STEP * np.arange(frames, dtype=np.int64)
 
 
@@ -74,7 +74,7 @@ def stretches(active: NDArray[np.float32], window_start: int) -> list[Stretch]:
 
 
 def _runs(probability: NDArray[np.float32]) -> list[tuple[int, int]]:
-    """Give frames [first, last) of each run that begins above ONSET and lasts until below OFFSET."""
+    """Return frames [first, last) of each run that begins above ONSET and lasts until below OFFSET."""
     runs: list[tuple[int, int]] = []
     first: int | None = None
     for frame, value in enumerate(probability.tolist()):

@@ -87,7 +87,7 @@ class SegmentTracker:
         return Changes(tuple(opened), tuple(closed))
 
     def tracks(self, stretches: Sequence[Stretch]) -> list[tuple[int, int]]:
-        """Give (segment, local speaker) of each segment that this window, taken in last, shows."""
+        """Return (segment, local speaker) of each segment that this window, taken in last, shows."""
         told = [(s.number, track) for s in self._settled if (track := _track_of(s, stretches)) is not None]
         return told + [(s.number, s.view.track) for s in self._open if s.view is not None]
 
@@ -100,7 +100,7 @@ class SegmentTracker:
         return Changes(closed=left)
 
     def _fresh(self, stretch: Stretch, stretches: Sequence[Stretch]) -> Stretch | None:
-        """Give what of a stretch is not settled, None if that is nothing worth telling."""
+        """Return what of a stretch is not settled, None if that is nothing worth telling."""
         rest = stretch.start
         for segment in sorted(self._settled, key=lambda s: s.start):
             if segment.start <= rest + SAME_START < segment.end + SAME_START and (
@@ -130,7 +130,7 @@ def _match(fresh: Sequence[Stretch], segments: Sequence[Segment], window_start: 
 
 
 def _track_of(segment: Segment, stretches: Sequence[Stretch]) -> int | None:
-    """Give the local speaker of this window that spoke most during a segment."""
+    """Return the local speaker of this window that spoke most during a segment."""
     shared: dict[int, int] = {}
     for stretch in stretches:
         overlap = _overlap(stretch.start, stretch.end, segment.start, segment.end)

@@ -38,7 +38,7 @@ class VoiceChanges:
     _cuts: list[_Cut] = field(default_factory=list)
 
     def newest(self, own: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Give what of a segment's own samples (rising) to look at now, None if there is not enough in one place."""
+        """Return what of a segment's own samples (rising) to look at now, None if there is not enough in one place."""
         newest = own[-LOOK:]
         return newest if len(newest) == LOOK and newest[-1] - newest[0] < _DENSE * LOOK else None
 
@@ -60,7 +60,7 @@ class VoiceChanges:
         self._cuts.append(_Cut(start, window_start + max(low, 0) + quietest * _QUIET_STEP + _QUIET // 2))
 
     def apply(self, stretches: Sequence[Stretch]) -> list[Stretch]:
-        """Give what a window shows, cut where voices changed; in order of start."""
+        """Return what a window shows, cut where voices changed; in order of start."""
         shown = list(stretches)
         for cut in self._cuts:
             whole = [s for s in shown if s.start + SHORTEST < cut.at < s.end - SHORTEST]

@@ -84,7 +84,7 @@ class VoiceClusters:
         return len(self._voices) + len(self._frozen)
 
     def labels(self) -> dict[int, int]:
-        """Give the label each segment has now, for those that are not frozen."""
+        """Return the label each segment has now, for those that are not frozen."""
         return {number: voice.label for number, voice in self._voices.items()}
 
     def put(
@@ -170,7 +170,7 @@ class VoiceClusters:
     def _names(
         self, groups: Sequence[Sequence[int]], pinned: Sequence[int], membership: Mapping[int, int]
     ) -> dict[int, int]:
-        """Give each group the label most of its speech had; a frozen voice's group keeps that voice's."""
+        """Return each group the label most of its speech had; a frozen voice's group keeps that voice's."""
         names = {number: pinned[i] for number, group in enumerate(groups) for i in group if i < len(pinned)}
         shared: dict[tuple[int, int], int] = {}
         for voice in self._voices.values():
@@ -221,6 +221,6 @@ def _forbid(distances: NDArray[np.float64], pinned: int, founders: Sequence[Voic
 
 
 def unit(vector: Embedding) -> Embedding:
-    """Give a vector of length 1 in the same direction."""
+    """Return a vector of length 1 in the same direction."""
     norm = float(np.linalg.norm(vector))
     return np.asarray(vector / norm if norm > 0 else vector, dtype=np.float32)
