@@ -1,4 +1,4 @@
-"""Whatever subscribers do, control is answered; what goes beyond a budget is refused with its reason and the setting."""
+"""Whatever subscribers do, control is answered; what exceeds a budget is refused with its reason and the setting."""
 
 import asyncio
 import time

@@ -37,10 +37,10 @@ class RpcLimits:
 
 
 class _Budget:
-    """One kind of RPC. `key`: the setting that bounds it."""
+    """One kind of RPC. `key`: the setting that bounds it, and what such RPCs are called."""
 
-    def __init__(self, kind: str, most: int, most_each: int, key: str) -> None:
-        self._kind = kind
+    def __init__(self, reason: str, most: int, most_each: int, key: str) -> None:
+        self._reason = reason
         self._most = most
         self._most_each = most_each
         self._key = key
@@ -62,16 +62,16 @@ class _Budget:
                 del self._open[peer]
 
     def _exhausted(self, most: int, key: str) -> Exhausted:
-        message = f"{most} {self._kind} are under way already; end some, or raise limits.{key}"
-        return Exhausted(f"TOO_MANY_{self._kind.upper()}", message, setting=f"limits.{key}", limit=str(most))
+        message = f"{most} {self._key} are under way already; end some, or raise limits.{key}"
+        return Exhausted(self._reason, message, setting=f"limits.{key}", limit=str(most))
 
 
 class BudgetInterceptor(grpc.aio.ServerInterceptor):
     """Refuses streams and reads beyond their budgets, before anything is done for them."""
 
     def __init__(self, limits: RpcLimits) -> None:
-        self._streams = _Budget("streams", limits.streams, limits.streams_per_connection, "streams")
-        self._reads = _Budget("reads", limits.reads, limits.reads, "reads")
+        self._streams = _Budget("TOO_MANY_STREAMS", limits.streams, limits.streams_per_connection, "streams")
+        self._reads = _Budget("TOO_MANY_READS", limits.reads, limits.reads, "reads")
 
     async def intercept_service(
         self,
