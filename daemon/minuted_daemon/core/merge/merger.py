@@ -34,17 +34,17 @@ from minuted_daemon.core.events import (
     TurnNumber,
     VoiceObserved,
 )
+from minuted_daemon.core.merge.context import MergeContext
 from minuted_daemon.core.merge.hold_back import HoldBack
 from minuted_daemon.core.merge.reviser import Reviser
 from minuted_daemon.core.merge.segmentation import SHORTEST
-from minuted_daemon.core.merge.turn_cutter import LATE_NEWS, Cutter
+from minuted_daemon.core.merge.turn_cutter import LATE_NEWS, Cutter, Decided
 from minuted_daemon.core.merge.turn_outcomes import Outcomes
 from minuted_daemon.core.merge.unclaimed_speech import MARGIN, UnclaimedSpeech
 from minuted_daemon.core.samples import Sample, samples, seconds
 from minuted_daemon.core.transcription.commit_ranges import CommitRanges
-from minuted_daemon.core.transcription.queue import TranscriptionQueue
+from minuted_daemon.core.transcription.queue import Progress, TranscriptionQueue
 from minuted_daemon.core.transcription.stored_turns import StoredTurns
-from minuted_daemon.core.transcription.turn import Turn
 from minuted_daemon.core.voice.activity import VoiceTrack
 
 _MEMORY = samples(60.0)
@@ -115,33 +115,15 @@ class Merger:
         self._hold_back = HoldBack(settings.hold_back_s, settings.diarizer_lag_s)
         self._transcription = TranscriptionQueue(resumed.begin, resumed.generation)
         self._commits = CommitRanges([(0, resumed.begin), *resumed.past, *resumed.audio])
-        self._numbers = count(1)
-        self._cutter = Cutter(
-            self._epochs,
-            self._unclaimed,
-            self._track,
-            self._transcription,
-            self._commits,
-            self._numbers,
-            samples(settings.join_gap_s),
-            samples(settings.max_turn_s),
-            self._turn_closed,
-            self._outcomes.vanished,
-            self._past,
-        )
-        self._reviser = Reviser(
-            self._cutter,
-            self._track,
-            self._transcription,
-            self._commits,
-            self._numbers,
-            samples(settings.join_gap_s),
-            self._outcomes.corrected,
-        )
+        join_gap = samples(settings.join_gap_s)
+        context = MergeContext(self._track, self._transcription, self._commits, count(1), join_gap)
+        self._cutter = Cutter(context, self._epochs, self._unclaimed, self._past, samples(settings.max_turn_s))
+        self._reviser = Reviser(context, self._cutter)
         self._now = self._horizon = self._retained = int(resumed.begin)
         self._redacted_to = 0  # what was cut before this is not looked at again
         self._closing = self._final = False
         self._changed = False
+        self._silent_since: int | None = None  # where a long silence began, told since the last advance
         if not settings.transcribes:
             self._transcription.refuse()
 
@@ -151,7 +133,8 @@ class Merger:
         """Take in one event. Gives nothing back: call `advance`."""
         match event:
             case VoiceObserved():
-                self._track.append(event)
+                silent_since = self._track.append(event)
+                self._silent_since = self._silent_since if silent_since is None else silent_since
             case SpeechJudged():
                 self._track.take(event)
             case TextGrew():
@@ -175,14 +158,15 @@ class Merger:
             case Redacted():
                 self._redact(event)
             case TranscriberReady():
-                self._outcomes.textless &= event.makes_up
+                if not event.makes_up:
+                    self._outcomes.text_returned()
                 self._transcription.ready(event.makes_up, event.repeats)
             case TranscriberLost():
                 self._transcription.lost(event.makes_up)
             case TranscriberRefused(makes_up=True):
                 self._transcription.serve_both()
             case TranscriberRefused():
-                self._outcomes.textless = True
+                self._outcomes.text_refused()
                 self._transcription.lost()
 
     def feed_diarization(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
@@ -222,7 +206,7 @@ class Merger:
         Calling it again with the same `now` and nothing fed gives nothing.
         """
         later = now > self._now
-        self._now = self._outcomes.now = max(now, self._now)
+        self._now = max(now, self._now)
         self._end_silent()
         moved = self._move_horizon()
         if self._epochs.join(self._horizon):
@@ -230,19 +214,15 @@ class Merger:
         if moved or self._changed or (self._closing and not self._final):
             self._final = self._closing
             self._cut()
-        looked_from = self._reviser.advance(self._now, self._frozen_to, self._final) if later else None
-        if looked_from is not None:
-            self._outcomes.correct_overlaps(looked_from)
-        self._transcription.advance(self._now, self._horizon)
-        for told in (self._transcription.told, self._transcription.commands):
-            self._outcomes.outputs.extend(told)
-            told.clear()
+        if later:
+            self._review()
+        progress = self._transcription.advance(self._now, self._horizon)
+        self._outcomes.add_outputs((*progress.told, *progress.commands))
         self._outcomes.show_partials(self._cutter.open)
-        self._settle()
-        self._outcomes.revise(self._final)
+        self._settle(progress)
+        self._outcomes.revise(self._now, self._final)
         self._forget()
-        outputs, self._outcomes.outputs = self._outcomes.outputs, []
-        return outputs
+        return self._outcomes.take_outputs()
 
     def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
         """Whose label this is, None before their first turn. A later join may change the answer."""
@@ -308,12 +288,6 @@ class Merger:
             found += self._commits.uncovered(span.start, since if span.end is None else min(span.end, since))
         return [(start, min(end, int(heard))) for start, end in found if start < min(end, heard)]
 
-    def next_deadline(self) -> Sample | None:
-        """When `advance` must be called at the latest even if nothing is fed; None if nothing is due."""
-        deadlines = (self._transcription.deadline(), self._reviser.deadline(), self._outcomes.deadline())
-        due = [at for at in deadlines if at is not None]
-        return Sample(min(due)) if due else None
-
     @property
     def hold_back_s(self) -> float:
         """The present hold-back."""
@@ -325,7 +299,7 @@ class Merger:
         if changed_from is None:
             return
         self._changed = True
-        self._cutter.late |= changed_from < self._cutter.done_to
+        self._cutter.news(changed_from)
         self._unclaimed.judge_again(max(changed_from, self._horizon - LATE_NEWS))
         self._reviser.news(changed_from, self._now)
 
@@ -349,11 +323,11 @@ class Merger:
         self._transcription.redacted(event.start, event.end)
         for turn in (*given_up, *awaited):
             self._transcription.forget(turn)
-        self._cutter.redacted(event.start, event.end, awaited)
+        self._take(self._cutter.redacted(event.start, event.end, awaited))
         self._changed = True
 
     def _end_silent(self) -> None:
-        silent_since, self._track.silent_since = self._track.silent_since, None
+        silent_since, self._silent_since = self._silent_since, None
         if silent_since is not None and self._epochs.fall_silent(silent_since):
             self._changed = True
 
@@ -374,25 +348,32 @@ class Merger:
         since = before - LATE_NEWS
         spans = self._past.spans(since) + self._epochs.spans(since)
         if self._unclaimed.advance(self._horizon, spans, self._final):
-            self._cutter.late |= before < self._cutter.done_to
-        self._cutter.plan(self._horizon, self._hold_back.length, self._final)
-        if self._cutter.late:
-            self._cutter.catch_late(self._horizon, self._final)
+            self._cutter.news(before)
+        self._take(self._cutter.advance(self._horizon, self._hold_back.length, self._final))
 
-    def _turn_closed(self, turn: Turn) -> None:
-        turn.evidence = self._track.evidence(turn.first, turn.last)  # by the time its text comes it may be forgotten
-        self._outcomes.closed(turn)
-        if turn.misfit:
-            self._reviser.news(turn.start, self._now)
+    def _take(self, decided: Decided) -> None:
+        for turn in decided.vanished:
+            self._outcomes.vanished(turn)
+        for turn in decided.closed:
+            turn.evidence = self._track.evidence(turn.first, turn.last)  # it may be forgotten before the text comes
+            self._outcomes.closed(turn)
+            if turn.misfit:
+                self._reviser.news(turn.start, self._now)
 
-    def _settle(self) -> None:
-        self._outcomes.settle([turn for turn in self._transcription.answered if not self._reviser.took(turn)])
-        for turn in self._transcription.corrected:
-            self._outcomes.corrected(turn)
-        for revision in self._reviser.done:
-            self._outcomes.replace(revision)
-        for done in (self._transcription.answered, self._transcription.corrected, self._reviser.done):
-            done.clear()
+    def _review(self) -> None:
+        review = self._reviser.advance(self._now, self._frozen_to, self._final)
+        if review is not None:
+            for turn in review.renamed:
+                self._outcomes.corrected(turn, self._now)
+            self._outcomes.correct_overlaps(review.since)
+
+    def _settle(self, progress: Progress) -> None:
+        others, revisions = self._reviser.answered(progress.answered)
+        self._outcomes.settle(others, self._now)
+        for turn in progress.corrected:
+            self._outcomes.corrected(turn, self._now)
+        for revision in revisions:
+            self._outcomes.replace(revision, self._now)
 
     @property
     def _frozen_to(self) -> int:

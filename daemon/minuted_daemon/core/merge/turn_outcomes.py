@@ -35,16 +35,11 @@ _OVERLAP_LEAST = samples(0.1)
 
 
 class Outcomes:
-    """Keeps the turns that wait for their text and those that may still change.
-
-    `outputs`: what is to be told, in order. `now` is session time in samples, set by the owner. `textless`: there is no
-    text for now, and turns are shown without it.
-    """
+    """Keeps the turns that wait for their text and those that may still change. `now` is session time in samples."""
 
     def __init__(self, epochs: Epochs, identity: Identity) -> None:
-        self.outputs: list[MergeOutput] = []
-        self.now = 0
-        self.textless = False
+        self._outputs: list[MergeOutput] = []
+        self._textless = False
         self._epochs, self._identity = epochs, identity
         self._waiting: list[Turn] = []  # closed, and without their text
         self._finals: deque[Turn] = deque()
@@ -60,9 +55,22 @@ class Outcomes:
         """True while a closed turn has no text."""
         return bool(self._waiting)
 
-    def deadline(self) -> int | None:
-        """When a revision is due."""
-        return min((turn.revised_at + _REVISE_EVERY for turn in self._changed_finals), default=None)
+    def take_outputs(self) -> list[MergeOutput]:
+        """Return what is to be told, in order, since the last call."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def add_outputs(self, outputs: Iterable[MergeOutput]) -> None:
+        """Have these told next."""
+        self._outputs.extend(outputs)
+
+    def text_refused(self) -> None:
+        """There is no text for now: turns are shown without it."""
+        self._textless = True
+
+    def text_returned(self) -> None:
+        """There is text again: turns are shown with it."""
+        self._textless = False
 
     def forget(self, frozen_to: int) -> None:
         """Turns that end before this position change no more."""
@@ -96,7 +104,7 @@ class Outcomes:
         """There is no such turn after all."""
         turn.gone = True
         if turn.shown is not None:
-            self.outputs.append(TurnRetracted(turn.number, was_final=False))
+            self._outputs.append(TurnRetracted(turn.number, was_final=False))
 
     def _overlaps(self, turn: Turn) -> tuple[Overlap, ...]:
         others = [
@@ -139,22 +147,22 @@ class Outcomes:
         """Tell of every partial that changed."""
         turns = self._near_the_ends()
         for turn in [*turns, growing] if growing is not None else turns:
-            if turn.settled or not (turn.partial or turn.fallback or turn.shown or self.textless):
+            if turn.settled or not (turn.partial or turn.fallback or turn.shown or self._textless):
                 continue
             shown, said = turn.shown, turn.said
-            if not said and shown is None and not self.textless:
+            if not said and shown is None and not self._textless:
                 continue
             if shown is None or shown.text != said or self._speaker_of(turn) != shown.speaker:
                 turn.overlapping = self._overlaps(turn)
                 turn.shown = self._state(turn, partial=True)
-                self.outputs.append(TurnGrew(turn.shown))
+                self._outputs.append(TurnGrew(turn.shown))
 
     def _speaker_of(self, turn: Turn) -> SpeakerNumber | None:
         if turn.voice == UNCLAIMED:
             return self._epochs.inferred(turn.start, turn.end)
         return self._identity.speaker(turn.voice)
 
-    def settle(self, answered: Iterable[Turn]) -> None:
+    def settle(self, answered: Iterable[Turn], now: int) -> None:
         """These turns have their text."""
         for turn in answered:
             self._waiting.remove(turn)
@@ -165,15 +173,15 @@ class Outcomes:
                 continue
             turn.overlapping = self._overlaps(turn)
             turn.shown = self._state(turn)
-            turn.revised_at = self.now
+            turn.revised_at = now
             self._finals.append(turn)
-            self.outputs.append(TurnSettled(turn.shown, self._generation(turn)))
+            self._outputs.append(TurnSettled(turn.shown, self._generation(turn)))
 
     def _note_wordless(self, turn: Turn) -> None:
         if turn.silent and turn.wordless:
-            self.outputs.append(WordsMissing(Sample(turn.start), Sample(turn.end)))
+            self._outputs.append(WordsMissing(Sample(turn.start), Sample(turn.end)))
 
-    def replace(self, revision: Revision) -> None:
+    def replace(self, revision: Revision, now: int) -> None:
         """Put the new turns in the place of the old ones: what is gone first, then what changed, then what is new."""
         before = {turn.number for turn in revision.old if not turn.gone}
         said = [turn for turn in revision.new if not turn.silent and not turn.swallowed]
@@ -183,16 +191,16 @@ class Outcomes:
             if turn in self._changed_finals:
                 self._changed_finals.remove(turn)
             if not turn.gone and turn.number not in {other.number for other in said}:
-                self.outputs.append(TurnRetracted(turn.number, was_final=True))
+                self._outputs.append(TurnRetracted(turn.number, was_final=True))
             turn.gone = True
         for turn in revision.new:
             turn.settled, turn.gone = True, turn not in said
             self._note_wordless(turn)
         for turn in sorted(said, key=lambda turn: turn.number not in before):
             turn.overlapping = self._overlaps(turn)
-            turn.shown, turn.revised_at = self._state(turn), self.now
+            turn.shown, turn.revised_at = self._state(turn), now
             tell = TurnRevised if turn.number in before else TurnSettled
-            self.outputs.append(tell(turn.shown, self._generation(turn)))
+            self._outputs.append(tell(turn.shown, self._generation(turn)))
             self._finals.append(turn)
 
     def correct_overlaps(self, since: int) -> None:
@@ -207,9 +215,9 @@ class Outcomes:
                 turn.overlapping = overlaps
                 self._to_revise(turn)
 
-    def corrected(self, turn: Turn) -> None:
+    def corrected(self, turn: Turn, now: int) -> None:
         """A final turn's text or voice is known at last: nobody wavers, so there is no need to wait."""
-        turn.revised_at = min(turn.revised_at, self.now - _REVISE_EVERY)
+        turn.revised_at = min(turn.revised_at, now - _REVISE_EVERY)
         self._to_revise(turn)
 
     def relabel(self, told: Relabelled, under_way: Sequence[Turn]) -> None:
@@ -224,15 +232,15 @@ class Outcomes:
         if turn.settled and not turn.gone and turn not in self._changed_finals:
             self._changed_finals.append(turn)
 
-    def revise(self, final: bool) -> None:
+    def revise(self, now: int, final: bool) -> None:
         """Tell of every change that is due, and of all if nothing more will come."""
-        due = [turn for turn in self._changed_finals if final or self.now >= turn.revised_at + _REVISE_EVERY]
+        due = [turn for turn in self._changed_finals if final or now >= turn.revised_at + _REVISE_EVERY]
         for turn in due:
             self._changed_finals.remove(turn)
             state = self._state(turn)
             if state != turn.shown:
-                turn.shown, turn.revised_at = state, self.now
-                self.outputs.append(TurnRevised(state, self._generation(turn)))
+                turn.shown, turn.revised_at = state, now
+                self._outputs.append(TurnRevised(state, self._generation(turn)))
 
     def _generation(self, turn: Turn) -> UtteranceId | None:
         return turn.utterance if turn.text_source is not TextSource.NONE else None

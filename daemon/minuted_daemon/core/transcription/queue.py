@@ -10,7 +10,7 @@ with its text in merger.py.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from minuted_daemon.core.events import (
     Append,
@@ -44,19 +44,26 @@ _CONNECTION_ENDED = "CONNECTION_ENDED"
 """The reason of a failure that tells nothing of what the transcriber makes of utterances."""
 
 
-class TranscriptionQueue:
-    """Sends turns as utterances and matches answers to them.
+@dataclass(slots=True)
+class Progress:
+    """Everything that followed since the call before.
 
-    `answered` collects turns that got their text (or will never get one), `told` what is to be known of the
-    transcriber; the owner takes them out.
+    answered: turns that got their text, or never will. corrected: turns that were settled with a provisional text, and
+    answered after all.
     """
+
+    commands: list[Append | Commit | Clear] = field(default_factory=list)
+    told: list[TranscriberFaltered | TranscriberRecovered] = field(default_factory=list)
+    answered: list[Turn] = field(default_factory=list)
+    corrected: list[Turn] = field(default_factory=list)
+
+
+class TranscriptionQueue:
+    """Sends turns as utterances and matches answers to them."""
 
     def __init__(self, now: int = 0, generation: int = 0, breaker: Breaker | None = None) -> None:
         """`generation`: the highest one given out before."""
-        self.answered: list[Turn] = []
-        self.told: list[TranscriberFaltered | TranscriberRecovered] = []
-        self.corrected: list[Turn] = []  # settled with a provisional text, and answered after all
-        self.commands: list[Append | Commit | Clear] = []
+        self._progress = Progress()
         self._tracks = Tracks()
         self._asked: dict[UtteranceId, Asked] = {}
         self._late: dict[UtteranceId, Asked] = {}
@@ -89,7 +96,7 @@ class TranscriptionQueue:
         self._asked = {key: asked for key, asked in self._asked.items() if asked.turn is not turn}
         self._late = {key: asked for key, asked in self._late.items() if asked.turn is not turn}
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
-        for done in (self.answered, self.corrected):
+        for done in (self._progress.answered, self._progress.corrected):
             if turn in done:
                 done.remove(turn)
         self._given_up.forget(turn)
@@ -104,7 +111,7 @@ class TranscriptionQueue:
     def restart(self, turn: Turn) -> None:
         """Forget what was sent of a turn that has not been committed; it is sent anew."""
         if turn.utterance is not None:
-            self.commands.append(Clear(turn.utterance))
+            self._progress.commands.append(Clear(turn.utterance))
         turn.forget_sent()
 
     def first(self, turn: Turn) -> None:
@@ -195,7 +202,7 @@ class TranscriptionQueue:
 
     # --- time ---
 
-    def advance(self, now: int, horizon: int) -> None:
+    def advance(self, now: int, horizon: int) -> Progress:
         """Send what may be sent: audio before `horizon`, at a bounded pace; ask again where no answer came."""
         elapsed, self._now = now - self._now, now
         for track in self._tracks:
@@ -216,13 +223,8 @@ class TranscriptionQueue:
         for track in self._tracks:
             while self._may_send(track) and self._send(track, track.queue[0], horizon):
                 track.queue.popleft()
-
-    def deadline(self) -> int | None:
-        """When an answer is missed next, or the transcriber may be tried."""
-        due = [asked.due for asked in self._asked.values()]
-        if self._breaker.is_open and self._trial is None:
-            due.append(max(self._now + 1, self._breaker.try_at))
-        return min(due, default=None)
+        progress, self._progress = self._progress, Progress()
+        return progress
 
     def holds(self, turn: Turn) -> bool:
         """Return whether the turn waits to be sent."""
@@ -253,7 +255,7 @@ class TranscriptionQueue:
                 turn.utterance = UtteranceId(self._next_utterance)
                 turn.sent_from = start
                 self._next_utterance += 1
-            self.commands.append(Append(turn.utterance, Sample(start), Sample(end), track.makes_up))
+            self._progress.commands.append(Append(turn.utterance, Sample(start), Sample(end), track.makes_up))
             track.quota -= end - start
             turn.sent_to = end
         if not turn.closed or turn.content(turn.sent_to or 0, until):
@@ -262,7 +264,7 @@ class TranscriptionQueue:
             turn.swallowed = True
             self._answer(turn, "", TextSource.NONE)
             return True
-        self.commands.append(Commit(turn.utterance, max(0, SHORTEST_COMMIT - turn.sent)))
+        self._progress.commands.append(Commit(turn.utterance, max(0, SHORTEST_COMMIT - turn.sent)))
         wait = _PAST_ANSWER_WAIT if track.makes_up else _ANSWER_WAIT
         self._asked[turn.utterance] = Asked(turn, turn.utterance, self._now + wait, track.makes_up)
         return True
@@ -327,7 +329,7 @@ class TranscriptionQueue:
         if has_words(text) and source is TextSource.COMPLETED and self._given_up.worded(turn):
             self._ask_once_more(self._given_up.emptied)
         self._superseded = {key: other for key, other in self._superseded.items() if other is not turn}
-        self.answered.append(turn)
+        self._progress.answered.append(turn)
 
     def _take_superseded(self, turn: Turn, utterance: UtteranceId, text: str) -> None:
         """An attempt that was given up is answered: that is the text if the next one is not begun, else it may be."""
@@ -344,7 +346,7 @@ class TranscriptionQueue:
         """Take a better text of a turn that is final; one without a word is none."""
         if has_words(text) and source is TextSource.COMPLETED and text.strip() != turn.text:
             turn.text, turn.text_source = text.strip(), source
-            self.corrected.append(turn)
+            self._progress.corrected.append(turn)
 
     def _ask_once_more(self, given_up: deque[Turn]) -> None:
         """The transcriber turned out to be at fault: these are asked for again, as far as they may change."""
@@ -388,7 +390,7 @@ class TranscriptionQueue:
         self._trial = None if trial else self._trial
         counts = reason != _CONNECTION_ENDED
         if counts and self._breaker.failed(turn, reason, self._now, trial=trial):
-            self.told.append(TranscriberFaltered(reason, self._breaker.failures))
+            self._progress.told.append(TranscriberFaltered(reason, self._breaker.failures))
         if asked.piece:
             self._asked.pop(asked.utterance, None)
             turn.trials += 1
@@ -406,7 +408,7 @@ class TranscriptionQueue:
     def _recovered(self, failures: int) -> None:
         self._trial = None
         if failures:
-            self.told.append(TranscriberRecovered(failures, sum(1 for _ in self._tracks.turns())))
+            self._progress.told.append(TranscriberRecovered(failures, sum(1 for _ in self._tracks.turns())))
             self._tracks.part(self._now)
 
     def _try(self, horizon: int) -> None:
@@ -438,7 +440,7 @@ class TranscriptionQueue:
         start, end = audio[0], min(audio[1], audio[0] + self._breaker.limits.trial)
         utterance = UtteranceId(self._next_utterance)
         self._next_utterance += 1
-        self.commands += [
+        self._progress.commands += [
             Append(utterance, Sample(start), Sample(end), track.makes_up),
             Commit(utterance, max(0, SHORTEST_COMMIT - (end - start))),
         ]

@@ -135,12 +135,14 @@ class VoiceTrack:
         self._first = begin // FRAME  # number of the frame at index 0
         self.end = begin
         self.last_voiced = begin
-        self.silent_since: int | None = None  # where the last long silence began, whether or not it is over
         self._judged_to = begin
         self._silenced: list[tuple[int, int]] = []  # not judged yet, and to be no speech whatever is said of it
 
-    def append(self, observed: VoiceObserved) -> None:
-        """Take the next frames; they follow directly on those before."""
+    def append(self, observed: VoiceObserved) -> int | None:
+        """Take the next frames, directly after those before; return where a long silence began, if they show one.
+
+        It may be over by their end.
+        """
         count = len(observed.voiced)
         if self._used + count > len(self._voiced):
             keep = self._CAPACITY
@@ -156,14 +158,14 @@ class VoiceTrack:
         self.end = (self._first + self._used) * FRAME
         voiced = np.flatnonzero(observed.voiced)
         until = self.end - (count - int(voiced[0])) * FRAME if len(voiced) else self.end
-        if until - self.last_voiced >= LONG_SILENCE:
-            self.silent_since = max(self.last_voiced, 1)
+        silent_since = max(self.last_voiced, 1) if until - self.last_voiced >= LONG_SILENCE else None
         if len(voiced):
             self.last_voiced = self.end - (count - 1 - int(voiced[-1])) * FRAME
         if observed.judged is not None:
             self.take(observed.judged)
         else:
             self._judged_to = self.end
+        return silent_since
 
     @property
     def judged_to(self) -> int:
