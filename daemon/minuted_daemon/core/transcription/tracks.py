@@ -1,30 +1,17 @@
 """The two queues in front of the transcriber: what is said now, and what is made up for after an outage.
 
-Which turn is sent when, and what becomes of it, is decided in lane.py.
+Which turn is sent when, and what becomes of it, is decided in queue.py.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from minuted_daemon.core.events import UtteranceId
 from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.core.transcription.turn import Turn
 
 _PAST = 10 * RATE_HZ
 """Turns that ended longer ago than this when a connection comes are made up for beside those of the present."""
-
-
-@dataclass(slots=True)
-class Asked:
-    """An utterance that was committed. `due`: when its answer is missed, or it is asked for again."""
-
-    turn: Turn
-    utterance: UtteranceId
-    due: int
-    makes_up: bool = False
-    failed: bool = False  # it was refused, and is asked for again when it is due
-    piece: bool = False  # a trial with some of the turn's audio: no text of it counts
 
 
 @dataclass(slots=True)
