@@ -44,8 +44,8 @@ def test_epochs_that_are_long_over_are_forgotten() -> None:
     for n in range(300):
         at, number = s(10.0 * n), Epoch(n + 1)
         epochs.opened(EpochOpened(number, Sample(at)))
-        epochs.tell(number, SpeakerStarted("A", s(1)))
-        epochs.tell(number, SpeakerEnded("A", s(3)))
+        epochs.apply(number, SpeakerStarted("A", s(1)))
+        epochs.apply(number, SpeakerEnded("A", s(3)))
         assert [(span.start, span.end) for span in epochs.spans(at)] == [(at + s(1), at + s(3))]
         epochs.closed(EpochClosed(number, Sample(at + s(9))))
         epochs.forget(at - s(60))

@@ -1,7 +1,7 @@
 """The coverage ledger: what became of every sample of a session's clock. Pure; who claims what is read elsewhere.
 
 What is known of a session's audio comes as claims, which may overlap. Each sample goes to the claim with the best
-ground; a sample that nobody claims is silence. So the parts add up to what was heard whatever the claims are.
+ground; an unclaimed sample is silence. So the parts always add up to the audio that was heard.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ NO_WORDS = "NO_WORDS"
 class Ground(IntEnum):
     """Why a stretch is accounted for as it is. Where claims overlap, the ground that stands first here counts."""
 
-    MUTED = 0  # somebody asked not to be heard, or for words to be taken out: nothing outweighs that
+    MUTED = 0  # paused or redacted on request: outweighs every other ground
     UNCLAIMED = 1  # lost: no audio came; the text of a turn that reaches across holds no word of it
     TEXT = 2
     LOST = 3  # lost: noted when it happened; where there is a text all the same, it was not

@@ -125,9 +125,9 @@ def test_speech_across_a_change_over_is_one_span() -> None:
     identity = Identity()
     epochs = Epochs(identity)
     epochs.opened(EpochOpened(Epoch(1), Sample(0)))
-    epochs.tell(Epoch(1), SpeakerStarted("A", s(10)))
+    epochs.apply(Epoch(1), SpeakerStarted("A", s(10)))
     epochs.opened(EpochOpened(Epoch(2), Sample(s(20))))
-    epochs.tell(Epoch(2), SpeakerStarted("X", 0))
+    epochs.apply(Epoch(2), SpeakerStarted("X", 0))
     older, newer = epochs.voice(Epoch(1), "A"), epochs.voice(Epoch(2), "X")
     assert older is not None
     assert newer is not None
@@ -140,5 +140,5 @@ def test_speech_across_a_change_over_is_one_span() -> None:
     identity.rename(newer, older)
     assert [(span.voice, span.start, span.end) for span in epochs.spans(0)] == [(older, s(10), None)]
     assert dict(epochs.active_time(s(25), s(40))) == {older: s(15)}
-    epochs.tell(Epoch(2), SpeakerEnded("X", s(9.5)))
+    epochs.apply(Epoch(2), SpeakerEnded("X", s(9.5)))
     assert [(span.voice, span.start, span.end) for span in epochs.spans(0)] == [(older, s(10), s(30))], "as told so far"

@@ -123,7 +123,7 @@ class EventCheck:
         return self._read()
 
     def complaint(self, sent: int) -> Complaint | None:
-        """Tell what is wrong with the connection by now; None where nothing is, or it cannot be told yet."""
+        """Return what is wrong with the connection by now; None if nothing is known to be."""
         self.sent = max(self.sent, sent)
         limits = self._limits
         voiced_s = self.voiced_s

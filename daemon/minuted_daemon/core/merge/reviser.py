@@ -1,14 +1,14 @@
-"""Late news about turns that are closed: the past is planned anew, and what no longer fits is transcribed again.
+"""Late events about closed turns: they are cut again, and where the cuts differ the audio is transcribed again.
 
-Nothing changes before the new texts are there. Then old turns give way to new ones in one step; where a text stays
-away, or audio would be in nobody's commit any more, the old turns stay.
+Nothing changes before the new texts are there. Then the new turns replace the old ones in one step; if a text does not
+come, or audio would be left out of all commits, the old turns stay.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from minuted_daemon.core.diarization.timeline import PAST
+from minuted_daemon.core.diarization.timeline import STORED
 from minuted_daemon.core.events import TextSource, TurnNumber
 from minuted_daemon.core.merge.context import MergeContext
 from minuted_daemon.core.merge.floor import RESTART, hold_floor
@@ -22,16 +22,16 @@ from minuted_daemon.core.words import has_words
 
 _TOLERANCE = samples(0.15)  # of voice that changes hands
 _CALM = samples(1.0)
-"""News comes in company: an end with the start that belongs to it."""
-_EDGE = samples(0.05)  # of voice; a frame or two at a cut is nobody's word
+"""Late events come in pairs, an end and the start after it: wait for both."""
+_EDGE = samples(0.05)  # of voice; a frame or two at a cut is no word
 
 _SAME_WORDS = 0.8
-"""Where a part was answered without a word, so much of the letters there were has to be in the others."""
+"""If one new turn has no words, the others must have at least this share of the old letters."""
 
 
 @dataclass(slots=True)
 class Revision:
-    """`new` turns are on their way to take the place of the `old` ones."""
+    """`new` turns replace the `old` ones once all their texts are there."""
 
     old: list[Turn]
     new: list[Turn]
@@ -39,7 +39,7 @@ class Revision:
 
     @property
     def holds(self) -> bool:
-        """True where the new turns say at least as much as the old ones."""
+        """True if the new turns say at least as much as the old ones."""
         if not any(turn.text for turn in self.old):
             return True
         wordless = any(turn.silent and turn.wordless for turn in self.new)
@@ -58,7 +58,7 @@ class Review:
 
 
 class Reviser:
-    """Compares closed turns with what the floor says now."""
+    """Compares closed turns with the floor as it is known now, and revises those that differ."""
 
     def __init__(self, context: MergeContext, cutter: Cutter) -> None:
         self._cutter = cutter
@@ -70,7 +70,7 @@ class Reviser:
 
     @property
     def busy(self) -> bool:
-        """True while anything is to be looked at or awaited."""
+        """True while turns are to be compared or texts are awaited."""
         return self._dirty_from is not None or bool(self._under_way)
 
     @property
@@ -79,7 +79,7 @@ class Reviser:
         return [turn for revision in self._under_way for turn in revision.new]
 
     def news(self, changed_from: int, now: int) -> None:
-        """Who spoke when changed from this position on."""
+        """Who spoke changed from this position on."""
         if changed_from < self._cutter.done_to:
             known = changed_from if self._dirty_from is None else self._dirty_from
             self._dirty_from, self._due = min(known, changed_from), now + _CALM
@@ -96,12 +96,12 @@ class Reviser:
             since = max(before.end, oldest)
         turns = [turn for turn in self._commits.since(since) if turn.start >= since]
         if not all(turn.settled or turn.gone for turn in turns):
-            return None  # their answers are not far
+            return None  # wait for their texts
         self._dirty_from = None
         return Review(since, self._plan(before, since, turns) if turns else ())
 
     def redacted(self, start: int, end: int) -> list[Turn]:
-        """Return up what is to take the place of turns that touch [start, end); give the turns that will not come."""
+        """Drop the revisions that touch [start, end); return their new turns, which will not come."""
         going = [one for one in self._under_way if any(turn.touches(start, end) for turn in (*one.old, *one.new))]
         self._under_way = [one for one in self._under_way if one not in going]
         return [turn for one in going for turn in one.new]
@@ -134,13 +134,13 @@ class Reviser:
         segments = self._cut_as_before(join(stretches, horizon, horizon, self._join_gap, final=True), turns)
         if segments and segments[-1].end == horizon:
             self._cutter.revised(segments[-1].voice)
-        old, new, renamed = self._differing(turns, [segment for segment in segments if segment.voice != PAST])
+        old, new, renamed = self._differing(turns, [segment for segment in segments if segment.voice != STORED])
         for group_old, group_new in _groups(old, new):
             self._begin(group_old, group_new)
         return renamed
 
     def _cut_as_before(self, segments: Sequence[Segment], turns: Sequence[Turn]) -> list[Segment]:
-        """Cut long monologues where they were cut."""
+        """Cut long monologues at the same places as before."""
         cut: list[Segment] = []
         for segment in segments:
             rest: Segment | None = segment
@@ -202,7 +202,7 @@ class Reviser:
             self._transcription.first(turn)
 
     def _placed(self, segments: Sequence[Segment], old: Sequence[Turn], taken: Sequence[tuple[int, int]]) -> list[Turn]:
-        """Make turns of the segments: each takes the voice nearest to it, and nobody else's audio."""
+        """Make turns of the segments: each takes the voice nearest to it, and no audio of other turns."""
         new: list[Turn] = []
         ranges = [self._track.around(segment.start, segment.end, LEAD, TAIL, REACH) for segment in segments]
         first = min(turn.first for turn in old)
@@ -223,14 +223,14 @@ class Reviser:
         return [turn for turn in new if turn.last - turn.first >= SHORTEST]
 
     def _up_to_the_middle(self, high: int, following: int) -> int:
-        """Voice between two segments that is near to neither goes to the one it is nearer to."""
+        """Return where voice between two segments is divided: each run goes to the nearer one."""
         for start, end in self._track.runs(high, following, voiced=True):
             if start + end <= high + following:
                 high = end
         return high
 
     def _leaves_out(self, old: Sequence[Turn], new: Sequence[Turn]) -> bool:
-        """Return whether voice of the old turns would be in nobody's commit."""
+        """Return whether voice of the old turns would be in no commit."""
         covered = [(turn.first, turn.last) for turn in new]
         return any(self._voiced(*outside(turn.first, turn.last, covered)) > _EDGE for turn in old)
 
@@ -249,7 +249,7 @@ def _keeps_half(old: Turn, new: Turn) -> bool:
 
 
 def _groups(old: Sequence[Turn], new: Sequence[Segment]) -> Iterator[tuple[list[Turn], list[Segment]]]:
-    """Return old and new that share audio with each other, group by group; what shares none is nobody's revision."""
+    """Return groups of old turns and new segments that share audio; those that share none are left out."""
     pieces = [(min(turn.start, turn.first), max(turn.end, turn.last), turn, None) for turn in old]
     ordered = sorted([*pieces, *((segment.start, segment.end, None, segment) for segment in new)], key=itemgetter(0))
     until = -1

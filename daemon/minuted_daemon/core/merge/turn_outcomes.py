@@ -1,7 +1,7 @@
-"""What becomes of turns and is told of them: partials while they grow, their settling, revisions, retractions.
+"""Turns after they are cut: partials while they grow, then settled, revised or retracted.
 
-Where turns begin and end is decided before; here it is put together who speaks in them and with whom, and how often a
-final turn may change.
+Where turns begin and end is decided in turn_cutter.py and reviser.py; here, who speaks in them, who overlaps, and how
+often a final turn may change.
 """
 
 from collections import Counter, deque
@@ -30,7 +30,7 @@ from minuted_daemon.core.transcription.turn import Turn
 
 _REVISE_EVERY = 10 * RATE_HZ
 _MANY = 40
-"""More turns than these wait for their text only where there was none for long."""
+"""More turns than this wait for their text only during an outage."""
 _OVERLAP_LEAST = samples(0.1)
 
 
@@ -56,12 +56,12 @@ class Outcomes:
         return bool(self._waiting)
 
     def take_outputs(self) -> list[MergeOutput]:
-        """Return what is to be told, in order, since the last call."""
+        """Return the outputs since the last call, in order."""
         outputs, self._outputs = self._outputs, []
         return outputs
 
     def add_outputs(self, outputs: Iterable[MergeOutput]) -> None:
-        """Have these told next."""
+        """Put these after the other outputs."""
         self._outputs.extend(outputs)
 
     def text_refused(self) -> None:
@@ -73,12 +73,12 @@ class Outcomes:
         self._textless = False
 
     def forget(self, frozen_to: int) -> None:
-        """Turns that end before this position change no more."""
+        """Stop tracking turns that end before this position: they change no more."""
         while self._finals and self._finals[0].end < frozen_to:
             self._finals.popleft()
 
     def speakers_joined(self) -> None:
-        """Some speakers are others now: growing turns show it at once, final ones are revised where it matters."""
+        """Speakers were joined: growing turns show it at once, final ones are revised if it changes them."""
         for turn in self._finals:
             turn.overlapping = self._of_others(turn, turn.overlapping)
             if self._state(turn) != turn.shown:
@@ -86,12 +86,12 @@ class Outcomes:
 
     def closed(self, turn: Turn) -> None:
         """A turn's stretch is decided; its text is awaited."""
-        self._speaker_of(turn)  # a label is a speaker from its first turn
+        self._speaker_of(turn)  # a label becomes a speaker with its first turn
         turn.overlapping = self._overlaps(turn)
         self._waiting.append(turn)
 
     def redacted(self, start: int, end: int) -> list[Turn]:
-        """Let go of all turns that touch [start, end); give those whose text was awaited."""
+        """Drop all turns that touch [start, end); return those whose text was awaited."""
         awaited = [turn for turn in self._waiting if turn.touches(start, end)]
         for turn in awaited:
             self._waiting.remove(turn)
@@ -101,7 +101,7 @@ class Outcomes:
         return awaited
 
     def vanished(self, turn: Turn) -> None:
-        """There is no such turn after all."""
+        """The turn turned out to be none."""
         turn.gone = True
         if turn.shown is not None:
             self._outputs.append(TurnRetracted(turn.number, was_final=False))
@@ -115,7 +115,7 @@ class Outcomes:
         return self._of_others(turn, others)
 
     def _of_others(self, turn: Turn, overlaps: Iterable[Overlap]) -> tuple[Overlap, ...]:
-        """One entry for each speaker as they are known now; nobody overlaps with himself."""
+        """Return one entry for each other speaker, as they are known now."""
         total: Counter[SpeakerNumber] = Counter()
         for overlap in overlaps:
             total[self._identity.usage(overlap.speaker)] += overlap.duration
@@ -138,13 +138,13 @@ class Outcomes:
         )
 
     def _near_the_ends(self) -> Sequence[Turn]:
-        """Return the waiting turns that may have changed: of a day's, the oldest get their text and the newest grow."""
+        """Return the waiting turns that may have changed: the oldest get their text, the newest grow."""
         if len(self._waiting) <= _MANY:
             return self._waiting
         return [*self._waiting[: _MANY // 2], *self._waiting[-_MANY // 2 :]]
 
     def show_partials(self, growing: Turn | None) -> None:
-        """Tell of every partial that changed."""
+        """Output every partial that changed."""
         turns = self._near_the_ends()
         for turn in [*turns, growing] if growing is not None else turns:
             if turn.settled or not (turn.partial or turn.fallback or turn.shown or self._textless):
@@ -167,7 +167,7 @@ class Outcomes:
         for turn in answered:
             self._waiting.remove(turn)
             turn.settled = True
-            if turn.silent or turn.swallowed:
+            if turn.silent or turn.covered_by_others:
                 self.vanished(turn)
                 self._note_wordless(turn)
                 continue
@@ -182,9 +182,9 @@ class Outcomes:
             self._outputs.append(WordsMissing(Sample(turn.start), Sample(turn.end)))
 
     def replace(self, revision: Revision, now: int) -> None:
-        """Put the new turns in the place of the old ones: what is gone first, then what changed, then what is new."""
+        """Replace the old turns by the new ones: retractions first, then revisions, then new turns."""
         before = {turn.number for turn in revision.old if not turn.gone}
-        said = [turn for turn in revision.new if not turn.silent and not turn.swallowed]
+        said = [turn for turn in revision.new if not turn.silent and not turn.covered_by_others]
         for turn in revision.old:
             if turn in self._finals:
                 self._finals.remove(turn)
@@ -204,7 +204,7 @@ class Outcomes:
             self._finals.append(turn)
 
     def correct_overlaps(self, since: int) -> None:
-        """News changed for how long somebody else spoke during a final turn: worth a revision from 0.1 s on."""
+        """Revise final turns in which another speaker's time changed by 0.1 s or more."""
         for turn in self._finals:
             if turn.end <= since:
                 continue
@@ -216,13 +216,13 @@ class Outcomes:
                 self._to_revise(turn)
 
     def corrected(self, turn: Turn, now: int) -> None:
-        """A final turn's text or voice is known at last: nobody wavers, so there is no need to wait."""
+        """A final turn got a better text or voice: it is revised without the usual wait."""
         turn.revised_at = min(turn.revised_at, now - _REVISE_EVERY)
         self._to_revise(turn)
 
-    def relabel(self, told: Relabelled, under_way: Sequence[Turn]) -> None:
-        """The diarizer changed its mind; `under_way`: turns that are to replace others."""
-        old, new, start, end = told.old, told.new, told.start, told.end
+    def relabel(self, change: Relabelled, under_way: Sequence[Turn]) -> None:
+        """Apply a relabelling; `under_way`: new turns of revisions."""
+        old, new, start, end = change.old, change.new, change.start, change.end
         for turn in [*self._waiting, *self._finals, *under_way]:
             if turn.voice == old and 2 * (min(end, turn.end) - max(start, turn.start)) > turn.end - turn.start:
                 turn.voice = new
@@ -233,7 +233,7 @@ class Outcomes:
             self._changed_finals.append(turn)
 
     def revise(self, now: int, final: bool) -> None:
-        """Tell of every change that is due, and of all if nothing more will come."""
+        """Output every revision that is due; all of them if `final`: nothing more will come."""
         due = [turn for turn in self._changed_finals if final or now >= turn.revised_at + _REVISE_EVERY]
         for turn in due:
             self._changed_finals.remove(turn)

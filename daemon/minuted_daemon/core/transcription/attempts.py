@@ -1,4 +1,4 @@
-"""The utterances that were committed: which answers are awaited, and which are still taken although nobody waits.
+"""The utterances that were committed: which answers are awaited, and which are still taken.
 
 What an answer means for its turn is decided in queue.py.
 """

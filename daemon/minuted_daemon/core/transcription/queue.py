@@ -1,11 +1,11 @@
-"""The way to the transcriber: turns wait here, are sent one after another, and get the text that answers them.
+"""The transcription queue: turns wait here, are sent one after another, and get the text that answers them.
 
-There are two tracks with one utterance at a time each: one for what is said now, one for what is made up for after an
-outage, so that the living do not wait for the past. While the transcriber fails at every utterance (breaker.py) nothing
-is sent but trials, one at a time.
+There are two tracks (tracks.py) with one utterance at a time each: live speech, and turns to catch up on after an
+outage, so that live speech need not wait for them. While the transcriber fails at every utterance (breaker.py) only
+trials are sent, one at a time.
 
-The lane knows utterances and answers; where turns begin and end is decided in cutter.py, and what becomes of a turn
-with its text in merger.py.
+The queue knows utterances and answers; where turns begin and end is decided in merge/turn_cutter.py, and how they are
+shown in merge/turn_outcomes.py.
 """
 
 from collections import deque
@@ -33,14 +33,14 @@ from minuted_daemon.core.words import grown, has_words
 
 _MAX_MISSES = 2
 _FAILED_WAITS = tuple(samples(wait) for wait in (0.5, 4.0, 12.0))
-"""A turn that the transcriber gave up on is asked for again so long after: it may have had too much to do."""
+"""The waits before a turn that failed is asked for again: the transcriber may be overloaded."""
 _LATE_ANSWER = 60 * RATE_HZ
 _SOUND = samples(0.5)
-"""What is shorter may be a cough that the diarizer took for speech."""
+"""Shorter sounds may be a cough that the diarizer took for speech."""
 _NO_ANSWER = "NO_ANSWER"
-"""The reason of a failure where an answer stayed away, and nothing had been said before."""
+"""The reason of a failure if no answer came, and no partial text before."""
 _CONNECTION_ENDED = "CONNECTION_ENDED"
-"""The reason of a failure that tells nothing of what the transcriber makes of utterances."""
+"""The reason of a failure that says nothing about the transcriber."""
 
 
 @dataclass(slots=True)
@@ -76,7 +76,7 @@ class TranscriptionQueue:
     # --- turns ---
 
     def submit(self, turn: Turn) -> None:
-        """Put a turn, open or closed, behind the others."""
+        """Put a turn, open or closed, at the end of the live track."""
         self._tracks.present.queue.append(turn)
 
     def withdraw(self, turn: Turn) -> None:
@@ -125,18 +125,18 @@ class TranscriptionQueue:
         track.ready = True
 
     def lost(self, makes_up: bool = False) -> None:
-        """The connection is gone with all it owed: that is asked for again, and nothing is held against it."""
+        """The connection is gone: unanswered utterances are asked for again, and do not count as misses."""
         track = self._tracks.of(makes_up)
         track.ready = False
         self._requeue(track)
 
     def serve_both(self) -> None:
-        """There is no second connection: the past goes over the first one, before what is said now."""
+        """There is no second connection: turns to catch up on go over the first one, before live speech."""
         self.lost(makes_up=True)
         self._tracks.serve_both()
 
     def refuse(self) -> None:
-        """There will be no transcriber any more."""
+        """There will be no transcriber from now on."""
         self._refused = True
         for track in self._tracks:
             self.lost(track.makes_up)
@@ -144,7 +144,7 @@ class TranscriptionQueue:
     # --- answers ---
 
     def grew(self, utterance: UtteranceId, text: str, replaces: bool) -> Turn | None:
-        """Take partial text; give the turn that shows it."""
+        """Take partial text; return the turn that shows it."""
         turn = self._turn_of(utterance)
         if turn is not None:
             turn.partial = text if replaces else grown(turn.partial, text)
@@ -153,7 +153,7 @@ class TranscriptionQueue:
     def completed(self, utterance: UtteranceId, text: str) -> None:
         """Take the final text of an utterance; the first one counts.
 
-        One without a word counts as a miss where speech was heard, and never takes the place of words.
+        One without a word counts as a miss if speech was heard, and never replaces words.
         """
         self._recovered(self._breaker.answered())
         self._ask_once_more(self._given_up.doubted)
@@ -190,7 +190,7 @@ class TranscriptionQueue:
     # --- time ---
 
     def advance(self, now: int, horizon: int) -> Progress:
-        """Send what may be sent: audio before `horizon`, at a bounded pace; ask again where no answer came."""
+        """Send what may be sent: audio before `horizon`, at a bounded pace; ask again if no answer came."""
         self._now = now
         self._sender.advance(now)
         for asked in self._attempts.due(now):
@@ -229,12 +229,12 @@ class TranscriptionQueue:
         return min(starts, default=None)
 
     def shed(self, before: int) -> None:
-        """Audio before this position is gone: the turns that still need it get no more text than they have."""
+        """Audio before this position is gone: turns that still need it settle with the text they have."""
         self._give_up([turn for turn in self._tracks.turns() if turn.closed and turn.first < before])
 
     def _sent(self, turn: Turn) -> None:
         if turn.utterance is None:  # all of its audio is in other commits
-            turn.swallowed = True
+            turn.covered_by_others = True
             self._answer(turn, "", TextSource.NONE)
 
     def _take(self, asked: Asked, text: str) -> None:
@@ -262,9 +262,9 @@ class TranscriptionQueue:
             self._give_up_on(asked)
 
     def _wordless(self, asked: Asked) -> None:
-        """Speech was heard, and the answer has no word: another attempt may bring some.
+        """Take an answer without a word although speech was heard: another attempt may bring some.
 
-        A short sound in which the transcriber finds none twice was no speech: that is the answer.
+        A short sound without a word in two answers was no speech: that is the answer.
         """
         turn = asked.turn
         turn.wordless += 1
@@ -305,7 +305,7 @@ class TranscriptionQueue:
         self._progress.answered.append(turn)
 
     def _take_superseded(self, turn: Turn, utterance: UtteranceId, text: str) -> None:
-        """An attempt that was given up is answered: that is the text if the next one is not begun, else it may be."""
+        """Take the answer of a superseded attempt: the turn's text if the next one is not begun, else its fallback."""
         if not has_words(text):
             return
         if turn.utterance is None and self.holds(turn):
@@ -316,13 +316,13 @@ class TranscriptionQueue:
             turn.fallback, turn.fallback_is_whole = text, True
 
     def _correct(self, turn: Turn, text: str, source: TextSource) -> None:
-        """Take a better text of a turn that is final; one without a word is none."""
+        """Take a better text of a final turn, if it has words."""
         if has_words(text) and source is TextSource.COMPLETED and text.strip() != turn.text:
             turn.text, turn.text_source = text.strip(), source
             self._progress.corrected.append(turn)
 
     def _ask_once_more(self, given_up: deque[Turn]) -> None:
-        """The transcriber turned out to be at fault: these are asked for again, as far as they may change."""
+        """The transcriber turned out to be at fault: ask for these again, if they may still change."""
         for turn in given_up:
             if turn.settled and not turn.gone and not self._refused:
                 turn.forget_sent()
@@ -330,7 +330,7 @@ class TranscriptionQueue:
         given_up.clear()
 
     def _requeue(self, track: Track) -> None:
-        """Take back what was sent on a track, in the order in which it was sent."""
+        """Take back all that was sent on a track and not answered, in the order in which it was sent."""
         unanswered = self._attempts.take_track(track.makes_up)
         track.queue.extendleft(asked.turn for asked in reversed(unanswered) if not asked.piece)
         self._trials.end_in(track)
@@ -353,7 +353,7 @@ class TranscriptionQueue:
     # --- a transcriber that fails at every utterance ---
 
     def _faltered(self, asked: Asked, reason: str) -> bool:
-        """Note that an utterance failed; tell whether that is all, and nothing is held against its turn."""
+        """Count a failed utterance; return whether it is the transcriber's fault, and not the turn's."""
         turn, was_open, trial = asked.turn, self._breaker.is_open, self._trials.is_with(asked.turn)
         if self._refused:
             return False

@@ -12,7 +12,7 @@ from minuted_daemon.core.transcription.turn import SHORTEST_COMMIT, Turn
 _CATCH_UP = 4  # at most so many times as fast as real time
 _ANSWER_WAIT = 8 * RATE_HZ
 _PAST_ANSWER_WAIT = 30 * RATE_HZ
-"""Nobody waits for it now; and four times as fast as real time, what was committed may still be on its way."""
+"""Catching up is not urgent; and at four times real time, committed audio may still be on its way."""
 
 
 class Sender:
@@ -37,7 +37,7 @@ class Sender:
         return commands
 
     def restart(self, turn: Turn) -> None:
-        """Forget what was sent of a turn that has not been committed; it is sent anew."""
+        """Forget what was sent of a turn that has not been committed; it will be sent again."""
         if turn.utterance is not None:
             self._commands.append(Clear(turn.utterance))
         turn.forget_sent()

@@ -24,7 +24,7 @@ _SETTLING = samples(1.0)
 """So much of a room is to be heard before its floor is known: people who speak leave gaps in it."""
 _DIGITAL_SILENCE_DB = -95.0
 LONG_SILENCE = samples(1.5)
-"""Nobody speaks on across this."""
+"""No speaker goes on across a silence this long."""
 
 
 class _Floor:
@@ -89,7 +89,7 @@ class _EnergyJudge:
 class VoiceDetector:
     """Tells voice from room noise by energy over a noise floor, and has a model say what of it is speech.
 
-    What is voiced is told at once, so its floor starts low and rises. Verdicts can wait until the room is known.
+    Voice is reported at once, so its floor starts low and rises. Verdicts can wait until the room is known.
     """
 
     def __init__(self, model: SpeechModel | None = None) -> None:
@@ -113,7 +113,7 @@ class VoiceDetector:
         return VoiceObserved(start, level_db > self._floor.db + _ABOVE_FLOOR_DB, level_db, judged)
 
     def finish(self) -> SpeechJudged:
-        """No more audio comes: give the verdicts that are still due."""
+        """No more audio comes: return the verdicts that are still due."""
         judged = None if self._judge is None else self._judge.finish()
         return judged or self._energy.finish()
 
@@ -169,7 +169,7 @@ class VoiceTrack:
 
     @property
     def judged_to(self) -> int:
-        """Whether sound before this is speech is decided; what lies behind it may yet turn out to be."""
+        """Whether sound before this is speech is decided; later sound may still turn out to be."""
         return self._judged_to
 
     def decide(self) -> None:
@@ -222,7 +222,7 @@ class VoiceTrack:
         return [(a, b) for a, b in pairs if b - a >= at_least]
 
     def evidence(self, start: int, end: int) -> Evidence:
-        """Return what was heard in [start, end), for whoever doubts what is said to have been said there."""
+        """Return what was heard in [start, end), for doubts about the text."""
         voiced = FRAME * int(np.count_nonzero(self._voiced[self._index(start) : self._index(end)]))
         return Evidence(self.spoken(start, end), voiced)
 
@@ -230,7 +230,7 @@ class VoiceTrack:
         """Return where the audio of speech in [start, end) begins and ends.
 
         Some silence around it belongs to it (`lead`, `tail`), and voice that lies wholly within `reach`; voice that
-        goes on beyond is somebody else's.
+        goes on beyond belongs to another turn.
         """
         first, low_limit = start, start - reach
         for low, high in self.runs(start - reach, start, voiced=True):
