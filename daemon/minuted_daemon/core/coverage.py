@@ -16,10 +16,10 @@ from minuted_daemon.core.records import IntervalKind
 from minuted_daemon.core.samples import Sample
 
 NO_TEXT = "NO_TEXT"
-"""The reason of what was lost because a turn stayed without a text; of a text, that only its first part came."""
+"""The reason of a loss if a turn got no text; of a text, if only its first part came."""
 
 NO_WORDS = "NO_WORDS"
-"""The reason of what is lost because the transcriber found no word where a diarized speaker was heard for a moment."""
+"""The reason of a loss if the transcriber found no word in a moment of a diarized speaker."""
 
 
 class Ground(IntEnum):
@@ -59,14 +59,14 @@ class Coverage:
 
     @property
     def total(self) -> int:
-        """All of it: exactly what was heard."""
+        """The sum: exactly the audio that was heard."""
         return self.text + self.silence + self.muted + self.pending + sum(self.lost.values())
 
 
 def turn_claim(start: Sample, end: Sample, source: TextSource, transcribed: bool, why: str = NO_TEXT) -> Claim:
-    """Return the claim of a FINAL turn; `why` it has no text, or not all of it, should that be so.
+    """Return the claim of a FINAL turn; `why`: the reason if its text is missing or incomplete.
 
-    Without a transcriber who spoke is all that was to be told, so it counts as text.
+    Without a transcriber a turn has no text to lose, so it counts as text.
     """
     if source is TextSource.COMPLETED or not transcribed:
         return Claim(start, end, Ground.TEXT)

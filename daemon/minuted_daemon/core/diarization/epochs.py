@@ -83,7 +83,7 @@ Names = Mapping[tuple[Epoch, str], SpeakerNumber]
 class _Epoch:
     number: Epoch
     base: int
-    since: int | None  # None while it stands by
+    since: int | None  # None on standby
     until: int = ENDLESS
     heard_to: int | None = None  # None while it is open
     timeline: Timeline = field(default_factory=Timeline)
@@ -121,7 +121,7 @@ class Epochs:
         self._epochs: dict[Epoch, _Epoch] = {}
         self._leader: _Epoch | None = None
         self._beside: _Beside | None = None
-        self._fresh = True  # no turn can know yet of a voice of the leader
+        self._fresh = True  # no turn can have a voice of the leader yet
         self._voices: dict[tuple[Epoch, str], Voice] = {}
         self._next_voice = 1
         self._gaps = Gaps()
@@ -187,7 +187,7 @@ class Epochs:
         self._leader = new
         return at
 
-    # --- news ---
+    # --- events ---
 
     def apply(self, number: Epoch, event: DiarizerEvent) -> EventEffect | None:
         """Take in a start or an end; return None if it changes nothing that turns are made of."""

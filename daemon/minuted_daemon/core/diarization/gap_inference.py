@@ -21,7 +21,7 @@ class _Gap:
     start: int
     before: frozenset[Voice]  # the voices that were cut off
     epoch: Epoch | None = None  # the next one
-    firsts: dict[Voice, int] = field(default_factory=dict)  # where it first heard whom
+    firsts: dict[Voice, int] = field(default_factory=dict)  # where it first heard each voice
 
     def end(self) -> tuple[int, frozenset[Voice]]:
         """Where the next epoch first hears a voice, and which."""
@@ -30,7 +30,7 @@ class _Gap:
 
 
 class Gaps:
-    """Remembers the last gaps of a session; older ones are frozen long since."""
+    """Remembers the last gaps of a session; turns in older ones are frozen."""
 
     def __init__(self) -> None:
         self._gaps: deque[_Gap] = deque(maxlen=_MOST)
@@ -53,7 +53,7 @@ class Gaps:
     def inferred(self, start: int, end: int, known: Callable[[Voice], SpeakerNumber | None]) -> SpeakerNumber | None:
         """Return the speaker of unclaimed speech in [start, end); None if that is not certain.
 
-        It lies in a gap of at most 3 s where one voice was cut off, and at whose end the same person alone is heard.
+        The gap is at most 3 s long, one voice was cut off at its start, and at its end the same person alone is heard.
         """
         for gap in self._gaps:
             until, after = gap.end()

@@ -26,7 +26,7 @@ class Identity:
         self.changes += 1
 
     def voice(self, voice: Voice) -> Voice:
-        """The voice under which this one's speech is known: its own, or that of an earlier epoch."""
+        """Return the voice that stands for this one: itself, or that of an earlier epoch."""
         return self._names.get(voice, voice)
 
     def speaker(self, voice: Voice) -> SpeakerNumber:
@@ -44,7 +44,7 @@ class Identity:
         return None if number is None else self.usage(number)
 
     def usage(self, number: SpeakerNumber) -> SpeakerNumber:
-        """The number under which this speaker goes on: its own, or that of the one it was found to be."""
+        """Return the speaker's present number: its own, or that of the speaker it was joined to."""
         return self._merged.get(number, number)
 
     def rename(self, newer: Voice, older: Voice) -> None:

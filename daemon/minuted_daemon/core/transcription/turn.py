@@ -73,7 +73,7 @@ class Turn:
 
     @property
     def silent(self) -> bool:
-        """The transcriber heard no word in it."""
+        """The transcriber found no word in it."""
         return self.text_source is TextSource.COMPLETED and not has_words(self.text)
 
     @property
