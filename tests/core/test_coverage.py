@@ -82,15 +82,6 @@ def test_claims_out_of_order_are_refused() -> None:
         ledger.enter([claim(4, 6, Ground.TEXT)])
 
 
-def test_what_is_hidden_for_hours_is_not_held() -> None:
-    heard = Sample(10_000_000)
-    ledger = Ledger(heard)
-    ledger.enter([claim(0, heard, Ground.MUTED)])
-    ledger.enter(claim(start, start + 50, Ground.TEXT) for start in range(0, heard, 1_000))
-    assert len(ledger._open) == 1
-    assert ledger.close().muted == heard
-
-
 def test_where_two_things_are_known_the_better_ground_counts() -> None:
     source = TextSource.COMPLETED
     turn = turn_claim(Sample(10), Sample(30), source, transcribed=True)

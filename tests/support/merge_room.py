@@ -145,19 +145,20 @@ class Room:
     def run_on(self, drain_s: float = 60.0) -> "Room":
         """Run from `now` to the end."""
         while self.now < self.length:
-            self._step(min(BLOCK, self.length - self.now), audio=True)
+            self.step(min(BLOCK, self.length - self.now), audio=True)
         # What the diarizer still owes arrives when it is told that no more audio comes.
         while self._schedule and self._schedule[0][0] <= self.now + s(3):
             self.now = max(self.now, self._schedule[0][0])
             heapq.heappop(self._schedule)[2]()
         self.merger.close()
         for _ in range(round(drain_s * 10)):
-            self._step(BLOCK, audio=False)
+            self.step(BLOCK, audio=False)
             if self.merger.settled:
                 break
         return self
 
-    def _step(self, size: int, audio: bool) -> None:
+    def step(self, size: int, audio: bool) -> None:
+        """Let `size` samples pass, with or without audio."""
         self.now += size
         while self._schedule and self._schedule[0][0] <= self.now:
             heapq.heappop(self._schedule)[2]()
@@ -167,9 +168,10 @@ class Room:
             levels = np.where(voiced, np.float32(-20), np.float32(-60)).astype(np.float32)
             self.merger.feed(VoiceObserved(Sample(start), voiced, levels))
         for output in self.merger.advance(Sample(self.now)):
-            self._take(output)
+            self.take(output)
 
-    def _take(self, output: MergeOutput) -> None:
+    def take(self, output: MergeOutput) -> None:
+        """Take what the merger gave."""
         self.outputs.append((self.now, output))
         match output:
             case Append():

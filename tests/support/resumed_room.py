@@ -60,7 +60,7 @@ class NotedRoom(Room):
 
     def run_to(self, until: int) -> None:
         while self.now < until:
-            self._step(BLOCK, audio=True)
+            self.step(BLOCK, audio=True)
             if self.now % STATE_EVERY == 0:
                 self.states.append((self.now, self.merger.open_epochs()))
 
@@ -103,7 +103,7 @@ def resumed(death: Death, room: Room, begin: int) -> Room:
     while room.now < death.at:
         while notes and notes[0].heard <= room.now:
             notes.pop(0).feed(room.merger)
-        room._step(BLOCK, audio=True)
+        room.step(BLOCK, audio=True)
     for note in notes:
         note.feed(room.merger)
     for epoch in room.merger.open_epochs():

@@ -1,7 +1,7 @@
 """The coverage ledger: what became of every sample of a session's clock. Pure; who claims what is read elsewhere.
 
 What is known of a session's audio comes as claims, which may overlap. Each sample goes to the claim with the best
-ground; a sample that nobody claims is silence. So the parts add up to what was heard whatever the claims are.
+ground; an unclaimed sample is silence. So the parts always add up to the audio that was heard.
 """
 
 from collections import Counter
@@ -16,16 +16,16 @@ from minuted_daemon.core.records import IntervalKind
 from minuted_daemon.core.samples import Sample
 
 NO_TEXT = "NO_TEXT"
-"""The reason of what was lost because a turn stayed without a text; of a text, that only its first part came."""
+"""The reason of a loss if a turn got no text; of a text, if only its first part came."""
 
 NO_WORDS = "NO_WORDS"
-"""The reason of what is lost because the transcriber found no word where a diarized speaker was heard for a moment."""
+"""The reason of a loss if the transcriber found no word in a moment of a diarized speaker."""
 
 
 class Ground(IntEnum):
     """Why a stretch is accounted for as it is. Where claims overlap, the ground that stands first here counts."""
 
-    MUTED = 0  # somebody asked not to be heard, or for words to be taken out: nothing outweighs that
+    MUTED = 0  # paused or redacted on request: outweighs every other ground
     UNCLAIMED = 1  # lost: no audio came; the text of a turn that reaches across holds no word of it
     TEXT = 2
     LOST = 3  # lost: noted when it happened; where there is a text all the same, it was not
@@ -59,14 +59,14 @@ class Coverage:
 
     @property
     def total(self) -> int:
-        """All of it: exactly what was heard."""
+        """The sum: exactly the audio that was heard."""
         return self.text + self.silence + self.muted + self.pending + sum(self.lost.values())
 
 
 def turn_claim(start: Sample, end: Sample, source: TextSource, transcribed: bool, why: str = NO_TEXT) -> Claim:
-    """Return the claim of a FINAL turn; `why` it has no text, or not all of it, should that be so.
+    """Return the claim of a FINAL turn; `why`: the reason if its text is missing or incomplete.
 
-    Without a transcriber who spoke is all that was to be told, so it counts as text.
+    Without a transcriber a turn has no text to lose, so it counts as text.
     """
     if source is TextSource.COMPLETED or not transcribed:
         return Claim(start, end, Ground.TEXT)

@@ -96,7 +96,7 @@ class MessageUnusable:
 
 
 DiarizerNews = DiarizerEvent | MessageUnusable
-"""What a diarizer's stream gives. Times are as told: whether they can be right is checked by who takes them."""
+"""What a diarizer's stream gives. Times are unchecked: whether they can be right is checked by event_check.py."""
 
 
 # --- about the diarizer's connection: positions on the session's clock ------------------------------------------------
@@ -106,7 +106,7 @@ DiarizerNews = DiarizerEvent | MessageUnusable
 class EpochOpened:
     """A new connection hears everything from `base` on; `base` is sample 0 of its stream.
 
-    While another epoch is open, the new one stands by: what it tells is evidence of who is who, and no more.
+    While another epoch is open, the new one is on standby: its events are only evidence of who is who.
     """
 
     epoch: Epoch
@@ -115,9 +115,9 @@ class EpochOpened:
 
 @dataclass(frozen=True, slots=True)
 class EpochTookOver:
-    """From `at` on the epoch that stood by tells who speaks; what the one before tells counts up to there.
+    """From `at` on the standby epoch is authoritative; events of the one before count up to there.
 
-    Needs not be said when that one is gone: then the one that stood by goes on where it had heard to.
+    Not needed if that one is closed: then the standby epoch takes over where it stopped.
     """
 
     epoch: Epoch
@@ -137,7 +137,7 @@ class EpochClosed:
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """What was said in [start, end) is to be forgotten; all of it lies in the past."""
+    """Speech in [start, end) is redacted; all of it lies in the past."""
 
     start: Sample
     end: Sample
@@ -148,10 +148,9 @@ class Redacted:
 
 @dataclass(frozen=True, slots=True)
 class SpeakersMatched:
-    """Two speakers are one person, as their voices tell: whatever is `newer`'s becomes `older`'s.
+    """Two speakers are one person by their voices: all turns of `newer` become `older`'s.
 
-    Changes nothing where both were heard in one epoch (a diarizer that hears both tells them apart), or where either
-    is unknown.
+    Changes nothing if both have a label in one epoch (its diarizer told them apart), or if either is unknown.
     """
 
     newer: SpeakerNumber
@@ -163,7 +162,7 @@ class SpeakersMatched:
 
 @dataclass(frozen=True, slots=True)
 class TextGrew:
-    """More text of an utterance, to be put behind what came before (`text` holds only what is new).
+    """More text of an utterance, to be put after the text before (`text` holds only what is new).
 
     `replaces` is true when `text` is the whole partial text so far (a transcriber that decodes again each time).
     """
@@ -175,7 +174,7 @@ class TextGrew:
 
 @dataclass(frozen=True, slots=True)
 class TextCompleted:
-    """The transcriber's last word on a committed utterance. May be empty."""
+    """The final text of a committed utterance. May be empty."""
 
     utterance: UtteranceId
     text: str
@@ -194,10 +193,10 @@ TranscriberEvent = TextGrew | TextCompleted | TextFailed
 
 @dataclass(frozen=True, slots=True)
 class TranscriberReady:
-    """A fresh connection accepts audio; nothing is in its buffer and it owes no answer.
+    """A fresh connection accepts audio; its buffer is empty and no answer is due.
 
-    `makes_up`, here and below: it is not the one for what is said now, but the one beside it that makes up for outages.
-    `repeats`: asked again about the same audio, the transcriber says the same.
+    `makes_up`, here and below: not the connection for live speech, but the one beside it that catches up after outages.
+    `repeats`: asked again about the same audio, the transcriber gives the same text.
     """
 
     makes_up: bool = False
@@ -206,7 +205,7 @@ class TranscriberReady:
 
 @dataclass(frozen=True, slots=True)
 class TranscriberLost:
-    """The connection is gone, and with it all it was sent and has not answered."""
+    """The connection is gone, and with it all audio that was sent and not answered."""
 
     makes_up: bool = False
 
@@ -220,9 +219,9 @@ class AudioShed:
 
 @dataclass(frozen=True, slots=True)
 class TranscriberRefused:
-    """The transcriber refuses for now: what waits for its text goes on waiting until TranscriberReady, and is shown.
+    """The transcriber refuses for now: turns wait for their text until TranscriberReady, and are shown without it.
 
-    Where only the connection beside the first is refused (`makes_up`), the first one serves for both until then.
+    If only the connection for catching up is refused (`makes_up`), the first one serves both until then.
     """
 
     makes_up: bool = False
@@ -242,7 +241,7 @@ class SpeechJudged:
 
 @dataclass(frozen=True, slots=True)
 class VoiceObserved:
-    """The voice activity of the audio behind the last observation: one entry for each 10 ms frame.
+    """The voice activity of the audio after the last observation: one entry for each 10 ms frame.
 
     voiced: bool, shape (frames,). level_db: float32, shape (frames,), dB relative to full scale. judged: what a model
     (or energy, where there is none) says meanwhile of this and of earlier observations; None: voice is all that is
@@ -262,7 +261,7 @@ class VoiceObserved:
 class Append:
     """Send the retained audio of [start, end) as part of an utterance. Ranges of one utterance rise.
 
-    One utterance at a time is under way, and beside it one of those that make up for an outage (`makes_up`).
+    At most one utterance is under way on each connection (`makes_up`: the one for catching up).
     """
 
     utterance: UtteranceId
@@ -273,7 +272,7 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The utterance is complete: put `pad` samples (at 16 kHz) of digital silence behind it and ask for its text."""
+    """The utterance is complete: put `pad` samples (at 16 kHz) of digital silence after it and ask for its text."""
 
     utterance: UtteranceId
     pad: int
@@ -291,7 +290,7 @@ class Clear:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Somebody else who spoke during a turn, and for how many samples."""
+    """Another speaker who spoke during a turn, and for how many samples."""
 
     speaker: SpeakerNumber
     duration: int
@@ -348,7 +347,7 @@ class TurnRevised:
 
 @dataclass(frozen=True, slots=True)
 class TurnRetracted:
-    """A turn no longer exists. `was_final` tells whether it had been settled."""
+    """A turn no longer exists. `was_final`: it had been settled."""
 
     number: TurnNumber
     was_final: bool
@@ -364,7 +363,7 @@ class WordsMissing:
 
 @dataclass(frozen=True, slots=True)
 class TranscriberFaltered:
-    """The transcriber fails at every utterance. Until it answers one, nothing is sent but one at a time to try it.
+    """The transcriber fails at every utterance. Until it answers one, only trials are sent, one at a time.
 
     `reason`: the vendor's own, UPPER_SNAKE. `failures`: how many failed so far.
     """

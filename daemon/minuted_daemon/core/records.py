@@ -27,7 +27,7 @@ class SessionState(Enum):
     STOPPING = "stopping"
     STOPPED = "stopped"
     FAILED = "failed"
-    DELETED = "deleted"  # told once, as the last that is told of a session; no stored session is in this state
+    DELETED = "deleted"  # published once, as the last change of a session; no stored session is in this state
 
 
 LIVE_STATES = frozenset({SessionState.STARTING, SessionState.RUNNING, SessionState.PAUSED, SessionState.STOPPING})
@@ -40,7 +40,7 @@ class Health(Enum):
     CONNECTING = "connecting"
     UP = "up"
     DOWN = "down"  # being retried
-    REFUSED = "refused"  # asked about again seldom, until somebody changes something
+    REFUSED = "refused"  # asked again seldom, until the configuration or account changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class SpeakerRecord:
 
 @dataclass(frozen=True, slots=True)
 class OverlapRecord:
-    """Somebody else who spoke during a turn, and for how many samples."""
+    """Another speaker who spoke during a turn, and for how many samples."""
 
     speaker_id: SpeakerId
     duration: int

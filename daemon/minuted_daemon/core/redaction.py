@@ -10,7 +10,7 @@ from minuted_daemon.core.samples import Sample, seconds
 def redacted(turn: TurnRecord, start: Sample, end: Sample) -> TurnRecord:
     """Return the turn without what was said in [start, end); one that does not touch the stretch comes back as it is.
 
-    Nobody knows where in a turn a word lies, so a turn that touches the stretch loses all its words. One that lies
+    Where in a turn a word lies is not known, so a turn that touches the stretch loses all its words. One that lies
     inside is retracted; one that reaches out keeps its speaker, and the longer of the parts outside (the first of two
     equal ones).
     """
@@ -19,9 +19,9 @@ def redacted(turn: TurnRecord, start: Sample, end: Sample) -> TurnRecord:
     wordless = replace(
         turn, text="", text_source=TextSource.NONE, generation=None, overlapping=(), suspect=None, evidence=None
     )
-    before, behind = start - turn.start, turn.end - end
-    if turn.life is TurnLife.RETRACTED or max(before, behind) <= 0:
+    before, after = start - turn.start, turn.end - end
+    if turn.life is TurnLife.RETRACTED or max(before, after) <= 0:
         return replace(wordless, life=TurnLife.RETRACTED, speaker_id=None, attribution=Attribution.UNKNOWN)
-    if before >= behind:
+    if before >= after:
         return replace(wordless, end=start)
     return replace(wordless, start=end, start_wall_s=turn.start_wall_s + seconds(end - turn.start))

@@ -16,7 +16,7 @@ FILE = "file:"
 
 
 def is_file(device: str) -> bool:
-    """Return whether a device is a recording, whose sample clock stands still while nobody reads it."""
+    """Return whether a device is a recording, whose sample clock stands still while it is not read."""
     return device.startswith(FILE)
 
 

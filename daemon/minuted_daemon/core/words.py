@@ -10,7 +10,7 @@ def has_words(text: str) -> bool:
 
 
 def grown(text: str, more: str) -> str:
-    """Put `more` behind `text`; two halves that meet become their character."""
+    """Return `text` followed by `more`; two halves that meet become their character."""
     if text and more and _first_half(text[-1]):
         return text[:-1] + _paired(text[-1] + more)
     return text + more

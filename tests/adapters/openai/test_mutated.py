@@ -16,9 +16,8 @@ from minuted_daemon.adapters.openai.item_matching import Routing
 from minuted_daemon.core.diarization.timeline import Voice
 from minuted_daemon.core.events import Append, Clear, Commit, TextCompleted, TextFailed, TextGrew
 from minuted_daemon.core.samples import RATE_HZ, samples
-from minuted_daemon.core.transcription.queue import TranscriptionQueue
 from minuted_daemon.errors import Garbled
-from tests.core.transcription.test_queue import turn
+from tests.support.watched_queue import WatchedQueue, turn
 
 TRANSCRIPTION = "conversation.item.input_audio_transcription."
 ABSENT = object()
@@ -81,7 +80,7 @@ class Vendor:
 class Connection:
     """What a session has to do with the vendor: a fresh codec and order for each connection."""
 
-    def __init__(self, lane: TranscriptionQueue, vendor: Vendor) -> None:
+    def __init__(self, lane: WatchedQueue, vendor: Vendor) -> None:
         self.lane, self.vendor = lane, vendor
         self.now = samples(30.0)
         self.connect()
@@ -96,9 +95,7 @@ class Connection:
 
     def second(self) -> None:
         self.now += RATE_HZ
-        self.lane.advance(self.now, self.now)
-        commands, self.lane.commands[:] = list(self.lane.commands), []
-        for command in commands:
+        for command in self.lane.step(self.now):
             self.send(command)
         arriving, self.arriving = self.arriving, []
         try:
@@ -142,7 +139,7 @@ mutations = st.none() | st.tuples(st.sampled_from(FIELDS), st.sampled_from(VALUE
 def test_every_utterance_is_answered_whatever_is_in_the_fields(
     changes: list[Mutation | None], failures: list[bool], count: int, claimed: bool
 ) -> None:
-    lane = TranscriptionQueue()
+    lane = WatchedQueue()
     turns = [turn(n, 3.0 * n, length_s=2.0) for n in range(1, count + 1)]
     for one in turns:
         one.voice = Voice(int(claimed))

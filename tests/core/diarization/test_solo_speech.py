@@ -116,12 +116,3 @@ def test_whatever_comes_it_is_one_label_at_a_time_and_each_sample_once() -> None
         spans = sorted((start, end) for _, start, end in told)
         assert all(before[1] <= after[0] for before, after in pairwise(spans))
         assert all(0.4 <= end - start <= LONGEST / 16_000 for start, end in spans)
-
-
-def test_memory_is_bounded() -> None:
-    solos = Solos(0, 0, samples(0.5))
-    for second in range(3_600):
-        solos.feed(SpeakerStarted(f"L{second % 7}", samples(second)))
-        solos.feed(SpeakerEnded(f"L{second % 7}", samples(second + 0.9)))
-        solos.advance(samples(second + 1), samples(second + 1))
-    assert len(solos._timeline.spans(0)) < 20

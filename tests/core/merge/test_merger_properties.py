@@ -26,13 +26,13 @@ def play(seed: int, bad: bool, extra_advances: bool = False) -> tuple[Meeting, R
     room = Room(meeting.words, meeting.length_s, weather.answer, partials=True)
     weather.tell(room, meeting)
     if extra_advances:
-        step = room._step
+        step = room.step
 
         def stepping(size: int, audio: bool) -> None:
             step(size, audio)
             assert room.merger.advance(Sample(room.now)) == []
 
-        room._step = stepping  # type: ignore[method-assign]
+        room.step = stepping  # type: ignore[method-assign]
     return meeting, room.run()
 
 
@@ -88,21 +88,21 @@ def test_nothing_is_asked_for_that_may_have_been_dropped(seed: int, bad: bool) -
     meeting, weather = Meeting(seed), Weather(seed, bad)
     room = Room(meeting.words, meeting.length_s, weather.answer)
     weather.tell(room, meeting)
-    take, kept = room._take, [0]
+    take, kept = room.take, [0]
 
     def taking(output: object) -> None:
         if isinstance(output, Append):
             assert output.start >= kept[0]
         take(output)  # type: ignore[arg-type]
 
-    step = room._step
+    step = room.step
 
     def stepping(size: int, audio: bool) -> None:
         step(size, audio)
         assert room.merger.retain_from >= kept[0]
         kept[0] = room.merger.retain_from
 
-    room._take, room._step = taking, stepping  # type: ignore[method-assign,assignment]
+    room.take, room.step = taking, stepping  # type: ignore[method-assign,assignment]
     room.run()
 
 

@@ -15,8 +15,8 @@ class WatchedRoom(Room):
     most = 0
     longest_tail = 0
 
-    def _step(self, size: int, audio: bool) -> None:
-        super()._step(size, audio)
+    def step(self, size: int, audio: bool) -> None:
+        super().step(size, audio)
         heard = Sample(min(self.now, self.length))
         pending = self.merger.pending(heard)
         assert all(0 <= start < end <= heard for start, end in pending)

@@ -63,12 +63,12 @@ def play(seed: int, bad: bool) -> tuple[Meeting, Room, Redaction]:
         redaction.told = len(room.outputs)
         room.merger.feed(Redacted(Sample(redaction.start), Sample(redaction.end)))
         for output in room.merger.advance(Sample(room.now)):
-            room._take(output)
+            room.take(output)
         for who, start_s, end_s in meeting.segments:  # what is known of it changes once more
             if s(start_s) < redaction.end and s(end_s) > redaction.start:
                 room.tell(room.now + s(0.5), SpeakerRelabelled(who, f"{who}2", s(start_s), s(end_s)))
 
-    step = room._step
+    step = room.step
 
     def stepping(size: int, audio: bool) -> None:
         step(size, audio)
@@ -80,7 +80,7 @@ def play(seed: int, bad: bool) -> tuple[Meeting, Room, Redaction]:
         elif room.now >= (room.length if kind == "revision" else due):
             redact(rng.randrange(s(0.5), heard + 1) if kind == "any" else heard)
 
-    room._step = stepping  # type: ignore[method-assign]
+    room.step = stepping  # type: ignore[method-assign]
     room.run()
     assert redaction.when
     return meeting, room, redaction

@@ -46,7 +46,7 @@ def test_every_word_is_told_once_over_a_crash(seed: int) -> None:
     room.merger = Merger(MergeSettings(), Resumption(begin, past, len(speakers), generation))
     room.now = begin
     while room.now < back:
-        room._step(BLOCK, audio=True)
+        room.step(BLOCK, audio=True)
     room.merger.feed(TranscriberReady())
     room.merger.feed(EpochOpened(Epoch(2), Sample(back)))
     for who, start, end in meeting.segments:

@@ -130,8 +130,8 @@ def test_what_one_speaker_was_called_in_several_epochs_goes_on_as_one_voice() ->
     assert epochs.of_speaker(one) == {1, 2}
     assert not epochs.match(one, two), "an epoch told them apart"
     epochs.opened(EpochOpened(Epoch(2), Sample(0)))
-    epochs.tell(Epoch(2), SpeakerStarted("A", 100))
-    epochs.tell(Epoch(2), SpeakerStarted("C", 200))
+    epochs.apply(Epoch(2), SpeakerStarted("A", 100))
+    epochs.apply(Epoch(2), SpeakerStarted("C", 200))
     second, third = epochs.spans(0)
     assert second.voice == epochs.voice(Epoch(1), "B"), "as in the epoch before"
     assert epochs.names == names, "nobody has had a turn"

@@ -23,11 +23,10 @@ from minuted_daemon.core.events import (
 )
 from minuted_daemon.core.samples import RATE_HZ, samples
 from minuted_daemon.core.transcription.breaker import Breaker, BreakerLimits
-from minuted_daemon.core.transcription.queue import TranscriptionQueue
 from tests.bench.weather import punctual
-from tests.core.transcription.test_queue import step, turn
 from tests.fakes.meeting import Meeting, load_meeting
 from tests.support.merge_room import Room, Said, assert_every_word_once, run_of_words, s
+from tests.support.watched_queue import WatchedQueue, turn
 
 OUTAGE_S = (45.0, 105.0)
 Bad = Callable[[str], bool]
@@ -178,7 +177,7 @@ def test_answers_that_stay_away_are_failures_too_where_nothing_was_said() -> Non
 )
 def test_whatever_comes_the_lane_goes_on(events: list[str]) -> None:
     """Once all is well again every turn that is left gets its text, and nothing is sent twice at once."""
-    transcription = TranscriptionQueue(breaker=Breaker(BreakerLimits(turns=2, audio=samples(3.0))))
+    transcription = WatchedQueue(breaker=Breaker(BreakerLimits(turns=2, audio=samples(3.0))))
     transcription.ready()
     turns = [turn(n, 3.0 * n, length_s=0.5 * n) for n in range(1, 4)]
     for one in turns:
@@ -189,7 +188,7 @@ def test_whatever_comes_the_lane_goes_on(events: list[str]) -> None:
     def tick(length_s: float = 1.0) -> None:
         nonlocal now
         now += samples(length_s)
-        owed.extend(command.utterance for command in step(transcription, now) if isinstance(command, Commit))
+        owed.extend(command.utterance for command in transcription.step(now) if isinstance(command, Commit))
 
     for event in events:
         if event in ("failed", "answered") and owed:

@@ -20,11 +20,10 @@ from minuted_daemon.core.events import (
     WordsMissing,
 )
 from minuted_daemon.core.samples import Sample, samples
-from minuted_daemon.core.transcription.queue import TranscriptionQueue
 from minuted_daemon.core.transcription.turn import Turn
 from minuted_daemon.core.words import grown, has_words, settled, storable
-from tests.core.transcription.test_queue import step, turn
 from tests.support.merge_room import Room, assert_every_word_once, run_of_words, s, said
+from tests.support.watched_queue import WatchedQueue, turn
 
 WORDLESS = ("", "...", " .", "—", "♪ ♪", "¿?", "​")
 
@@ -186,16 +185,16 @@ def test_a_revision_whose_new_turns_have_no_words_changes_nothing() -> None:
 
 
 def test_a_transcript_that_was_superseded_by_an_empty_one_is_kept() -> None:
-    transcription = TranscriptionQueue()
+    transcription = WatchedQueue()
     one = turn(1, 1.0)
     one.voice = Voice(1)
     transcription.ready()
     transcription.submit(one)
-    step(transcription, samples(3))
+    transcription.step(samples(3))
     transcription.grew(one.utterance, "all of it", False)  # type: ignore[arg-type]
     first = one.utterance
     assert first is not None
-    step(transcription, samples(12))  # missed: asked again
+    transcription.step(samples(12))  # missed: asked again
     transcription.completed(first, "")
     assert one.utterance is not None
     transcription.completed(one.utterance, "")
@@ -217,11 +216,11 @@ def test_halves_of_a_character_join_and_a_lone_one_is_told_as_such() -> None:
 
 
 def test_halves_in_two_deltas_are_one_character_and_never_shown_as_halves() -> None:
-    transcription = TranscriptionQueue()
+    transcription = WatchedQueue()
     transcription.ready()
     one = Turn(turn(1, 1.0).number, UNCLAIMED, s(1), s(2), s(1), s(2), 0, closed=True)
     transcription.submit(one)
-    step(transcription, samples(3))
+    transcription.step(samples(3))
     assert one.utterance is not None
     transcription.grew(one.utterance, "party \ud83c", False)
     assert one.said == "party"

@@ -37,7 +37,6 @@ def test_what_is_no_longer_there_is_left_out_and_what_may_be_asked_for_is_there(
     assert clips.voices == {}
     clips.keep((ONE, "A"), now - REACH, now - REACH + BLOCK)
     assert clips.voices[ONE, "A"].speech == BLOCK
-    assert sum(len(block.pcm) for block in clips._recent) <= REACH + BLOCK
 
 
 def test_the_longest_are_kept_and_of_equal_ones_the_oldest() -> None:

@@ -118,7 +118,7 @@ class Downmix:
         self.cancels = self._taken_away(self._mean * heard, self.cancels)
 
     def _idle(self, level: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which channels have long given the same, noise or hum of whatever level, while another one speaks."""
+        """Return which channels have long given the same, noise or hum of whatever level, while another one speaks."""
         self._floors = np.minimum(level, self._floors + _FADING_DB)
         self._rises = np.maximum(level - self._floors, self._rises - _FADING_DB)
         self._steady = np.where(self._rises < _STEADY_DB, self._steady + 1, 0)

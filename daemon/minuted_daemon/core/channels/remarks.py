@@ -34,7 +34,7 @@ class ChannelRemarks:
         self._silent: tuple[int, ...] = ()
 
     def observe(self, chosen: Frames, length_s: float) -> bool:
-        """Take the frames that were mixed last; tell whether there is another remark now."""
+        """Take the frames that were mixed last; return whether the remark changed."""
         downmix = self._downmix
         peak = max(float(chosen.max(initial=0.0)), -float(chosen.min(initial=0.0)))
         clipped = peak >= _FULL_SCALE and _clips(chosen)

@@ -1,8 +1,8 @@
-"""The epochs of a session: whose word counts where, and one account of who was active from all of them.
+"""The epochs of a session: which one is authoritative where, and one account of who was active from all of them.
 
-Each epoch has a timeline of its own. What counts of it is what lies in its reign: from its base, or from where it took
-over, up to where it was relieved or broke. So news may come late from either side of a change-over, and change nothing
-but what it is about. An epoch that stands by reigns nowhere: it gathers evidence of who is who (shared_speech.py).
+Each epoch has a timeline of its own. It is authoritative from its base, or from where it took over, up to where it was
+superseded or broke. So events may come late from either side of a change-over, and change only what they are about. An
+epoch on standby has no authority: it gathers evidence of who is who (label_matching.py).
 """
 
 from collections import Counter
@@ -26,22 +26,22 @@ from minuted_daemon.core.events import (
 from minuted_daemon.core.samples import ENDLESS, samples
 
 _LATE_EVIDENCE = samples(10.0)
-"""What was shared is added up for good once it lies so far back; events that come later no longer count for it."""
+"""Shared speech is added up for good once it is this old; later events no longer count for it."""
 _JOIN_UNTIL = samples(5.0)
-"""So long behind a change-over late events may still show who is who."""
+"""For this long after a change-over late events may still show who is who."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """News that counts: what it is about, and the first position at which who is active changed (None: nowhere)."""
+class EventEffect:
+    """An event of an authoritative epoch: its position, and the first one at which activity changed (None: nowhere)."""
 
     at: int
     changed_from: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class Broke:
-    """An epoch that counted is over at `at`, and another one counts from `resumed_from` on, None if there is none.
+class EpochBroken:
+    """An authoritative epoch ended at `at`; another one is authoritative from `resumed_from` on, None if there is none.
 
     `changed`: who is active changed, from `at` on.
     """
@@ -66,7 +66,7 @@ class Relabelled:
 class OpenEpoch:
     """A connection as it is now, in positions of the session.
 
-    `since`: from where on it reigns, None while it stands by. `active`: since when each label is that is active now.
+    `since`: where its authority begins, None on standby. `active`: each active label and since when it is.
     """
 
     number: Epoch
@@ -76,21 +76,21 @@ class OpenEpoch:
 
 
 Names = Mapping[tuple[Epoch, str], SpeakerNumber]
-"""Whose a label of an epoch is."""
+"""The speaker of each label of each epoch."""
 
 
 @dataclass(slots=True)
 class _Epoch:
     number: Epoch
     base: int
-    since: int | None  # None while it stands by
+    since: int | None  # None on standby
     until: int = ENDLESS
     heard_to: int | None = None  # None while it is open
     timeline: Timeline = field(default_factory=Timeline)
     voices: set[Voice] = field(default_factory=set)
 
     def clipped(self, span: Span) -> Span | None:
-        """What counts of a span."""
+        """Return the part of a span in which the epoch is authoritative."""
         if self.since is None or span.start >= self.until or (span.end is not None and span.end <= self.since):
             return None
         end = span.end
@@ -113,15 +113,15 @@ class _Beside:
 
 
 class Epochs:
-    """Takes in what diarizers say; gives who was active when, over all epochs, under one voice for one person."""
+    """Takes in diarizer events; returns who was active when, over all epochs, with one voice for one person."""
 
     def __init__(self, identity: Identity, names: Names | None = None) -> None:
-        """`names`: whose labels were known to be before the daemon was started."""
+        """`names`: the speakers of labels known before the daemon was started."""
         self._identity = identity
         self._epochs: dict[Epoch, _Epoch] = {}
         self._leader: _Epoch | None = None
         self._beside: _Beside | None = None
-        self._fresh = True  # no turn can know yet of a voice of the leader
+        self._fresh = True  # no turn can have a voice of the leader yet
         self._voices: dict[tuple[Epoch, str], Voice] = {}
         self._next_voice = 1
         self._gaps = Gaps()
@@ -131,7 +131,7 @@ class Epochs:
     # --- connections ---
 
     def opened(self, event: EpochOpened) -> bool:
-        """An epoch begins; tell whether its word counts from its base on."""
+        """An epoch begins; return whether it is authoritative from its base on."""
         epoch = self._epochs[event.epoch] = _Epoch(event.epoch, event.base, None)
         if self._leader is not None:
             self._beside = _Beside(self._leader, epoch, event.base)
@@ -142,17 +142,17 @@ class Epochs:
         return True
 
     def took_over(self, event: EpochTookOver) -> int | None:
-        """The epoch that stood by reigns from here on; give from where, None if it does not stand by."""
+        """The standby epoch takes over; return from where, None if it is not on standby."""
         epoch = self._epochs.get(event.epoch)
         if epoch is None or epoch.since is not None or epoch.heard_to is not None or self._leader is None:
             return None
         return self._hand_over(self._leader, epoch, max(event.at, epoch.base, self._leader.base))
 
-    def closed(self, event: EpochClosed) -> Broke | None:
-        """An epoch is over; None if it has not counted at its end.
+    def closed(self, event: EpochClosed) -> EpochBroken | None:
+        """An epoch is over; return None if it was not authoritative at its end.
 
-        One that stands by follows at once. One that was relieved has heard less than was thought when it breaks before
-        it heard all that it should: then the other one counts from there.
+        A standby epoch takes over immediately. If a superseded epoch closes before it reached its hand-over point, its
+        successor becomes authoritative from where it stopped.
         """
         epoch = self._epochs.get(event.epoch)
         if epoch is None or epoch.heard_to is not None:
@@ -166,20 +166,20 @@ class Epochs:
             return None
         if epoch is self._leader:
             self._leader = None
-            heir = next((other for other in self._open() if other.since is None), None)
+            successor = next((other for other in self._open() if other.since is None), None)
         else:
-            heir = self._beside.newer if self._beside is not None and self._beside.older is epoch else None
-            if heir is None or at >= epoch.until:
+            successor = self._beside.newer if self._beside is not None and self._beside.older is epoch else None
+            if successor is None or at >= epoch.until:
                 return None
-        resumed_from = None if heir is None else self._hand_over(epoch, heir, max(at, heir.base))
+        resumed_from = None if successor is None else self._hand_over(epoch, successor, max(at, successor.base))
         epoch.until = at
         if resumed_from is None or resumed_from > at:
             self._gaps.began(at, cut_off)
-            if heir is not None:
-                self._gaps.ended(heir.number)
-                for span in heir.timeline.spans(heir.base):
-                    self._gaps.heard(heir.number, span.voice, span.start)
-        return Broke(at, resumed_from, bool(cut_off) or heir is not None)
+            if successor is not None:
+                self._gaps.ended(successor.number)
+                for span in successor.timeline.spans(successor.base):
+                    self._gaps.heard(successor.number, span.voice, span.start)
+        return EpochBroken(at, resumed_from, bool(cut_off) or successor is not None)
 
     def _hand_over(self, old: _Epoch, new: _Epoch, at: int) -> int:
         self._fresh = new.since is None
@@ -187,10 +187,10 @@ class Epochs:
         self._leader = new
         return at
 
-    # --- news ---
+    # --- events ---
 
-    def tell(self, number: Epoch, event: DiarizerEvent) -> Heard | None:
-        """Take in a start or an end; None if it counts for nothing that turns are made of."""
+    def apply(self, number: Epoch, event: DiarizerEvent) -> EventEffect | None:
+        """Take in a start or an end; return None if it changes nothing that turns are made of."""
         epoch = self._epochs.get(number)
         if epoch is None or epoch.heard_to is not None or isinstance(event, SpeakerRelabelled):
             return None
@@ -203,10 +203,10 @@ class Epochs:
             changed_from = epoch.timeline.end(voice, at)
         if epoch.since is None or at >= epoch.until:
             return None
-        return Heard(at, None if changed_from is None else max(changed_from, epoch.since))
+        return EventEffect(at, None if changed_from is None else max(changed_from, epoch.since))
 
     def relabel(self, number: Epoch, event: SpeakerRelabelled) -> Relabelled | None:
-        """The diarizer changed its mind. Give the voices as turns know them."""
+        """Take in a relabelling; return it in the voices that turns know."""
         epoch = self._epochs.get(number)
         if epoch is None or epoch.heard_to is not None or event.old == event.new:
             return None
@@ -218,7 +218,7 @@ class Epochs:
         return Relabelled(self._identity.voice(old), self._identity.voice(new), start, end, bool(changed))
 
     def fall_silent(self, since: int) -> bool:
-        """Nobody was heard since `since`, for longer than a speaker may pause; tell whether that changed anything."""
+        """There was no voice since `since`, for longer than a speaker may pause; return whether activity changed."""
         changed = [bool(epoch.timeline.fall_silent(since)) for epoch in self._open()]
         return any(changed)
 
@@ -252,7 +252,7 @@ class Epochs:
                 self._drop(epoch)
 
     def _named(self, spans: list[Span]) -> list[Span]:
-        """Return each span its person's voice; what one said across a change-over is one span."""
+        """Give each span its person's voice; speech across a change-over becomes one span."""
         joined: list[Span] = []
         ends: dict[tuple[Voice, int], int] = {}  # (voice, end) of a span: its place
         for span in spans:
@@ -272,12 +272,12 @@ class Epochs:
     # --- who is who ---
 
     def voice(self, number: Epoch, label: str) -> Voice | None:
-        """The voice of a label, None if it has never been told of."""
+        """Return the voice of a label, None if no event named it."""
         return self._voices.get((number, label))
 
     @property
     def names(self) -> Names:
-        """Whose each label is, of those that are anybody's; the same mapping until that changes."""
+        """The speaker of each label that has one; the same mapping until that changes."""
         changes, names = self._names
         if changes != self._identity.changes:
             numbers = {key: self._identity.known(voice) for key, voice in self._voices.items()}
@@ -304,18 +304,18 @@ class Epochs:
         return frozenset(epoch for (epoch, _), voice in self._voices.items() if self._identity.known(voice) == usage)
 
     def join(self, known_to: int) -> bool:
-        """Join whom two epochs have shown to be one; tell whether a speaker who had a turn became another.
+        """Join labels that two epochs have shown to be one person; return whether a speaker who had a turn changed.
 
-        known_to: what was said before it is known. Nothing is joined before the newer epoch reigns: the more both have
-        heard, the surer.
+        known_to: events before it are known. Nothing is joined before the newer epoch is authoritative: the more both
+        have heard, the surer.
         """
         beside = self._beside
         if beside is None:
             return False
         until = known_to if beside.older.heard_to is None else min(known_to, beside.older.heard_to)
         self._add_up(beside, min(until, known_to - _LATE_EVIDENCE))
-        reigns_from = beside.newer.since
-        if reigns_from is None:
+        authority_from = beside.newer.since
+        if authority_from is None:
             return False
         changed = False
         if until > beside.added_to:
@@ -326,17 +326,17 @@ class Epochs:
                     self._identity.rename(newer, older)
                 else:
                     changed |= self._identity.join(newer, older)
-        self._fresh &= known_to <= reigns_from
-        if known_to > reigns_from + _JOIN_UNTIL:
+        self._fresh &= known_to <= authority_from
+        if known_to > authority_from + _JOIN_UNTIL:
             self._beside = None
         return changed
 
     def match(self, newer: SpeakerNumber, older: SpeakerNumber) -> bool:
-        """Take two speakers for one, unless one epoch told them apart; tell whether that changed anything."""
+        """Take two speakers for one, unless one epoch told them apart; return whether that changed anything."""
         return not self.of_speaker(newer) & self.of_speaker(older) and self._identity.match(newer, older)
 
     def inferred(self, start: int, end: int) -> SpeakerNumber | None:
-        """Whose the unclaimed speech of [start, end) must be, because it lies in a gap between two epochs."""
+        """Return the speaker of unclaimed speech in [start, end), inferred from a gap between two epochs."""
         return self._gaps.inferred(start, end, self._identity.known)
 
     def _add_up(self, beside: _Beside, until: int) -> None:
@@ -358,7 +358,7 @@ class Epochs:
         return voice
 
     def _recall(self, names: Names) -> None:
-        """What one speaker said in several epochs goes on under one voice, unless one of them told two apart."""
+        """Give one speaker's labels of several epochs one voice, unless one epoch told them apart."""
         first: dict[SpeakerNumber, Voice] = {}
         told: set[tuple[Epoch, SpeakerNumber]] = set()
         for (epoch, label), number in sorted(names.items()):

@@ -1,7 +1,7 @@
-"""What one connection of a diarizer says, held against the voice that was heard: what can be used, and what is wrong.
+"""Checks the events of one diarizer connection against voice activity: which are usable, and what is wrong with it.
 
-Nothing is held back of a diarizer that keeps to its protocol. Events whose times cannot be right wait until they are
-understood (event_clock.py). What follows from a complaint is the service's to decide.
+Events of a diarizer that keeps to its protocol pass at once. Events whose times cannot be right wait until their clock
+is understood (event_clock.py). What follows from a complaint is the service's to decide.
 """
 
 from collections import Counter, deque
@@ -94,17 +94,17 @@ class EventCheck:
         self._forgive()
 
     def expect(self, proven: Sequence[EventClock], zeros: Sequence[int]) -> None:
-        """Tell what is known of the clock: those that were proven before, and what else it may show at the begin."""
+        """Take the clocks that were proven before, and the times it may show at the stream's start."""
         self._proven = (STREAM, *proven)
         self._zeros = (*self._zeros, *zeros)
 
     @property
     def unusable(self) -> Mapping[str, int]:
-        """What could not be used since something could, by kind."""
+        """The unusable messages since the last usable event, by kind."""
         return {kind: count for kind, count in self._unusable.items() if kind not in self._harmless}
 
     def feed(self, news: DiarizerNews, sent: int) -> list[_Heard]:
-        """Take what the diarizer says when it had been sent `sent` samples; give what can be used now, in order."""
+        """Take a message that came after `sent` samples were sent; return the events that are usable now, in order."""
         self.sent = max(self.sent, sent)
         if isinstance(news, MessageUnusable):
             self._count(news.kind)
@@ -123,7 +123,7 @@ class EventCheck:
         return self._read()
 
     def complaint(self, sent: int) -> Complaint | None:
-        """Tell what is wrong with the connection by now; None where nothing is, or it cannot be told yet."""
+        """Return what is wrong with the connection by now; None if nothing is known to be."""
         self.sent = max(self.sent, sent)
         limits = self._limits
         voiced_s = self.voiced_s
@@ -147,12 +147,12 @@ class EventCheck:
 
     @property
     def voiced_s(self) -> float:
-        """Seconds of voice since an event could be used that says who speaks."""
+        """Seconds of voice since the last usable event that says who speaks."""
         return seconds((self._voice.total - self._voiced) * FRAME)
 
     @property
     def sure(self) -> bool:
-        """Whether a model has judged that there was voice since then."""
+        """Whether a model judged that there was voice since then."""
         return self._judged_s >= self._limits.silent_s
 
     @property
@@ -160,12 +160,12 @@ class EventCheck:
         return seconds((self._voice.total_sure - self._judged) * FRAME)
 
     def _paused(self) -> bool:
-        """Whether nobody spoke for a moment since something could be used: whoever is said to speak must have ended."""
+        """Return whether there was a pause since the last usable event: the active speakers must have ended in it."""
         at = np.flatnonzero(self._voice.between(max(self._since, self._voice.end - LENGTH), self._voice.end))
         return len(at) > 1 and int(np.diff(at).max()) * FRAME > _PAUSE
 
     def _read(self) -> list[_Heard]:
-        """Look for the clock under which what waits is right; twice in a row it must be the same."""
+        """Look for the clock under which the waiting events are right; it must be the same twice in a row."""
         if len(self._waiting) < ENOUGH or self.sent < self._read_at + _READ_EVERY:
             return []
         self._read_at = self.sent
@@ -199,7 +199,7 @@ class EventCheck:
         self._unusable[kind] += 1
 
     def _forgive(self) -> None:
-        """Something could be used: messages of other types that came beside it do no harm."""
+        """An event was usable: messages of other types beside it are harmless."""
         if len(self._harmless) < _HARMLESS:
             self._harmless |= self._strange.intersection(self._unusable)
         self._strange.clear()

@@ -1,8 +1,8 @@
-"""How a diarizer counts time, found out from what it says and from when there was voice.
+"""Finds out how a diarizer counts time, from its events and from when there was voice.
 
-A diarizer is to tell seconds since its stream began. Where it tells something else, the unit follows from how fast its
-times rise beside the audio sent, and the base from where voice begins and ends. What does not follow beyond doubt is
-not guessed: times that are understood wrongly would put words on the wrong speaker.
+A diarizer should report seconds since its stream began. If it reports something else, the unit follows from how fast
+its times rise compared with the audio sent, and the base from where voice begins and ends. Nothing is guessed: times
+that are misunderstood would put words on the wrong speaker.
 """
 
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ UNITS = {
 """How many of each are a second. Neighbours differ by a factor of ten at least: no unit passes for another."""
 
 ENOUGH = 10
-"""So many events in a row must agree."""
+"""The number of events in a row that must agree."""
 MOST_EARLY = samples(1.0)
 """An event cannot be about audio that was not sent; the slack forgives rounding."""
 MOST_LATE = samples(30.0)
-"""Later news changes nothing any more."""
+"""Later events change nothing."""
 
 _STEADY = samples(4.0)  # lags of events in a row differ by no more
 _SPAN = samples(10.0)  # what events in a row must spread over: under a wrong unit they differ by more than _STEADY
@@ -53,7 +53,7 @@ class EventClock:
     zero: int = 0
 
     def at(self, told: int) -> int:
-        """Return the place in the stream of a time that was taken for seconds since the stream's begin."""
+        """Return the position in the stream of a reported time that was read as seconds since its start."""
         return round(told / self.per_s) - self.zero
 
     @property

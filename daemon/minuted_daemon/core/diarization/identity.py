@@ -1,7 +1,7 @@
 """Who is who: which speaker a voice is, over all epochs of a session.
 
 A label of one epoch is a voice; a voice is a speaker from its first turn. What shows that two voices are one person is
-found elsewhere (shared_speech.py for epochs that ran side by side); here is only what was decided, for good.
+found elsewhere (label_matching.py for epochs that ran side by side); here is only what was decided, for good.
 """
 
 from minuted_daemon.core.diarization.timeline import Voice
@@ -18,7 +18,7 @@ class Identity:
         self._merged: dict[SpeakerNumber, SpeakerNumber] = {}
         self._next = speakers + 1
         self.changes = 0
-        """Rises with whatever changes whose a voice is."""
+        """Rises with every change of a voice's speaker."""
 
     def recall(self, voice: Voice, number: SpeakerNumber) -> None:
         """A voice from before the daemon's start is this speaker."""
@@ -26,7 +26,7 @@ class Identity:
         self.changes += 1
 
     def voice(self, voice: Voice) -> Voice:
-        """The voice under which this one's speech is known: its own, or that of an earlier epoch."""
+        """Return the voice that stands for this one: itself, or that of an earlier epoch."""
         return self._names.get(voice, voice)
 
     def speaker(self, voice: Voice) -> SpeakerNumber:
@@ -44,7 +44,7 @@ class Identity:
         return None if number is None else self.usage(number)
 
     def usage(self, number: SpeakerNumber) -> SpeakerNumber:
-        """The number under which this speaker goes on: its own, or that of the one it was found to be."""
+        """Return the speaker's present number: its own, or that of the speaker it was joined to."""
         return self._merged.get(number, number)
 
     def rename(self, newer: Voice, older: Voice) -> None:
@@ -53,7 +53,7 @@ class Identity:
         self.changes += 1
 
     def join(self, newer: Voice, older: Voice) -> bool:
-        """Two voices that turns may know of are one speaker; tell whether that changed a speaker who had a turn."""
+        """Two voices that turns may know of are one speaker; return whether a speaker who had a turn changed."""
         number, found = self.known(older), self.known(newer)
         if number is None and found is None:
             self.rename(newer, older)
@@ -66,7 +66,7 @@ class Identity:
         return False
 
     def match(self, newer: SpeakerNumber, older: SpeakerNumber) -> bool:
-        """Whatever is `newer`'s becomes `older`'s; tell whether that changed anything."""
+        """All voices of `newer` become `older`'s; return whether that changed anything."""
         gone, stays = self.usage(newer), self.usage(older)
         if gone == stays or not self._exists(gone) or not self._exists(stays):
             return False

@@ -1,4 +1,4 @@
-"""Which labels of two epochs are one person, as told by speech that both epochs heard.
+"""Matches labels of two epochs that are one person, by the speech that both epochs heard.
 
 Only sums are kept, never the speech: for each set of labels active in the older epoch and each in the newer one, how
 long the two were active together. Who is one person after that is a question of these sums alone.
@@ -13,9 +13,9 @@ from minuted_daemon.core.samples import samples
 _ENOUGH = samples(0.8)
 """A second of speech in both, less what two diarizers may differ by at its edges."""
 _CLEARLY = 2
-"""So many times as long as with anybody else must a newer label have spoken with its match."""
+"""A newer label must have spoken this many times as long with its match as with any other label."""
 _DOUBTED = 4
-"""At most so many times as long may there have been another older label that could be the match instead."""
+"""Another older label that could be the match may have spoken at most this many times as long."""
 _MOST_SUMS = 512
 
 Active = tuple[Voice, ...]
@@ -72,13 +72,13 @@ def _together(older: Sequence[Span], newer: Sequence[Span], start: int, end: int
 
 
 def _clear_matches(sums: Counter[Together], known: dict[Voice, Voice]) -> dict[Voice, Voice]:
-    """Whoever can be told from those who are not known yet.
+    """Return the newer labels that can be matched by now, each with its older label.
 
     Overlapped speech does not say which of several labels is which, so only stretches count in which each epoch has
     one label that is not known yet: those of a lone speaker, and the rest of an overlap once the others are known.
     A newer label must clearly have spoken with one older label; an older label that was split into several newer ones
-    goes on as the one that spoke most. An older label whose end was lost seems to speak with everybody: it is no match
-    where it shared little with the newer one but what another older label shared as well.
+    goes on as the one that spoke most. An older label whose end was lost seems to speak with every label: it is no
+    match if most of what it shared with the newer one is shared by another older label as well.
     """
     taken = set(known.values())
     shared: Counter[tuple[Voice, Voice]] = Counter()
@@ -99,10 +99,10 @@ def _clear_matches(sums: Counter[Together], known: dict[Voice, Voice]) -> dict[V
 
 
 def _agreeing(sums: Counter[Together], known: dict[Voice, Voice]) -> dict[Voice, Voice]:
-    """Whoever speaks when one older label does and is silent when that one is, even if others speak meanwhile.
+    """Return a newer label that is active and silent together with one older label, even if others speak meanwhile.
 
     The time two labels were active together, less the time only one of them was, must reach _ENOUGH and be _CLEARLY
-    more than with anybody else, on either side.
+    more than with any other label, on either side.
     """
     taken = set(known.values())
     together: Counter[tuple[Voice, Voice]] = Counter()

@@ -1,6 +1,6 @@
-"""Which stretches of an epoch were spoken by one label alone, told some time after the fact.
+"""Stretches of an epoch in which one label alone spoke, found some time after the fact.
 
-No audio is seen here, and nothing is known of whose voice a label is.
+No audio is seen here, and speakers of labels are not known.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from minuted_daemon.core.events import DiarizerEvent, SpeakerEnded, SpeakerRelab
 from minuted_daemon.core.samples import samples
 
 SETTLE = samples(3.0)
-"""What is told of the last 3 s may still be contradicted by an event that comes late."""
+"""The last 3 s may still be changed by a late event."""
 LONGEST = samples(2.5)
-"""A longer solo is told in pieces of this length, so that it need not be waited for."""
+"""A longer solo is returned in pieces of this length, so that it need not be waited for."""
 SHORTEST = samples(0.4)
 """A shorter one says little about a voice."""
 REACH = SETTLE + LONGEST + samples(0.5)
-"""No solo is told whose start lies further back than this."""
+"""No solo is returned whose start lies further back than this."""
 
 _EDGE = samples(0.15)
 _SILENCE_ENDS = samples(1.5)
@@ -32,7 +32,7 @@ class Solo:
 
 
 class Solos:
-    """One epoch's solos, each sample told at most once, in order. Memory is bounded by `REACH`."""
+    """One epoch's solos, each sample returned at most once, in order. Memory is bounded by `REACH`."""
 
     def __init__(self, base: int, opened_at: int, lag: int) -> None:
         """`lag` is how late the epoch's events usually are, in samples.
@@ -60,14 +60,14 @@ class Solos:
                 self._timeline.relabel(self._voice(old), self._voice(new), self.base + start, self.base + end)
 
     def advance(self, now: int, last_voiced: int) -> list[Solo]:
-        """Tell what has settled. The session has heard everything before `now`, and voice before `last_voiced`."""
+        """Return settled solos. The session has heard everything before `now`, and voice before `last_voiced`."""
         self._heard_to = now
         if now - last_voiced >= _SILENCE_ENDS:
             self._timeline.fall_silent(max(last_voiced, 1))
         return self._tell(now - SETTLE, now) if now >= self._wait_until else []
 
     def close(self, heard_to: int) -> list[Solo]:
-        """The epoch is over: tell what can still be told. The events about its last moments never came."""
+        """The epoch is over: return the solos that are still left. The events about its last moments never came."""
         sure = heard_to - 2 * self._lag
         return self._tell(sure, sure) if self._heard_to >= self._wait_until else []
 

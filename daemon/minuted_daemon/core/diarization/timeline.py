@@ -18,12 +18,12 @@ Voice = NewType("Voice", int)
 
 UNCLAIMED = Voice(0)
 """The voice of speech that no diarizer claims."""
-PAST = Voice(-1)
-"""Whoever spoke in turns that were stored before the daemon was started: nothing is made of their speech again."""
+STORED = Voice(-1)
+"""The voice of turns that were stored before the daemon was started: their speech makes no turns again."""
 
 _NEGATIVE_PAIR = samples(0.05)
 _SILENCES = 32
-"""So many of the last long silences are remembered, for starts that are told of behind them."""
+"""The number of long silences remembered, for starts that are reported after them."""
 _END, _START = 0, 1
 
 
@@ -82,11 +82,11 @@ class _Voice:
         since: _Mark | None = None
         nothing: int | None = None  # position of an end that ended nothing
         ended: int | None = None  # position of the last end that ended something
-        again: int | None = None  # where what is active was told to start once more
+        again: int | None = None  # where an active voice started once more
         for mark, following in zip_longest(self.marks, self.marks[1:]):
             if mark.kind == _START:
-                # Directly behind an end that ended nothing, a start is the other half of a pair of no length. An end
-                # that was told twice ended nothing the second time: then the start must lie at the very same place.
+                # Directly after an end that ended nothing, a start is the other half of an empty pair. An end that
+                # came twice ended nothing the second time: then the start must lie at the very same position.
                 near = 0 if nothing == ended else _NEGATIVE_PAIR
                 empty = nothing is not None and mark.at - nothing <= near
                 nothing = None
@@ -97,7 +97,7 @@ class _Voice:
             elif since is None:
                 nothing = mark.at
             elif again is not None and mark.at - again <= _NEGATIVE_PAIR and (not following or following.kind == _END):
-                again = None  # the next start was told a little before this end: they touch
+                again = None  # the next start came a little before this end: they touch
             else:
                 if mark.at > since.at:
                     spans.append(Span(self.voice, since.at, mark.at, since.order))
@@ -131,7 +131,7 @@ class _Voice:
                 break
             keep = span.end
         if keep:
-            # Provisional ends stay with their span; all that lies behind the last forgotten end goes.
+            # Provisional ends stay with their span; all marks up to the last forgotten end go.
             self.marks = [mark for mark in self.marks if mark.at > keep or (mark.at == keep and mark.kind == _START)]
             self.read()
         elif not self.spans:
@@ -164,26 +164,26 @@ class Timeline:
         changed_from = entry.add_start(at, self._next())
         silence = next((since for since in self._silences if since > at), None)
         if silence is not None and changed_from is not None and entry.spans and entry.spans[-1].end is None:
-            entry.add_provisional_end(silence, self._next())  # told of late: the silence behind it is over
+            entry.add_provisional_end(silence, self._next())  # reported late: the silence after it is over
         return changed_from
 
     def end(self, voice: Voice, at: int) -> int | None:
         """Take an end; give the first position at which any span changed, None if none did."""
         entry = self._of(voice)
         since = min((mark.at for mark in entry.provisional_ends(at)), default=at)
-        # Behind what others said, an end that was not expected any more is one that ended nothing.
+        # A late end is ignored if another voice has been active since.
         replaces = not any(spoken for other, spoken in self.active_time(since, at) if other != voice)
         return entry.add_end(at, self._next(), replaces)
 
     def cut_off(self, voice: Voice, at: int) -> bool:
-        """The voice's epoch is gone: whatever is open ends at `at`."""
+        """The voice's epoch is gone: its open span ends at `at`; return whether there was one."""
         entry = self._of(voice)
         return any(span.end is None for span in entry.spans) and entry.add_end(at, self._next()) is not None
 
     def fall_silent(self, since: int) -> bool:
-        """Nobody was heard since `since`, for longer than a speaker may pause: end what is open, provisionally."""
+        """There was no voice since `since`, for longer than a speaker may pause: end open spans provisionally."""
         changed = False
-        if since not in self._silences:  # told again while it lasts
+        if since not in self._silences:  # reported again while it lasts
             self._silences.append(since)
         for entry in self._voices.values():
             if entry.spans and entry.spans[-1].end is None and entry.spans[-1].start < since:
@@ -191,7 +191,7 @@ class Timeline:
         return changed
 
     def relabel(self, old: Voice, new: Voice, start: int, end: int) -> bool:
-        """Return what `old` said in [start, end) to `new`; what lies before or behind stays."""
+        """Give the activity of `old` in [start, end) to `new`; return whether there was any."""
         source, target = self._of(old), self._of(new)
         kept: list[Span] = []
         moved: list[Span] = []

@@ -10,7 +10,7 @@ _FRAMES = LENGTH // FRAME
 
 
 class VoiceLog:
-    """One entry for each 10 ms frame. What is told again replaces what was told before.
+    """One entry for each 10 ms frame. A later entry replaces the one before.
 
     `sure` is for the verdict of a voice-activity model: energy alone takes music for voice at times.
     total, total_sure: frames of voice since the session began, for counting between two moments.
@@ -20,11 +20,11 @@ class VoiceLog:
         self.total = self.total_sure = 0
         self._voiced = np.zeros(_FRAMES, np.bool_)
         self._sure = np.zeros(_FRAMES, np.bool_)
-        self._end = 0  # number of the frame behind the last one
+        self._end = 0  # number of the frame after the last one
 
     @property
     def end(self) -> int:
-        """Everything before this was told of."""
+        """The log reaches to here."""
         return self._end * FRAME
 
     def put(self, start: int, voiced: NDArray[np.bool_], sure: bool = False) -> None:

@@ -1,6 +1,6 @@
-"""Who holds the word, exclusively: from overlapping activity to stretches with one holder each.
+"""Who holds the floor, exclusively: from overlapping activity to stretches with one holder each.
 
-A pure function over spans. Cutting stretches into turns is done in plan.py.
+A pure function over spans. Stretches are cut into turns in segmentation.py.
 """
 
 from collections.abc import Sequence
@@ -29,10 +29,10 @@ def hold_floor(
     """Return the stretches of [begin, horizon), each with its holder, in order.
 
     spans: by start, then order, as Timeline.spans gives them. holder: who held the floor just before `begin`.
-    horizon: events before it are taken to be known; what lies behind it is used only to see a holder restart. A holder
-    who ended less than RESTART before the horizon, and after whom nobody speaks, leaves the rest undecided, unless
-    `final`: nothing more will come. Whoever speaks after him has the floor at once: should the holder turn out to have
-    restarted, the past is decided anew (reviser.py).
+    horizon: events before it are taken to be known; those after it only show whether a holder restarts. A holder
+    who ended less than RESTART before the horizon, with no other speaker after, leaves the rest undecided, unless
+    `final`: nothing more will come. Another speaker has the floor at once: if the holder turns out to have restarted,
+    the turns are revised (reviser.py).
     """
     return _Scan(spans, begin, horizon, holder, final).run()
 
@@ -73,7 +73,7 @@ class _Scan:
                 if self.holder is None or (self.holder == UNCLAIMED and voice != UNCLAIMED):
                     self._pass_to(voice, at)
                 continue
-            # Whoever ends at this very position cannot take the floor here.
+            # Voices that end at this very position cannot take the floor.
             for other in self.ends[at]:
                 self.active.pop(other, None)
             if voice != self.holder or self._restarts(voice, at):

@@ -19,7 +19,7 @@ class HoldBack:
     """Follows the 99th percentile of the event lags: grows at once, shrinks by 0.1 s a minute."""
 
     def __init__(self, fixed_s: float | None, expected_lag_s: float) -> None:
-        """`fixed_s` switches following off. `expected_lag_s` counts until lags were measured."""
+        """`fixed_s` switches following off. `expected_lag_s` is used until lags were measured."""
         self._fixed = fixed_s is not None
         self.length = samples(fixed_s) if fixed_s is not None else max(_START, samples(expected_lag_s))
         self._expected = samples(expected_lag_s)
@@ -28,7 +28,7 @@ class HoldBack:
         self._shrunk_at = 0
 
     def expect(self, lag_s: float, now: int) -> None:
-        """An engine serves from now on that lags so much: more than before is held back for it at once."""
+        """An engine with this lag serves from now on: if it is longer, the hold-back grows at once."""
         if samples(lag_s) <= self._expected:
             return
         self._expected = samples(lag_s)

@@ -1,8 +1,8 @@
 """The merge as the service sees it: events in, commands and turns out, time as data.
 
-This file joins the parts. Who is active is epochs.py's and timeline.py's, who holds the floor floor.py's, where turns
-are cut plan.py's and cutter.py's, what the transcriber is sent and answers lane.py's, what late news changes
-reviser.py's, and what is told of turns outcomes.py's.
+This file joins the parts: who is active (core.diarization), who holds the floor (floor.py), where turns are cut
+(segmentation.py, turn_cutter.py), what the transcriber is sent and answers (core.transcription), what late events
+change (reviser.py), and which turns are shown (turn_outcomes.py).
 """
 
 from collections.abc import Sequence
@@ -34,17 +34,17 @@ from minuted_daemon.core.events import (
     TurnNumber,
     VoiceObserved,
 )
+from minuted_daemon.core.merge.context import MergeContext
 from minuted_daemon.core.merge.hold_back import HoldBack
 from minuted_daemon.core.merge.reviser import Reviser
 from minuted_daemon.core.merge.segmentation import SHORTEST
-from minuted_daemon.core.merge.turn_cutter import LATE_NEWS, Cutter
+from minuted_daemon.core.merge.turn_cutter import LATE_NEWS, Cutter, Decided
 from minuted_daemon.core.merge.turn_outcomes import Outcomes
 from minuted_daemon.core.merge.unclaimed_speech import MARGIN, UnclaimedSpeech
 from minuted_daemon.core.samples import Sample, samples, seconds
 from minuted_daemon.core.transcription.commit_ranges import CommitRanges
-from minuted_daemon.core.transcription.queue import TranscriptionQueue
+from minuted_daemon.core.transcription.queue import Progress, TranscriptionQueue
 from minuted_daemon.core.transcription.stored_turns import StoredTurns
-from minuted_daemon.core.transcription.turn import Turn
 from minuted_daemon.core.voice.activity import VoiceTrack
 
 _MEMORY = samples(60.0)
@@ -64,11 +64,11 @@ class MergeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """A session that goes on after the daemon was away.
+    """A session that is resumed after the daemon stopped or crashed.
 
-    begin: where the audio that is still there begins (a multiple of FRAME). past: the stretches of stored turns that
-    reach behind it, by start. speakers, generation: the highest numbers given out. names: whose each label is that was
-    anybody's by then. audio: what was in their commits, as far as it is known; at least their stretches were.
+    begin: where the retained audio begins (a multiple of FRAME). past: the stretches of stored turns that end after it,
+    by start. speakers, generation: the highest numbers in use. names: the speaker of each label that had one. audio:
+    the audio of the stored turns' commits, as far as it is known; it contains at least their stretches.
     """
 
     begin: Sample
@@ -98,12 +98,12 @@ MergeInput = (
 class Merger:
     """Decides who said what. Pure: the same inputs give the same outputs.
 
-    Feed what happened, then call `advance`, which gives everything that follows from it. Audio is fed as
+    Feed what happened, then call `advance`, which returns everything that follows from it. Audio is fed as
     VoiceObserved, in order and without holes; `advance(now)` may run ahead of the audio once capture has ended.
     """
 
     def __init__(self, settings: MergeSettings, resumed: Resumption | None = None) -> None:
-        """With `resumed`, audio is fed from its `begin` on, and nothing is made again of what is stored."""
+        """With `resumed`, audio is fed from its `begin` on, and stored turns are not made again."""
         resumed = resumed or Resumption(Sample(0), (), 0, 0)
         self._settings = settings
         self._track = VoiceTrack(resumed.begin)
@@ -115,43 +115,26 @@ class Merger:
         self._hold_back = HoldBack(settings.hold_back_s, settings.diarizer_lag_s)
         self._transcription = TranscriptionQueue(resumed.begin, resumed.generation)
         self._commits = CommitRanges([(0, resumed.begin), *resumed.past, *resumed.audio])
-        self._numbers = count(1)
-        self._cutter = Cutter(
-            self._epochs,
-            self._unclaimed,
-            self._track,
-            self._transcription,
-            self._commits,
-            self._numbers,
-            samples(settings.join_gap_s),
-            samples(settings.max_turn_s),
-            self._turn_closed,
-            self._outcomes.vanished,
-            self._past,
-        )
-        self._reviser = Reviser(
-            self._cutter,
-            self._track,
-            self._transcription,
-            self._commits,
-            self._numbers,
-            samples(settings.join_gap_s),
-            self._outcomes.corrected,
-        )
+        join_gap = samples(settings.join_gap_s)
+        context = MergeContext(self._track, self._transcription, self._commits, count(1), join_gap)
+        self._cutter = Cutter(context, self._epochs, self._unclaimed, self._past, samples(settings.max_turn_s))
+        self._reviser = Reviser(context, self._cutter)
         self._now = self._horizon = self._retained = int(resumed.begin)
-        self._redacted_to = 0  # what was cut before this is not looked at again
+        self._redacted_to = 0  # turns that begin before this are not revised
         self._closing = self._final = False
         self._changed = False
+        self._silent_since: int | None = None  # where a long silence began, reported since the last advance
         if not settings.transcribes:
             self._transcription.refuse()
 
     # --- what happened ---
 
     def feed(self, event: MergeInput) -> None:
-        """Take in one event. Gives nothing back: call `advance`."""
+        """Take in one event; its outputs come from the next `advance`."""
         match event:
             case VoiceObserved():
-                self._track.append(event)
+                silent_since = self._track.append(event)
+                self._silent_since = self._silent_since if silent_since is None else silent_since
             case SpeechJudged():
                 self._track.take(event)
             case TextGrew():
@@ -175,20 +158,21 @@ class Merger:
             case Redacted():
                 self._redact(event)
             case TranscriberReady():
-                self._outcomes.textless &= event.makes_up
+                if not event.makes_up:
+                    self._outcomes.text_returned()
                 self._transcription.ready(event.makes_up, event.repeats)
             case TranscriberLost():
                 self._transcription.lost(event.makes_up)
             case TranscriberRefused(makes_up=True):
                 self._transcription.serve_both()
             case TranscriberRefused():
-                self._outcomes.textless = True
+                self._outcomes.text_refused()
                 self._transcription.lost()
 
     def feed_diarization(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
         """Take in a diarizer's event of this epoch; `sent_to` is how far the epoch had been sent audio by then.
 
-        Events of an epoch that is not open are dropped: nobody can say where they belong.
+        Events of an epoch that is not open are dropped: their positions mean nothing.
         """
         if isinstance(event, SpeakerRelabelled):
             relabelled = self._epochs.relabel(epoch, event)
@@ -197,32 +181,32 @@ class Merger:
                 self._cutter.relabelled(relabelled)
                 self._outcomes.relabel(relabelled, self._reviser.new_turns)
             return
-        heard = self._epochs.tell(epoch, event)
-        if heard is not None:
-            self._hold_back.observe(sent_to - heard.at)
-            self._news(heard.changed_from)
+        effect = self._epochs.apply(epoch, event)
+        if effect is not None:
+            self._hold_back.observe(sent_to - effect.at)
+            self._news(effect.changed_from)
 
     def expect_lag(self, lag_s: float) -> None:
         """The diarizer that serves from now on is expected to lag so much."""
         self._hold_back.expect(lag_s, self._now)
 
     def close(self) -> None:
-        """No more audio and no more diarizer events will come: decide all that is left at the next `advance`."""
+        """No more audio and diarizer events will come: the next `advance` decides everything that is left."""
         self._closing = True
 
     def abandon(self) -> None:
-        """No more time: settle every turn at the next `advance` with what is there. Call `close` first."""
+        """Out of time: the next `advance` settles every turn with the text it has. Call `close` first."""
         self._transcription.refuse()
 
     # --- what follows ---
 
     def advance(self, now: Sample) -> Sequence[MergeOutput]:
-        """Bring everything up to `now` (session time in samples, never falling) and give what follows, in order.
+        """Bring everything up to `now` (session time in samples, never falling) and return what follows, in order.
 
-        Calling it again with the same `now` and nothing fed gives nothing.
+        Calling it again with the same `now` and nothing fed returns nothing.
         """
         later = now > self._now
-        self._now = self._outcomes.now = max(now, self._now)
+        self._now = max(now, self._now)
         self._end_silent()
         moved = self._move_horizon()
         if self._epochs.join(self._horizon):
@@ -230,40 +214,36 @@ class Merger:
         if moved or self._changed or (self._closing and not self._final):
             self._final = self._closing
             self._cut()
-        looked_from = self._reviser.advance(self._now, self._frozen_to, self._final) if later else None
-        if looked_from is not None:
-            self._outcomes.correct_overlaps(looked_from)
-        self._transcription.advance(self._now, self._horizon)
-        for told in (self._transcription.told, self._transcription.commands):
-            self._outcomes.outputs.extend(told)
-            told.clear()
+        if later:
+            self._review()
+        progress = self._transcription.advance(self._now, self._horizon)
+        self._outcomes.add_outputs((*progress.told, *progress.commands))
         self._outcomes.show_partials(self._cutter.open)
-        self._settle()
-        self._outcomes.revise(self._final)
+        self._settle(progress)
+        self._outcomes.revise(self._now, self._final)
         self._forget()
-        outputs, self._outcomes.outputs = self._outcomes.outputs, []
-        return outputs
+        return self._outcomes.take_outputs()
 
     def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
-        """Whose label this is, None before their first turn. A later join may change the answer."""
+        """Return the speaker of a label, None before their first turn. A later join may change the answer."""
         voice = self._epochs.voice(epoch, label)
         return None if voice is None else self._identity.known(voice)
 
     @property
     def names(self) -> Names:
-        """Whose each label is, of those that are anybody's; the same mapping until that changes."""
+        """The speaker of each label that has one; the same mapping until that changes."""
         return self._epochs.names
 
     def open_epochs(self) -> Sequence[OpenEpoch]:
-        """The connections that are open, oldest first, and who is active in each."""
+        """Return the open connections, oldest first, and the labels that are active in each."""
         return self._epochs.open()
 
     def audio_of(self, turn: TurnNumber) -> tuple[int, int] | None:
-        """The audio in a closed turn's commit, which may be more than its stretch; None if there is none."""
+        """Return the audio of a closed turn's commit, which may exceed its stretch; None if there is none."""
         return self._commits.audio(turn)
 
     def epochs_of(self, speaker: SpeakerNumber) -> frozenset[Epoch]:
-        """The epochs that have a label which is this speaker's. Who shares one with another can never be the other."""
+        """Return the epochs in which this speaker has a label. Two speakers with an epoch in common are two people."""
         return self._epochs.of_speaker(speaker)
 
     @property
@@ -290,7 +270,7 @@ class Merger:
         return Sample(self._retained)
 
     def pending(self, heard: Sample) -> list[tuple[int, int]]:
-        """What of [0, heard) is not decided, in no order and with overlaps: nobody can say yet that it is silence.
+        """Return the stretches of [0, heard) that are not decided yet, in any order and with overlaps.
 
         One stretch from the first open sample on, one for each turn that waits for its text (no more than the spool
         holds), and the recent voice that no turn covers yet.
@@ -308,12 +288,6 @@ class Merger:
             found += self._commits.uncovered(span.start, since if span.end is None else min(span.end, since))
         return [(start, min(end, int(heard))) for start, end in found if start < min(end, heard)]
 
-    def next_deadline(self) -> Sample | None:
-        """When `advance` must be called at the latest even if nothing is fed; None if nothing is due."""
-        deadlines = (self._transcription.deadline(), self._reviser.deadline(), self._outcomes.deadline())
-        due = [at for at in deadlines if at is not None]
-        return Sample(min(due)) if due else None
-
     @property
     def hold_back_s(self) -> float:
         """The present hold-back."""
@@ -325,23 +299,23 @@ class Merger:
         if changed_from is None:
             return
         self._changed = True
-        self._cutter.late |= changed_from < self._cutter.done_to
+        self._cutter.news(changed_from)
         self._unclaimed.judge_again(max(changed_from, self._horizon - LATE_NEWS))
         self._reviser.news(changed_from, self._now)
 
     def _close_epoch(self, event: EpochClosed) -> None:
-        broke = self._epochs.closed(event)
-        if broke is None:
+        broken = self._epochs.closed(event)
+        if broken is None:
             return
-        if broke.changed:
-            self._news(broke.at)
-        if broke.resumed_from is None or broke.resumed_from > broke.at:
-            self._unclaimed.diarizer_went(broke.at)
-        if broke.resumed_from is not None:
-            self._unclaimed.diarizer_came(broke.resumed_from)
+        if broken.changed:
+            self._news(broken.at)
+        if broken.resumed_from is None or broken.resumed_from > broken.at:
+            self._unclaimed.diarizer_went(broken.at)
+        if broken.resumed_from is not None:
+            self._unclaimed.diarizer_came(broken.resumed_from)
 
     def _redact(self, event: Redacted) -> None:
-        """Turns that are stored are not seen to here, except that they change no more."""
+        """Stored turns are the store's to redact; here they only stop changing."""
         self._redacted_to = max(self._redacted_to, event.end)
         self._track.silence(event.start, event.end)
         given_up = self._reviser.redacted(event.start, event.end)
@@ -349,17 +323,17 @@ class Merger:
         self._transcription.redacted(event.start, event.end)
         for turn in (*given_up, *awaited):
             self._transcription.forget(turn)
-        self._cutter.redacted(event.start, event.end, awaited)
+        self._take(self._cutter.redacted(event.start, event.end, awaited))
         self._changed = True
 
     def _end_silent(self) -> None:
-        silent_since, self._track.silent_since = self._track.silent_since, None
+        silent_since, self._silent_since = self._silent_since, None
         if silent_since is not None and self._epochs.fall_silent(silent_since):
             self._changed = True
 
     def _move_horizon(self) -> bool:
         self._hold_back.advance(self._now)
-        # Once capture has ended, time goes on without audio, and what is left of it comes behind the hold-back.
+        # Once capture has ended no more events are expected: the rest of the audio need not be held back.
         horizon = self._track.end if self._closing else min(self._track.end, self._now - self._hold_back.length)
         if horizon <= self._horizon:
             return False
@@ -374,25 +348,32 @@ class Merger:
         since = before - LATE_NEWS
         spans = self._past.spans(since) + self._epochs.spans(since)
         if self._unclaimed.advance(self._horizon, spans, self._final):
-            self._cutter.late |= before < self._cutter.done_to
-        self._cutter.plan(self._horizon, self._hold_back.length, self._final)
-        if self._cutter.late:
-            self._cutter.catch_late(self._horizon, self._final)
+            self._cutter.news(before)
+        self._take(self._cutter.advance(self._horizon, self._hold_back.length, self._final))
 
-    def _turn_closed(self, turn: Turn) -> None:
-        turn.evidence = self._track.evidence(turn.first, turn.last)  # by the time its text comes it may be forgotten
-        self._outcomes.closed(turn)
-        if turn.misfit:
-            self._reviser.news(turn.start, self._now)
+    def _take(self, decided: Decided) -> None:
+        for turn in decided.vanished:
+            self._outcomes.vanished(turn)
+        for turn in decided.closed:
+            turn.evidence = self._track.evidence(turn.first, turn.last)  # it may be forgotten before the text comes
+            self._outcomes.closed(turn)
+            if turn.misfit:
+                self._reviser.news(turn.start, self._now)
 
-    def _settle(self) -> None:
-        self._outcomes.settle([turn for turn in self._transcription.answered if not self._reviser.took(turn)])
-        for turn in self._transcription.corrected:
-            self._outcomes.corrected(turn)
-        for revision in self._reviser.done:
-            self._outcomes.replace(revision)
-        for done in (self._transcription.answered, self._transcription.corrected, self._reviser.done):
-            done.clear()
+    def _review(self) -> None:
+        review = self._reviser.advance(self._now, self._frozen_to, self._final)
+        if review is not None:
+            for turn in review.renamed:
+                self._outcomes.corrected(turn, self._now)
+            self._outcomes.correct_overlaps(review.since)
+
+    def _settle(self, progress: Progress) -> None:
+        others, revisions = self._reviser.answered(progress.answered)
+        self._outcomes.settle(others, self._now)
+        for turn in progress.corrected:
+            self._outcomes.corrected(turn, self._now)
+        for revision in revisions:
+            self._outcomes.replace(revision, self._now)
 
     @property
     def _frozen_to(self) -> int:

@@ -1,39 +1,37 @@
-"""Late news about turns that are closed: the past is planned anew, and what no longer fits is transcribed again.
+"""Late events about closed turns: they are cut again, and where the cuts differ the audio is transcribed again.
 
-Nothing changes before the new texts are there. Then old turns give way to new ones in one step; where a text stays
-away, or audio would be in nobody's commit any more, the old turns stay.
+Nothing changes before the new texts are there. Then the new turns replace the old ones in one step; if a text does not
+come, or audio would be left out of all commits, the old turns stay.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from minuted_daemon.core.diarization.timeline import PAST
+from minuted_daemon.core.diarization.timeline import STORED
 from minuted_daemon.core.events import TextSource, TurnNumber
+from minuted_daemon.core.merge.context import MergeContext
 from minuted_daemon.core.merge.floor import RESTART, hold_floor
 from minuted_daemon.core.merge.segmentation import SHORTEST, Segment, join, split
 from minuted_daemon.core.merge.turn_cutter import LATE_NEWS, Cutter
 from minuted_daemon.core.merge.unclaimed_speech import REACH
 from minuted_daemon.core.ranges import outside
 from minuted_daemon.core.samples import ENDLESS, samples
-from minuted_daemon.core.transcription.commit_ranges import CommitRanges
-from minuted_daemon.core.transcription.queue import TranscriptionQueue
 from minuted_daemon.core.transcription.turn import LEAD, TAIL, Turn
-from minuted_daemon.core.voice.activity import VoiceTrack
 from minuted_daemon.core.words import has_words
 
 _TOLERANCE = samples(0.15)  # of voice that changes hands
 _CALM = samples(1.0)
-"""News comes in company: an end with the start that belongs to it."""
-_EDGE = samples(0.05)  # of voice; a frame or two at a cut is nobody's word
+"""Late events come in pairs, an end and the start after it: wait for both."""
+_EDGE = samples(0.05)  # of voice; a frame or two at a cut is no word
 
 _SAME_WORDS = 0.8
-"""Where a part was answered without a word, so much of the letters there were has to be in the others."""
+"""If one new turn has no words, the others must have at least this share of the old letters."""
 
 
 @dataclass(slots=True)
 class Revision:
-    """`new` turns are on their way to take the place of the `old` ones."""
+    """`new` turns replace the `old` ones once all their texts are there."""
 
     old: list[Turn]
     new: list[Turn]
@@ -41,7 +39,7 @@ class Revision:
 
     @property
     def holds(self) -> bool:
-        """True where the new turns say at least as much as the old ones."""
+        """True if the new turns say at least as much as the old ones."""
         if not any(turn.text for turn in self.old):
             return True
         wordless = any(turn.silent and turn.wordless for turn in self.new)
@@ -51,35 +49,28 @@ class Revision:
         return said and all(turn.text_source is TextSource.COMPLETED for turn in self.new)
 
 
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Closed turns from `since` on were compared. renamed: those whose stretch is right and whose voice was wrong."""
+
+    since: int
+    renamed: Sequence[Turn]
+
+
 class Reviser:
-    """Compares closed turns with what the floor says now.
+    """Compares closed turns with the floor as it is known now, and revises those that differ."""
 
-    `renamed` is called with each turn whose stretch is right and whose voice was wrong. `done` collects revisions whose
-    texts are all there; the owner takes them out.
-    """
-
-    def __init__(
-        self,
-        cutter: Cutter,
-        track: VoiceTrack,
-        transcription: TranscriptionQueue,
-        commits: CommitRanges,
-        numbers: Iterator[int],
-        join_gap: int,
-        renamed: Callable[[Turn], None],
-    ) -> None:
-        self.done: list[Revision] = []
-        self._cutter, self._track, self._transcription, self._commits = cutter, track, transcription, commits
-        self._numbers = numbers
-        self._join_gap = join_gap
-        self._renamed = renamed
+    def __init__(self, context: MergeContext, cutter: Cutter) -> None:
+        self._cutter = cutter
+        self._track, self._commits, self._transcription = context.track, context.commits, context.transcription
+        self._numbers, self._join_gap = context.numbers, context.join_gap
         self._dirty_from: int | None = None
         self._due = 0
         self._under_way: list[Revision] = []
 
     @property
     def busy(self) -> bool:
-        """True while anything is to be looked at or awaited."""
+        """True while turns are to be compared or texts are awaited."""
         return self._dirty_from is not None or bool(self._under_way)
 
     @property
@@ -88,17 +79,13 @@ class Reviser:
         return [turn for revision in self._under_way for turn in revision.new]
 
     def news(self, changed_from: int, now: int) -> None:
-        """Who spoke when changed from this position on."""
+        """Who spoke changed from this position on."""
         if changed_from < self._cutter.done_to:
             known = changed_from if self._dirty_from is None else self._dirty_from
             self._dirty_from, self._due = min(known, changed_from), now + _CALM
 
-    def deadline(self) -> int | None:
-        """When `advance` has something to do."""
-        return None if self._dirty_from is None or self._under_way else self._due
-
-    def advance(self, now: int, frozen_to: int, final: bool) -> int | None:
-        """Begin what is due; give the position from which turns were looked at. Nothing before `frozen_to` changes."""
+    def advance(self, now: int, frozen_to: int, final: bool) -> Review | None:
+        """Begin the revisions that are due; None if nothing was compared. Nothing before `frozen_to` changes."""
         if self._dirty_from is None or self._under_way or (now < self._due and not final):
             return None
         oldest = max(now - LATE_NEWS, frozen_to)
@@ -109,34 +96,37 @@ class Reviser:
             since = max(before.end, oldest)
         turns = [turn for turn in self._commits.since(since) if turn.start >= since]
         if not all(turn.settled or turn.gone for turn in turns):
-            return None  # their answers are not far
+            return None  # wait for their texts
         self._dirty_from = None
-        if turns:
-            self._plan(before, since, turns)
-        return since
+        return Review(since, self._plan(before, since, turns) if turns else ())
 
     def redacted(self, start: int, end: int) -> list[Turn]:
-        """Return up what is to take the place of turns that touch [start, end); give the turns that will not come."""
+        """Drop the revisions that touch [start, end); return their new turns, which will not come."""
         going = [one for one in self._under_way if any(turn.touches(start, end) for turn in (*one.old, *one.new))]
         self._under_way = [one for one in self._under_way if one not in going]
         return [turn for one in going for turn in one.new]
 
-    def took(self, turn: Turn) -> bool:
-        """Take the answer of a turn; tell whether it belongs to a revision."""
-        revision = next((one for one in self._under_way if turn in one.new), None)
-        if revision is None:
-            return False
-        revision.waiting -= 1
-        if revision.waiting == 0:
-            self._under_way.remove(revision)
-            if revision.holds:
-                self._commits.replace(revision.old, revision.new)
-                self.done.append(revision)
-        return True
+    def answered(self, turns: Iterable[Turn]) -> tuple[list[Turn], list[Revision]]:
+        """Take the answers of turns; return those that belong to no revision, and the revisions that are complete."""
+        others: list[Turn] = []
+        complete: list[Revision] = []
+        for turn in turns:
+            revision = next((one for one in self._under_way if turn in one.new), None)
+            if revision is None:
+                others.append(turn)
+                continue
+            revision.waiting -= 1
+            if revision.waiting == 0:
+                self._under_way.remove(revision)
+                if revision.holds:
+                    self._commits.replace(revision.old, revision.new)
+                    complete.append(revision)
+        return others, complete
 
     # --- the plan -----------------------------------------------------------------------------------------------------
 
-    def _plan(self, before: Turn | None, since: int, turns: list[Turn]) -> None:
+    def _plan(self, before: Turn | None, since: int, turns: list[Turn]) -> list[Turn]:
+        """Begin the revisions of these turns; return those that were renamed."""
         horizon = self._cutter.done_to
         spans = self._cutter.spans(since)
         holder = None if before is None else before.voice
@@ -144,12 +134,13 @@ class Reviser:
         segments = self._cut_as_before(join(stretches, horizon, horizon, self._join_gap, final=True), turns)
         if segments and segments[-1].end == horizon:
             self._cutter.revised(segments[-1].voice)
-        old, new = self._differing(turns, [segment for segment in segments if segment.voice != PAST])
+        old, new, renamed = self._differing(turns, [segment for segment in segments if segment.voice != STORED])
         for group_old, group_new in _groups(old, new):
             self._begin(group_old, group_new)
+        return renamed
 
     def _cut_as_before(self, segments: Sequence[Segment], turns: Sequence[Turn]) -> list[Segment]:
-        """Cut long monologues where they were cut."""
+        """Cut long monologues at the same places as before."""
         cut: list[Segment] = []
         for segment in segments:
             rest: Segment | None = segment
@@ -163,9 +154,11 @@ class Reviser:
                 cut.append(rest)
         return cut
 
-    def _differing(self, turns: Sequence[Turn], segments: Sequence[Segment]) -> tuple[list[Turn], list[Segment]]:
-        """Return what has no like on the other side; what differs by its voice alone gets it here."""
-        old, new = list(turns), []
+    def _differing(
+        self, turns: Sequence[Turn], segments: Sequence[Segment]
+    ) -> tuple[list[Turn], list[Segment], list[Turn]]:
+        """Return the turns and segments without a counterpart, and the turns that only got another voice."""
+        old, new, renamed = list(turns), [], []
         for segment in segments:
             like = next((turn for turn in old if self._alike(turn, segment)), None)
             if like is None:
@@ -174,8 +167,8 @@ class Reviser:
             old.remove(like)
             if like.voice != segment.voice:
                 like.voice = segment.voice
-                self._renamed(like)
-        return old, new
+                renamed.append(like)
+        return old, new, renamed
 
     def _alike(self, turn: Turn, segment: Segment) -> bool:
         edges = ((turn.start, segment.start), (turn.end, segment.end))
@@ -209,7 +202,7 @@ class Reviser:
             self._transcription.first(turn)
 
     def _placed(self, segments: Sequence[Segment], old: Sequence[Turn], taken: Sequence[tuple[int, int]]) -> list[Turn]:
-        """Make turns of the segments: each takes the voice nearest to it, and nobody else's audio."""
+        """Make turns of the segments: each takes the voice nearest to it, and no audio of other turns."""
         new: list[Turn] = []
         ranges = [self._track.around(segment.start, segment.end, LEAD, TAIL, REACH) for segment in segments]
         first = min(turn.first for turn in old)
@@ -230,14 +223,14 @@ class Reviser:
         return [turn for turn in new if turn.last - turn.first >= SHORTEST]
 
     def _up_to_the_middle(self, high: int, following: int) -> int:
-        """Voice between two segments that is near to neither goes to the one it is nearer to."""
+        """Return where voice between two segments is divided: each run goes to the nearer one."""
         for start, end in self._track.runs(high, following, voiced=True):
             if start + end <= high + following:
                 high = end
         return high
 
     def _leaves_out(self, old: Sequence[Turn], new: Sequence[Turn]) -> bool:
-        """Return whether voice of the old turns would be in nobody's commit."""
+        """Return whether voice of the old turns would be in no commit."""
         covered = [(turn.first, turn.last) for turn in new]
         return any(self._voiced(*outside(turn.first, turn.last, covered)) > _EDGE for turn in old)
 
@@ -256,7 +249,7 @@ def _keeps_half(old: Turn, new: Turn) -> bool:
 
 
 def _groups(old: Sequence[Turn], new: Sequence[Segment]) -> Iterator[tuple[list[Turn], list[Segment]]]:
-    """Return old and new that share audio with each other, group by group; what shares none is nobody's revision."""
+    """Return groups of old turns and new segments that share audio; those that share none are left out."""
     pieces = [(min(turn.start, turn.first), max(turn.end, turn.last), turn, None) for turn in old]
     ordered = sorted([*pieces, *((segment.start, segment.end, None, segment) for segment in new)], key=itemgetter(0))
     until = -1

@@ -1,6 +1,6 @@
-"""From the floor's stretches to the segments that become turns: joined, cut where they grow too long.
+"""From the floor's stretches to the segments that become turns: joined, and cut if they grow too long.
 
-Segments say what ought to be; what was already sent to the transcriber is reconciled with them in cutter.py.
+Segments are what ought to be; audio that was already sent is reconciled with them in turn_cutter.py.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _PAUSE_FROM = 0.6  # of the longest turn
 class Segment:
     """One holder's speech from `start` to `end` with its pauses.
 
-    `closed`: no more of it will come. `paused`: the holder is known to be silent behind it. `resume`: where the same
+    `closed`: no more of it will come. `paused`: the holder is known to be silent after it. `resume`: where the same
     holder goes on after a cut in a pause. `parts`: the stretches inside, of a segment that may yet be cut.
     """
 
@@ -42,13 +42,13 @@ def join(
     final: bool,
     spans: Sequence[Span] = (),
 ) -> list[Segment]:
-    """Join stretches of one holder with nobody between; let those go that are too short to be cut out.
+    """Join stretches of one holder with no other between; drop those that are too short to be cut out.
 
     horizon: speaker events before it are known. claimed_to: unclaimed speech before it is known. spans: what is known
-    at all, also behind the horizon.
+    at all, also after the horizon.
     """
     segments: list[Segment] = []
-    # Also where it is too early to say whether the last stretch is one: nobody's tail may reach into it.
+    # Also if it is too early to say whether the last stretch is one: no other turn's tail may reach into it.
     somebody_goes_on = bool(stretches) and stretches[-1].open
     stretches = _without_blips(stretches, final, horizon, spans)
     for stretch in stretches:
@@ -96,7 +96,7 @@ def _without_blips(stretches: Sequence[Stretch], final: bool, horizon: int, span
 
 
 def _outlasts(stretch: Stretch, horizon: int, spans: Sequence[Span]) -> bool:
-    """Tell of an open stretch whether it will not be a blip, as far as is known: half a block early, as above."""
+    """Return whether an open stretch is known not to be a blip: half a block early, as above."""
     if not stretch.open or stretch.end != horizon or stretch.end - stretch.start < BLOCK // 2:
         return False
     until = stretch.start + SHORTEST
@@ -142,7 +142,7 @@ def _spoken(spans: Sequence[Span], voice: Voice, start: int, end: int) -> bool:
 
 
 def split(segment: Segment, cut: int) -> tuple[Segment, Segment | None]:
-    """Split a segment in two; None where nothing is left behind the cut yet."""
+    """Split a segment in two; None for the second if nothing lies after the cut yet."""
     resume = segment.resume if segment.resume is not None else cut
     tail = [(max(start, resume), end) for start, end in segment.parts if end > resume]
     first = Segment(segment.voice, segment.start, cut, closed=True, resume=resume)

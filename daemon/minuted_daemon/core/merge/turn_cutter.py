@@ -1,147 +1,168 @@
-"""Turns as they are cut: what the floor says now, reconciled with what was already sent to the transcriber.
+"""Cuts turns: the floor as it is known now, reconciled with the audio that was already sent to the transcriber.
 
-Everything before `done_to` is decided. From there on the plan is made anew each time something changed; only the one
-open turn has a past that the plan must respect.
+Everything before `done_to` is decided. The rest is planned again after every change; only the open turn has audio that
+was sent, which the plan must respect.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from minuted_daemon.core.diarization.epochs import Epochs, Relabelled
-from minuted_daemon.core.diarization.timeline import PAST, UNCLAIMED, Span, Voice
+from minuted_daemon.core.diarization.timeline import STORED, UNCLAIMED, Span, Voice
 from minuted_daemon.core.events import TurnNumber
+from minuted_daemon.core.merge.context import MergeContext
 from minuted_daemon.core.merge.floor import RESTART, hold_floor
 from minuted_daemon.core.merge.segmentation import SHORTEST, MonologueCutter, Segment, join, split
 from minuted_daemon.core.merge.unclaimed_speech import HANG, MARGIN, REACH, UnclaimedSpeech
 from minuted_daemon.core.ranges import outside
 from minuted_daemon.core.samples import samples
-from minuted_daemon.core.transcription.commit_ranges import CommitRanges
-from minuted_daemon.core.transcription.queue import TranscriptionQueue
 from minuted_daemon.core.transcription.stored_turns import StoredTurns
 from minuted_daemon.core.transcription.turn import LEAD, TAIL, Turn
-from minuted_daemon.core.voice.activity import VoiceTrack
 
 _TOLERANCE = samples(0.15)  # of another voice in a turn's audio
 _LATE_WAIT = samples(1.5)
 _WORD = samples(0.08)
-"""The shortest voice between two commits that may be somebody's word."""
+"""The shortest voice between two commits that may be a word."""
 LATE_NEWS = samples(30.0)
-"""News that comes later than this behind the horizon makes no turn and changes none that is closed."""
+"""Events further than this before the horizon make no turn and change no closed one."""
+
+
+@dataclass(slots=True)
+class Decided:
+    """Turns about which a call decided, in order. closed: their stretch is final. vanished: open ones that are none."""
+
+    closed: list[Turn] = field(default_factory=list)
+    vanished: list[Turn] = field(default_factory=list)
 
 
 class Cutter:
-    """Opens, grows and closes turns.
-
-    `closed` is called with each turn once its stretch is decided, `vanished` with an open turn that is none after all.
-    """
+    """Opens, grows and closes turns."""
 
     def __init__(
-        self,
-        epochs: Epochs,
-        unclaimed: UnclaimedSpeech,
-        track: VoiceTrack,
-        transcription: TranscriptionQueue,
-        commits: CommitRanges,
-        numbers: Iterator[int],
-        join_gap: int,
-        max_turn: int,
-        closed: Callable[[Turn], None],
-        vanished: Callable[[Turn], None],
-        past: StoredTurns,
+        self, context: MergeContext, epochs: Epochs, unclaimed: UnclaimedSpeech, past: StoredTurns, max_turn: int
     ) -> None:
-        """`past`: what was stored before the daemon was started."""
-        self.open: Turn | None = None
-        self.done_to = track.end
-        self.late = False  # there is, or may be, speech before done_to that no turn covers
-        self._epochs, self._unclaimed, self._transcription = epochs, unclaimed, transcription
-        self._track, self._commits, self._numbers = track, commits, numbers
-        self._monologue = MonologueCutter(track, max_turn)
-        self._join_gap = join_gap
-        self._closed, self._vanished = closed, vanished
+        """`past`: the turns stored before the daemon was started. `max_turn`: the longest turn, in samples."""
+        self._epochs, self._unclaimed, self._past = epochs, unclaimed, past
+        self._track, self._commits, self._transcription = context.track, context.commits, context.transcription
+        self._numbers, self._join_gap = context.numbers, context.join_gap
+        self._monologue = MonologueCutter(self._track, max_turn)
+        self._open: Turn | None = None
+        self._done_to = self._swept_to = self._track.end
+        self._late = False
         self._holder: Voice | None = None
-        self._swept_to = track.end
-        self._past = past
+        self._decided = Decided()
 
-    def plan(self, horizon: int, hold_back: int, final: bool) -> None:
+    @property
+    def open(self) -> Turn | None:
+        """The turn that still grows."""
+        return self._open
+
+    @property
+    def done_to(self) -> int:
+        """Everything before this is decided."""
+        return self._done_to
+
+    @property
+    def late(self) -> bool:
+        """True while there is, or may be, speech before `done_to` that no turn covers."""
+        return self._late
+
+    def news(self, changed_from: int) -> None:
+        """Who spoke changed from this position on."""
+        self._late |= changed_from < self._done_to
+
+    def advance(self, horizon: int, hold_back: int, final: bool) -> Decided:
         """Bring the turns up to what is known now. horizon: events before it are known."""
-        spans = self.spans(self.done_to)
-        stretches = hold_floor(spans, self.done_to, horizon, self._holder, final)
+        self._plan(horizon, hold_back, final)
+        if self._late:
+            self._catch_late(horizon, final)
+        return self._take_decided()
+
+    def _plan(self, horizon: int, hold_back: int, final: bool) -> None:
+        spans = self.spans(self._done_to)
+        stretches = hold_floor(spans, self._done_to, horizon, self._holder, final)
         segments = join(stretches, horizon, self._unclaimed.claimed_to, self._join_gap, final, spans)
         steps = self._reconcile(segments)
         for index, (segment, turn) in enumerate(steps):
             following = steps[index + 1][0].start if index + 1 < len(steps) else None
             if not self._take(segment, turn, spans, following, hold_back):
                 break
-        if self.open is None:
-            self.done_to = max(self.done_to, horizon - LATE_NEWS)
-        self._sweep(horizon if final else min(self.done_to, self._unclaimed.claimed_to) - MARGIN)
+        if self._open is None:
+            self._done_to = max(self._done_to, horizon - LATE_NEWS)
+        self._sweep(horizon if final else min(self._done_to, self._unclaimed.claimed_to) - MARGIN)
 
-    def catch_late(self, horizon: int, final: bool) -> None:
-        """Make turns of speech before `done_to` that no turn covers: news that came too late for the plan."""
-        self.late = False
+    def _catch_late(self, horizon: int, final: bool) -> None:
+        """Make turns of speech before `done_to` that no turn covers: its events came too late for the plan."""
+        self._late = False
         since = horizon - LATE_NEWS
         for span in self.spans(since):
-            if span.start >= self.done_to:
+            if span.start >= self._done_to:
                 break
             if not final and self._may_grow(span, horizon):
-                self.late = True
+                self._late = True
                 continue
-            end = self.done_to if span.end is None else min(span.end, self.done_to)
+            end = self._done_to if span.end is None else min(span.end, self._done_to)
             for start, until in self._uncovered(max(span.start, since), end):
                 if until - start >= SHORTEST:
-                    self._late(Segment(span.voice, start, until, closed=True))
+                    self._make_late(Segment(span.voice, start, until, closed=True))
 
     def _may_grow(self, span: Span, horizon: int) -> bool:
         if span.voice == UNCLAIMED:
-            return span.end is not None and self._unclaimed.claimed_to < min(span.end + HANG, self.done_to)
+            return span.end is not None and self._unclaimed.claimed_to < min(span.end + HANG, self._done_to)
         return span.end is None and span.start > horizon - _LATE_WAIT
 
-    def redacted(self, start: int, end: int, awaited: Sequence[Turn]) -> None:
-        """Nothing of [start, end) may be in a turn: make turns of what lies outside of those that have some of it.
+    def redacted(self, start: int, end: int, awaited: Sequence[Turn]) -> Decided:
+        """Take [start, end) out of all turns; of those that touch it, make turns of the parts outside.
 
         awaited: closed turns that touch it and have no text yet.
         """
         turns = list(awaited)
-        if self.open is not None and self.open.touches(start, end):
-            turns.append(self.open)
-            self._vanish(self.open)
+        if self._open is not None and self._open.touches(start, end):
+            turns.append(self._open)
+            self._vanish(self._open)
         blank = Turn(TurnNumber(0), UNCLAIMED, start, end, start, end, start, closed=True, settled=True, gone=True)
         self._commits.replace(awaited, [blank])
-        # Whoever speaks on behind it begins a turn there, whose cut is not made yet.
-        if end > self.done_to:
-            self.done_to, self._holder = end, None
+        # A speaker who is active across its end begins a turn there, which is still to be cut.
+        if end > self._done_to:
+            self._done_to, self._holder = end, None
         for turn in turns:
-            for low, high in outside(turn.start, min(turn.end, self.done_to), [(start, end)]):
+            for low, high in outside(turn.start, min(turn.end, self._done_to), [(start, end)]):
                 if high - low >= SHORTEST:
-                    self._late(Segment(turn.voice, low, high, closed=True))
+                    self._make_late(Segment(turn.voice, low, high, closed=True))
+        return self._take_decided()
+
+    def _take_decided(self) -> Decided:
+        decided, self._decided = self._decided, Decided()
+        return decided
 
     def spans(self, since: int) -> list[Span]:
-        """Whoever speaks behind this position, as far as it is known, and what nobody claims."""
+        """Return all speech after this position: diarized, stored, and unclaimed."""
         diarized = self._past.left(self._epochs.spans(since), since, self._track)
         spans = self._past.spans(since) + diarized + self._unclaimed.spans(since)
         spans.sort(key=lambda span: (span.start, span.order))
         return spans
 
-    def relabelled(self, told: Relabelled) -> None:
-        """The diarizer changed its mind: it may be about who held the floor last."""
-        if self._holder == told.old and told.start < self.done_to <= told.end:
-            self._holder = told.new
+    def relabelled(self, change: Relabelled) -> None:
+        """Take a relabelling: it may concern the voice that held the floor last."""
+        if self._holder == change.old and change.start < self._done_to <= change.end:
+            self._holder = change.new
 
     def revised(self, holder: Voice) -> None:
-        """The past was decided anew: so this voice held the floor up to `done_to`."""
+        """Closed turns were revised: this voice held the floor up to `done_to`."""
         self._holder = holder
 
     @property
     def taken_from(self) -> int | None:
         """Audio from here on is the open turn's."""
-        if self.open is None:
+        if self._open is None:
             return None
-        return self.open.start if self.open.sent_from is None else self.open.sent_from
+        return self._open.start if self._open.sent_from is None else self._open.sent_from
 
     # --- planning ---
 
     def _reconcile(self, segments: list[Segment]) -> list[tuple[Segment, Turn | None]]:
-        """Say which segment the open turn is, and give it what was sent of it already."""
-        turn = self.open
+        """Find the segment that is the open turn, and reconcile it with the audio already sent."""
+        turn = self._open
         if turn is None:
             return [(segment, None) for segment in segments]
         if turn.sent_from is None or turn.sent_to is None:
@@ -157,17 +178,17 @@ class Cutter:
         foreign = sum(
             share for segment, share in zip(segments, shares, strict=True) if segment is not main and share > 0
         )
-        foreign = max(foreign, self._voiced_behind(main, segments, high))
+        foreign = max(foreign, self._voiced_after(main, segments, high))
         turn.misfit = foreign > _TOLERANCE and turn.repaired
         if foreign > _TOLERANCE and not turn.repaired:
             turn.repaired = True
             self._transcription.withdraw(turn)
-            self.open = None
+            self._open = None
             return [(segment, turn if segment is main else None) for segment in segments]
         return self._accept(segments, main, turn, low, high)
 
-    def _voiced_behind(self, main: Segment, segments: list[Segment], sent_to: int) -> int:
-        """Return how much voice was sent behind the end of the last segment: it is not its own either."""
+    def _voiced_after(self, main: Segment, segments: list[Segment], sent_to: int) -> int:
+        """Return how much voice was sent after the end of the last segment: it belongs to another turn."""
         if main is not segments[-1] or not main.paused:
             return 0
         _, last = self._track.around(main.start, main.end, LEAD, TAIL, REACH)
@@ -176,7 +197,7 @@ class Cutter:
     def _accept(
         self, segments: list[Segment], main: Segment, turn: Turn, low: int, high: int
     ) -> list[tuple[Segment, Turn | None]]:
-        """Live with what was sent: the audio of [low, high) is the open turn's, whatever else was said in it."""
+        """Keep what was sent: the audio of [low, high) stays the open turn's, whoever else spoke in it."""
         steps: list[tuple[Segment, Turn | None]] = []
         for segment in segments:
             if segment is main:
@@ -196,19 +217,19 @@ class Cutter:
     def _take(
         self, segment: Segment, turn: Turn | None, spans: list[Span], following: int | None, hold_back: int
     ) -> bool:
-        """Make a turn of a segment; tell whether the plan goes on behind it."""
-        if segment.voice == PAST:
-            if turn is not None:  # what it was made of is known by now to have been somebody's end told late
+        """Make a turn of a segment; return whether the plan goes on after it."""
+        if segment.voice == STORED:
+            if turn is not None:  # its speech now belongs to a stored turn, by a late end event
                 self._vanish(turn)
             if segment.closed:
-                self.done_to, self._holder = max(self.done_to, segment.end), PAST
+                self._done_to, self._holder = max(self._done_to, segment.end), STORED
             return segment.closed
         superseded = turn is None and following is not None and segment.voice == UNCLAIMED
         if superseded and self._unclaimed.claimed_to < min(segment.end + HANG, following or 0):
-            self.late = True  # its end is not known yet, and others must not wait for it
+            self._late = True  # its end is not known yet, and other turns must not wait for it
             return True
-        if turn is None and self.open is not None and segment.start < self.open.start:
-            self._late(segment)
+        if turn is None and self._open is not None and segment.start < self._open.start:
+            self._make_late(segment)
             return True
         if turn is None:
             turn = self._new_turn(segment, 0)
@@ -225,7 +246,7 @@ class Cutter:
         if not self._transcription.holds(turn):
             self._transcription.submit(turn)
         if not segment.closed:
-            self.open = turn
+            self._open = turn
             return False
         self._close(turn, following, segment.resume)
         if rest is not None:
@@ -247,64 +268,66 @@ class Cutter:
         until = max(turn.sent_to or 0, min(turn.last, turn.not_after))
         self._reserve(turn, until)
         turn.misfit = turn.misfit or self._holder_restarted(turn)
-        self.done_to = max(self.done_to, turn.end if resume is None else resume)
+        self._done_to = max(self._done_to, turn.end if resume is None else resume)
         self._holder = turn.voice
-        self.open = None
-        self._closed(turn)
+        self._open = None
+        self._decided.closed.append(turn)
 
     def _holder_restarted(self, turn: Turn) -> bool:
-        """Return whether the floor was given to the turn's voice too soon: the one before was only pausing."""
-        before, ended = self._holder, self.done_to
+        """Return whether the turn's voice got the floor too soon: the holder before was only pausing."""
+        before, ended = self._holder, self._done_to
         if before in (None, turn.voice) or turn.start > ended + RESTART:
             return False
         return any(span.voice == before and ended < span.start <= ended + RESTART for span in self.spans(ended))
 
     def _vanish(self, turn: Turn) -> None:
         self._transcription.withdraw(turn)
-        self.open = None
-        self._vanished(turn)
+        self._open = None
+        self._decided.vanished.append(turn)
 
     def _sweep(self, until: int) -> None:
-        """Make turns of voice that came to lie between the commits, whoever it was thought to go with."""
-        if self.open is not None:
-            until = min(until, self._audio_start(self.open))
+        """Make turns of voice that is left between the commits."""
+        if self._open is not None:
+            until = min(until, self._audio_start(self._open))
         if until <= self._swept_to:
             return
         since, self._swept_to = self._swept_to, until
         for low, high in self._commits.uncovered(since - MARGIN, until):
             for start, end in self._track.speech(low, high, at_least=_WORD):
                 if self._past.holds(start, end, MARGIN):
-                    continue  # more than a turn's stretch was sent for it; how much is not stored
+                    continue  # it was sent with a stored turn; how much of it is not stored
                 active = dict(self._epochs.active_time(start, end))
-                self._late(Segment(max(active, key=active.__getitem__, default=UNCLAIMED), start, end, closed=True))
+                self._make_late(
+                    Segment(max(active, key=active.__getitem__, default=UNCLAIMED), start, end, closed=True)
+                )
 
     # --- late news ---
 
-    def _late(self, segment: Segment) -> None:
-        """Make a closed turn of speech in a gap between turns; its audio stays within the gap."""
-        before, behind = self._commits.around(segment.start)
+    def _make_late(self, segment: Segment) -> None:
+        """Make a closed turn of late speech between turns; its audio stays between theirs."""
+        before, after = self._commits.around(segment.start)
         if self.taken_from is not None and self.taken_from <= segment.start:
             before = segment.end + MARGIN
         elif self.taken_from is not None:
-            behind = self.taken_from if behind is None else min(behind, self.taken_from)
+            after = self.taken_from if after is None else min(after, self.taken_from)
         turn = self._new_turn(segment, before)
         self._place(turn, segment)
-        turn.not_after = turn.not_after if behind is None else behind
+        turn.not_after = turn.not_after if after is None else after
         turn.closed = True
         until = min(turn.last, turn.not_after)
         self._reserve(turn, until)
-        if self.open is not None and self.open.sent_to is None:
-            self.open.not_before = max(self.open.not_before, until)
+        if self._open is not None and self._open.sent_to is None:
+            self._open.not_before = max(self._open.not_before, until)
         self._transcription.submit(turn)
         self._transcription.first(turn)
-        self.done_to = max(self.done_to, turn.end)
-        self._closed(turn)
+        self._done_to = max(self._done_to, turn.end)
+        self._decided.closed.append(turn)
 
     def _uncovered(self, start: int, end: int) -> list[tuple[int, int]]:
-        return self._commits.uncovered(start, min(end, self._audio_start(self.open)) if self.open else end)
+        return self._commits.uncovered(start, min(end, self._audio_start(self._open)) if self._open else end)
 
     def _reserve(self, turn: Turn, until: int) -> None:
-        # A second attempt sends just what the first one did, also what went into it by mistake.
+        # A second attempt sends exactly what the first one did.
         turn.first = self._audio_start(turn)
         turn.last = until
         self._commits.add(turn)

@@ -1,7 +1,7 @@
-"""Speech that no diarized speaker claims: nothing that was said is dropped because nobody was told to have said it.
+"""Speech that no diarized speaker claims: it becomes turns, too, so that no words are lost.
 
-Speech, not sound: what the best judge of voice activity (voice.py) takes for something else is nobody's words. A
-diarizer that claims it later is believed all the same.
+Only speech: sound that the best judge of voice activity (voice/) takes for something else makes no turn, unless a
+diarizer claims it later.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from minuted_daemon.core.voice.activity import VoiceTrack
 
 _CLAIM_WAIT = samples(1.0)
 MARGIN = samples(0.35)
-"""Diarizers and energies do not agree on edges to the frame: voice this near to a turn is sent with it."""
+"""Diarizers and energy disagree a little on edges: voice this near to a turn is sent with it."""
 REACH = MARGIN + 2 * FRAME
 """How far from a turn's edges its audio is looked for."""
 _SHORTEST = samples(0.1)
@@ -23,7 +23,7 @@ HANG = samples(0.3)
 
 
 class UnclaimedSpeech:
-    """Watches voice activity and gives what stays unclaimed as spans of the voice UNCLAIMED.
+    """Watches voice activity and returns unclaimed speech as spans of the voice UNCLAIMED.
 
     Where no diarizer listens ("blind") speech is unclaimed at once; elsewhere after hold-back + 1 s.
     """
@@ -41,12 +41,12 @@ class UnclaimedSpeech:
             self._blind[-1] = (start, max(start, base))
 
     def diarizer_went(self, heard_to: int) -> None:
-        """From `heard_to` on nobody listens."""
+        """From `heard_to` on no diarizer listens."""
         if self._blind[-1][1] is not None:
             self._blind.append((heard_to, None))
 
     def advance(self, horizon: int, diarized: Sequence[Span], final: bool) -> bool:
-        """Claim what can be claimed by now; tell whether any span changed.
+        """Judge all speech that can be judged by now; return whether any span changed.
 
         diarized: the spans of real voices that reach into the stretch since the last call.
         """
@@ -65,7 +65,7 @@ class UnclaimedSpeech:
         return changed
 
     def judge_again(self, since: int) -> None:
-        """A speaker was active for less time behind `since` than had been thought."""
+        """A speaker was active for less time after `since` than was assumed."""
         self._claimed_to = min(self._claimed_to, since)
 
     @property
@@ -106,7 +106,7 @@ class UnclaimedSpeech:
         return pieces
 
     def _extend(self, start: int, end: int) -> bool:
-        """Add a piece; pieces with pauses shorter than HANG between them are one. Tell whether that changed a span."""
+        """Add a piece; pieces with pauses shorter than HANG between them are one. Return whether a span changed."""
         place = len(self._runs)
         while place and self._runs[place - 1][0] > start:
             place -= 1
@@ -124,7 +124,7 @@ class UnclaimedSpeech:
 
 
 def _outside(start: int, end: int, spans: Sequence[Span], margin: int) -> list[tuple[int, int]]:
-    """What of [start, end) lies outside all spans, and is not wholly within `margin` of one."""
+    """Return the parts of [start, end) that lie outside all spans, and is not wholly within `margin` of one."""
     near = [(span.start, end if span.end is None else span.end) for span in spans if span.start - margin < end]
     return [
         (a, b)

@@ -1,4 +1,4 @@
-"""What transcribers write of sound in which nobody speaks: lines of the subtitles that they learned from. Facts only.
+"""Text that transcribers write for sound without speech: lines of the subtitles they were trained on. Facts only.
 
 What follows from a match is suspicion.py's. Sources: openai/whisper discussions 679, 928, 1873, 2412 and 2608;
 Vexa-ai/vexa issues 155 and 617; Barański et al., "Investigation of Whisper ASR Hallucinations Induced by Non-Speech

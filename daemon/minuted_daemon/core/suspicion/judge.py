@@ -1,4 +1,4 @@
-"""Which texts look invented: transcribers write sentences for sound in which nobody speaks, and go round in circles.
+"""Which texts look invented: transcribers write sentences for sound without speech, and go round in circles.
 
 A mark is an opinion beside a text. It never delays, changes or withdraws one, and it is made once for each text, from
 what is known when the text is settled. What the lines are that such models know by heart is boilerplate.py's.
@@ -41,7 +41,7 @@ _EVERYDAY_LONGEST_S = 3.0
 _CLOSINGS_ON_END = 2
 _EVERYDAY_ROUNDS, _WORD_ROUNDS = 5, 6
 _EVERYDAYS_ON_END = {False: 3, True: 4, None: 6}
-"""By `claimed`: where nobody tells who speaks, it may be everybody's goodbye."""
+"""By `claimed`: without a diarizer, it may be the whole room's goodbye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ _ALIKE, _ALIKE_FROM = 0.8, 12
 class Said:
     """A settled text and the evidence for it. Lengths are in samples.
 
-    `claimed`: whether a diarizer heard somebody speak it, None where there is no diarizer. `holder`: who said it, None
+    `claimed`: whether a diarizer claims it, None where there is no diarizer. `holder`: who said it, None
     if unknown.
     """
 

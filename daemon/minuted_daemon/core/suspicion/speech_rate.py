@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 LONGEST = 1_500
-"""Characters of a text that are looked at; nobody says more in one turn."""
+"""Characters of a text that are looked at; no turn has more."""
 _VOWELS = "aeiouyæøœıəαεηιουωаеёиоуыэюяіїєў"
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _VOWEL_RUN = re.compile(f"[{_VOWELS}]+")

@@ -1,7 +1,7 @@
-"""Tells a transcriber that fails at every utterance from one utterance that it cannot make anything of.
+"""Distinguishes a transcriber that fails at every utterance from a single utterance that it cannot handle.
 
-The first is the vendor's fault, and what is sent to it again and again is paid and answered by nothing: so nothing is
-sent any more but a trial now and then, a short turn or a piece of one. How turns are sent is lane.py's.
+Whatever is sent to a failing transcriber is paid for in vain: so only a trial is sent now and then, a short turn or a
+piece of one (trials.py). How turns are sent is decided in queue.py.
 """
 
 from collections.abc import Sequence
@@ -57,11 +57,11 @@ class Breaker:
 
     @property
     def holds_up(self) -> bool:
-        """Nothing is to be sent but trials."""
+        """Only trials are to be sent."""
         return self.is_open or sum(self._failed.values()) >= self.limits.careful
 
     def failed(self, turn: Turn, reason: str, now: int, *, trial: bool = False) -> bool:
-        """An utterance of a turn failed; `trial`: it was one. Tell whether the breaker opens."""
+        """An utterance of a turn failed; `trial`: it was one. Return whether the breaker opens."""
         self.failures += 1
         self.reason = reason
         if self.is_open:
@@ -81,7 +81,7 @@ class Breaker:
         return self.is_open
 
     def answered(self) -> int:
-        """An utterance was answered. Give how many failed before, where that closes the open breaker, else 0."""
+        """An utterance was answered. Return how many failed before, if that closes the open breaker, else 0."""
         failures = self.failures if self.is_open else 0
         self.answers += 1
         self.is_open, self.failures = False, 0

@@ -1,4 +1,4 @@
-"""The turns that were closed, and in whose commit each stretch of audio is: no sample may be in two that count."""
+"""Closed turns and the audio ranges of their commits: no sample may be in two commits that count."""
 
 from bisect import insort
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class CommitRanges:
         return next(((turn.first, turn.last) for turn in turns), None)
 
     def since(self, position: int) -> list[Turn]:
-        """The turns that end behind this position, by start."""
+        """Return the turns that end after this position, by start."""
         return [turn for turn in self._turns if turn.end > position]
 
     def last_before(self, position: int) -> Turn | None:
@@ -47,17 +47,17 @@ class CommitRanges:
     def around(self, start: int) -> tuple[int, int | None]:
         """Return up to where audio is in commits of turns that begin no later than here, and from where after it.
 
-        None: there are no turns behind it.
+        None: there are no turns after it.
         """
         pieces = [(low, low, high) for low, high in self._past]
-        # A turn's audio may begin behind its start, where that was in somebody's commit already.
+        # A turn's audio may begin after its start, if that was in another commit already.
         heard = [turn for turn in self._turns if turn.has_audio]
         pieces += [(min(turn.start, turn.first), turn.first, turn.last) for turn in heard]
         before = max((high for begin, _, high in pieces if begin <= start), default=0)
         return before, min((low for begin, low, _ in pieces if begin > start), default=None)
 
     def uncovered(self, start: int, end: int) -> list[tuple[int, int]]:
-        """What of [start, end) is in nobody's commit, in order."""
+        """Return the parts of [start, end) that are in no commit, in order."""
         return outside(start, end, [(low, high) for low, high in self.taken() if high > start and low < end])
 
     def forget(self, before: int) -> None:

@@ -1,6 +1,6 @@
 """Turns that were settled without a text and may get one after all, should the transcriber turn out to be at fault.
 
-When a turn is given up, and how it is asked for again, is lane.py's.
+When a turn is given up, and how it is asked for again, is decided in queue.py.
 """
 
 from collections import deque
@@ -37,7 +37,7 @@ class GivenUp:
             self.emptied.append(turn)
 
     def worded(self, turn: Turn) -> bool:
-        """A turn got words after an answer without any; tell whether that proves something."""
+        """A turn got words after an answer without any; return whether that proves the empty answers wrong."""
         proves = turn.wordless > 0 and turn.end - turn.start >= _SPEECH
         if proves:
             self._credit = min(self._credit + _CREDIT, _MOST_CREDIT)
@@ -58,7 +58,7 @@ class GivenUp:
                 turns.remove(turn)
 
     def expire(self, now: int) -> None:
-        """Let go of what ended long ago."""
+        """Drop turns that ended long ago."""
         for turns in (self.doubted, self.emptied):
             while turns and turns[0].end < now - _KEPT:
                 turns.popleft()

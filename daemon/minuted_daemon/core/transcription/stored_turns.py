@@ -1,14 +1,14 @@
-"""What there was of a session before the daemon was started, and is stored: nothing is made of it again."""
+"""Turns of a session that were stored before the daemon was started: their speech makes no turns again."""
 
 from collections.abc import Sequence
 
-from minuted_daemon.core.diarization.timeline import PAST, Span
+from minuted_daemon.core.diarization.timeline import STORED, Span
 from minuted_daemon.core.ranges import outside
 from minuted_daemon.core.samples import ENDLESS, samples
 from minuted_daemon.core.voice.activity import VoiceTrack
 
 _BRIDGED = samples(0.3)
-"""A shorter gap between two stored turns was a cut in a pause: what voice there is was sent with either."""
+"""A shorter gap between two stored turns was a cut in a pause: its voice was sent with either."""
 
 
 class StoredTurns:
@@ -16,7 +16,7 @@ class StoredTurns:
 
     def __init__(self, begin: int, turns: Sequence[tuple[int, int]]) -> None:
         """`begin`: what was said before it is done with. `turns`: the stretches of stored turns, by start."""
-        self._spans = [Span(PAST, start, end, 0) for start, end in turns]
+        self._spans = [Span(STORED, start, end, 0) for start, end in turns]
         self._covered: list[tuple[int, int]] = []
         for start, end in turns:
             if self._covered and start - self._covered[-1][1] <= _BRIDGED:
@@ -25,13 +25,13 @@ class StoredTurns:
         self._covered.insert(0, (0, begin))
 
     def spans(self, since: int) -> list[Span]:
-        """Who spoke in stored turns that reach beyond `since`, by start: PAST."""
+        """Who spoke in stored turns that reach beyond `since`, by start: STORED."""
         return [span for span in self._spans if span.end is not None and span.end > since]
 
     def left(self, spans: Sequence[Span], since: int, track: VoiceTrack) -> list[Span]:
-        """Return what of the spans behind `since` was not stored.
+        """Return the parts of the spans after `since` that are not stored.
 
-        What is left behind a stored turn begins with voice: the pause between them was not anybody's.
+        A part after a stored turn begins with voice: the pause between them belongs to neither.
         """
         covered = [piece for piece in self._covered if piece[1] >= since]
         if not covered:

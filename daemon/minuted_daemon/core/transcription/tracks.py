@@ -1,30 +1,17 @@
-"""The two queues in front of the transcriber: what is said now, and what is made up for after an outage.
+"""The two tracks in front of the transcriber: live speech, and turns to catch up on after an outage.
 
-Which turn is sent when, and what becomes of it, is decided in lane.py.
+Which turn is sent when is decided in queue.py.
 """
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from minuted_daemon.core.events import UtteranceId
 from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.core.transcription.turn import Turn
 
 _PAST = 10 * RATE_HZ
-"""Turns that ended longer ago than this when a connection comes are made up for beside those of the present."""
-
-
-@dataclass(slots=True)
-class Asked:
-    """An utterance that was committed. `due`: when its answer is missed, or it is asked for again."""
-
-    turn: Turn
-    utterance: UtteranceId
-    due: int
-    makes_up: bool = False
-    failed: bool = False  # it was refused, and is asked for again when it is due
-    piece: bool = False  # a trial with some of the turn's audio: no text of it counts
+"""Turns that ended longer ago than this when a connection opens are caught up on beside live speech."""
 
 
 @dataclass(slots=True)
@@ -46,10 +33,10 @@ class Track:
 
 
 class Tracks:
-    """The present and the past. Where there is no second connection, the first one serves for both."""
+    """Live speech and the past. Without a second connection, the first one serves both."""
 
     def __init__(self) -> None:
-        # The past's connection is made when the first of it is sent: until told otherwise it is taken to be there.
+        # The connection for catching up is opened when it is first needed: until then it counts as ready.
         self.present, self.past = Track(makes_up=False, ready=False), Track(makes_up=True, ready=True)
         self.serves_both = False
 
@@ -57,7 +44,7 @@ class Tracks:
         return iter((self.present, self.past))
 
     def of(self, makes_up: bool) -> Track:
-        """The track on which utterances are sent that make up for an outage, or the other."""
+        """Return the track for catching up, or the live one."""
         return self.past if makes_up else self.present
 
     def turns(self) -> Iterator[Turn]:
@@ -82,7 +69,7 @@ class Tracks:
         self.of(makes_up and not self.serves_both).insert(turn)
 
     def serve_both(self) -> None:
-        """There is no second connection: the past goes over the first one, before what is said now."""
+        """There is no second connection: the past goes over the first one, before live speech."""
         self.serves_both = True
         begun = [turn for turn in self.present.queue if turn.sent_to is not None]
         waiting = [turn for turn in self.present.queue if turn.sent_to is None]
@@ -90,7 +77,7 @@ class Tracks:
         self.past.queue.clear()
 
     def part(self, now: int, begun: bool = True) -> None:
-        """Let what ended long ago be made up for beside the present, oldest first; also what is `begun` being sent."""
+        """Move turns that ended long ago to the past, oldest first; those partly sent only if `begun`."""
         if self.serves_both:
             return
         over = [turn for turn in self.present.queue if turn.closed and turn.end < now - _PAST]

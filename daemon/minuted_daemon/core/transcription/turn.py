@@ -9,7 +9,7 @@ from minuted_daemon.core.words import has_words, settled
 
 LEAD = samples(0.1)
 TAIL = samples(0.15)
-"""The silence sent around a turn where nobody else speaks."""
+"""The silence sent around a turn where no other voice is active."""
 SHORTEST_COMMIT = samples(0.3)
 """A transcriber refuses less; what a commit has less than that is filled up with silence."""
 
@@ -27,7 +27,7 @@ class Turn:
     not_before: int  # audio before this is in another turn's commit
     not_after: int = ENDLESS  # audio from here on is in another turn's commit
     closed: bool = False
-    paused: bool = False  # the holder is known to be silent behind the last part
+    paused: bool = False  # the holder is known to be silent after the last part
     repaired: bool = False
     misfit: bool = False  # more of another voice is in it than a repair took out, or it came too soon
 
@@ -47,7 +47,7 @@ class Turn:
     text_source: TextSource = TextSource.NONE
     evidence: Evidence | None = None  # noted while it is remembered
     overlapping: tuple[Overlap, ...] = ()
-    swallowed: bool = False  # all of its audio went into other turns' commits
+    covered_by_others: bool = False  # all of its audio went into other turns' commits
     settled: bool = False
     gone: bool = False
     shown: TurnState | None = None
@@ -61,7 +61,7 @@ class Turn:
     def content(self, since: int, until: int) -> tuple[int, int] | None:
         """The audio of this turn from `since` on, as far as it may be sent by now: a range before `until`.
 
-        Pauses inside are sent too: they are short, and who knows what was said in them.
+        Pauses inside are sent too: they are short, and may contain quiet words.
         """
         low = max(self.first, self.not_before, since)
         high = min(self.last if self.closed or self.paused else self.end, self.not_after, until)
@@ -73,7 +73,7 @@ class Turn:
 
     @property
     def silent(self) -> bool:
-        """The transcriber heard no word in it."""
+        """The transcriber found no word in it."""
         return self.text_source is TextSource.COMPLETED and not has_words(self.text)
 
     @property
@@ -97,7 +97,7 @@ class Turn:
         return 0 if self.sent_from is None or self.sent_to is None else self.sent_to - self.sent_from
 
     def keep_partial(self) -> None:
-        """Return this attempt up: what it said counts if no earlier one said more."""
+        """Give this attempt up: its partial text becomes the fallback if no earlier one was longer."""
         if not self.fallback_is_whole:
             self.fallback = max(self.fallback, self.partial, key=len)
 

@@ -24,7 +24,7 @@ _SETTLING = samples(1.0)
 """So much of a room is to be heard before its floor is known: people who speak leave gaps in it."""
 _DIGITAL_SILENCE_DB = -95.0
 LONG_SILENCE = samples(1.5)
-"""Nobody speaks on across this."""
+"""No speaker goes on across a silence this long."""
 
 
 class _Floor:
@@ -89,7 +89,7 @@ class _EnergyJudge:
 class VoiceDetector:
     """Tells voice from room noise by energy over a noise floor, and has a model say what of it is speech.
 
-    What is voiced is told at once, so its floor starts low and rises. Verdicts can wait until the room is known.
+    Voice is reported at once, so its floor starts low and rises. Verdicts can wait until the room is known.
     """
 
     def __init__(self, model: SpeechModel | None = None) -> None:
@@ -113,7 +113,7 @@ class VoiceDetector:
         return VoiceObserved(start, level_db > self._floor.db + _ABOVE_FLOOR_DB, level_db, judged)
 
     def finish(self) -> SpeechJudged:
-        """No more audio comes: give the verdicts that are still due."""
+        """No more audio comes: return the verdicts that are still due."""
         judged = None if self._judge is None else self._judge.finish()
         return judged or self._energy.finish()
 
@@ -135,12 +135,14 @@ class VoiceTrack:
         self._first = begin // FRAME  # number of the frame at index 0
         self.end = begin
         self.last_voiced = begin
-        self.silent_since: int | None = None  # where the last long silence began, whether or not it is over
         self._judged_to = begin
         self._silenced: list[tuple[int, int]] = []  # not judged yet, and to be no speech whatever is said of it
 
-    def append(self, observed: VoiceObserved) -> None:
-        """Take the next frames; they follow directly on those before."""
+    def append(self, observed: VoiceObserved) -> int | None:
+        """Take the next frames, directly after those before; return where a long silence began, if they show one.
+
+        It may be over by their end.
+        """
         count = len(observed.voiced)
         if self._used + count > len(self._voiced):
             keep = self._CAPACITY
@@ -156,18 +158,18 @@ class VoiceTrack:
         self.end = (self._first + self._used) * FRAME
         voiced = np.flatnonzero(observed.voiced)
         until = self.end - (count - int(voiced[0])) * FRAME if len(voiced) else self.end
-        if until - self.last_voiced >= LONG_SILENCE:
-            self.silent_since = max(self.last_voiced, 1)
+        silent_since = max(self.last_voiced, 1) if until - self.last_voiced >= LONG_SILENCE else None
         if len(voiced):
             self.last_voiced = self.end - (count - 1 - int(voiced[-1])) * FRAME
         if observed.judged is not None:
             self.take(observed.judged)
         else:
             self._judged_to = self.end
+        return silent_since
 
     @property
     def judged_to(self) -> int:
-        """Whether sound before this is speech is decided; what lies behind it may yet turn out to be."""
+        """Whether sound before this is speech is decided; later sound may still turn out to be."""
         return self._judged_to
 
     def decide(self) -> None:
@@ -220,7 +222,7 @@ class VoiceTrack:
         return [(a, b) for a, b in pairs if b - a >= at_least]
 
     def evidence(self, start: int, end: int) -> Evidence:
-        """Return what was heard in [start, end), for whoever doubts what is said to have been said there."""
+        """Return what was heard in [start, end), for doubts about the text."""
         voiced = FRAME * int(np.count_nonzero(self._voiced[self._index(start) : self._index(end)]))
         return Evidence(self.spoken(start, end), voiced)
 
@@ -228,7 +230,7 @@ class VoiceTrack:
         """Return where the audio of speech in [start, end) begins and ends.
 
         Some silence around it belongs to it (`lead`, `tail`), and voice that lies wholly within `reach`; voice that
-        goes on beyond is somebody else's.
+        goes on beyond belongs to another turn.
         """
         first, low_limit = start, start - reach
         for low, high in self.runs(start - reach, start, voiced=True):

@@ -76,7 +76,7 @@ def _clearest(prints: Sequence[VoicePrint], alike: float, margin: float) -> tupl
 def _clear(
     one: int, other: int, likeness: NDArray[np.float32], possible: NDArray[np.bool_], alike: float, margin: float
 ) -> bool:
-    """Whether nobody else is nearly as like `one` as `other` is.
+    """Return whether no other speaker is nearly as like `one` as `other` is.
 
     It does no harm that somebody is who may well be `other` as well: of another epoch, and alike. But where one of
     them is known not to be another of them, or not to be `one`, the voices are too near each other to tell.

@@ -1,7 +1,7 @@
 """Voice activity as a model hears it: from the chances of speech that it gives to a verdict on each 10 ms frame.
 
 Energy cannot tell a tap, a fan or music from a word; a model can. It is asked only where there is sound at all, with
-a little of what came before. Its verdicts come 0.3 to 0.45 s behind the audio.
+a little of what came before. Its verdicts come 0.3 to 0.45 s after the audio.
 """
 
 from enum import IntEnum
@@ -116,7 +116,7 @@ class SpeechJudge:
             self._chances = np.concatenate((self._chances, chances))
 
     def _judge_unheard(self) -> SpeechJudged:
-        """Nobody asked the model: where it is about to be, it is to hear a little of what was before."""
+        """Skip a block without asking the model; keep the last audio, which it hears first when it is asked again."""
         start = self._end - len(self._tail)
         count = max(0, len(self._tail) - _LEAD) // FRAME
         self._tail = self._tail[count * FRAME :]
@@ -138,13 +138,13 @@ class SpeechJudge:
             verdicts[on[np.clip(centres // WINDOW, 0, last - 1)]] = Verdict.SPEECH
         self._tail = self._tail[until - first :]
         # Windows are kept as long as a frame that is near them, or a run that they belong to, is not judged.
-        behind = max(0, (until - NEAR - base) // WINDOW - SHORTEST)
-        self._chances, self._base = self._chances[behind:], base + behind * WINDOW
+        passed = max(0, (until - NEAR - base) // WINDOW - SHORTEST)
+        self._chances, self._base = self._chances[passed:], base + passed * WINDOW
         return SpeechJudged(Sample(first), verdicts, by_model=True)
 
 
 def _speech(chances: NDArray[np.float32]) -> tuple[NDArray[np.bool_], int]:
-    """Tell which windows are speech, and of how many that is decided: a run at the end may yet grow long enough."""
+    """Return which windows are speech, and for how many that is decided: a run at the end may yet grow long enough."""
     likely = np.concatenate(([False], chances > CHANCE, [False]))
     edges = np.flatnonzero(np.diff(likely.astype(np.int8))).reshape(-1, 2)
     on = np.zeros(len(chances), dtype=np.bool_)
