@@ -55,7 +55,7 @@ class Replay:
         self._redacted = deque(sorted([*self._redacted, (start, end)], key=lambda stretch: stretch[1]))
 
     async def run(self) -> None:
-        """Return when all is as it was, and what was heard of the diarizer is over. A disk that fails raises nothing."""
+        """Return when all is as it was, and what the diarizer said is over. A disk that fails raises nothing."""
         with self._driver.replaying():
             if self._state is not None:
                 self._feed(self._state)

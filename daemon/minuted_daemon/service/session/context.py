@@ -45,8 +45,8 @@ class Return:
 class SharedServices:
     """What all sessions share. `now_s` is the wall clock, `random` gives numbers in [0, 1).
 
-    Without a `voice_printer` no speaker is recognised by voice when a diarizer's connection breaks. `gates`: where refusals
-    are waited for; without them, sessions share new ones.
+    Without a `voice_printer` no speaker is re-identified by voice when a diarizer's connection breaks. `gates`: where
+    refusals are waited for; without them, sessions share new ones.
     """
 
     store: Store

@@ -86,7 +86,7 @@ class SessionFactory:
         return Engines(diarizer, await self._workshop.transcribers.engine(settings.transcriber))
 
     async def engines_again(self, settings: SessionSettings) -> Engines:
-        """The same for a session that goes on: an engine that cannot be used any more is replaced by one that refuses."""
+        """Return those of a session that goes on: one that cannot be used any more is replaced by one that refuses."""
         workshop = self._workshop
         return Engines(
             await unavailable.diarizer(workshop.diarizers, settings.diarizer),
