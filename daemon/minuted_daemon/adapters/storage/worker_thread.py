@@ -10,12 +10,26 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from minuted_daemon.errors import StoreError
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
+Taken = TypeVar("Taken", contravariant=True)
+Given = TypeVar("Given", covariant=True)
+
+
+class Handler(Protocol[Taken, Given]):
+    """What the thread does. Both are called in it."""
+
+    def handle(self, requests: Sequence[Taken], /) -> Sequence[Given | Exception]:
+        """Return one result or exception for each request of a batch, in order."""
+        ...
+
+    def finish(self) -> None:
+        """Let go of what the thread holds; called once, at the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,20 +41,11 @@ class _Call(Generic[Request, Result]):
 class Worker(Generic[Request, Result]):
     """Requests go to one thread in the order of the calls; those that pile up meanwhile go to it together.
 
-    `handle` runs in the thread: a batch of at most `batch` requests in, one result or exception for each out.
-    `finish` runs there once, at the end. At most `waiting` calls are under way; further ones wait for their turn.
+    A batch has at most `batch` requests. At most `waiting` calls are under way; further ones wait for their turn.
     """
 
-    def __init__(
-        self,
-        name: str,
-        handle: Callable[[Sequence[Request]], Sequence[Result | Exception]],
-        finish: Callable[[], None],
-        batch: int = 64,
-        waiting: int = 1024,
-    ) -> None:
-        self._handle = handle
-        self._finish = finish
+    def __init__(self, name: str, handler: Handler[Request, Result], batch: int = 64, waiting: int = 1024) -> None:
+        self._handler = handler
         self._batch = batch
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(waiting)
@@ -60,7 +65,7 @@ class Worker(Generic[Request, Result]):
     async def call(self, request: Request) -> Result:
         """Return the result of one request. Cancelling the call does not undo it.
 
-        Raises what `handle` gave for it, and StoreError (STORE_FAILED) once closed.
+        Raises the exception that `handle` returned for it, and StoreError (STORE_FAILED) once closed.
         """
         async with self._slots:
             if self._closing:
@@ -92,12 +97,12 @@ class Worker(Generic[Request, Result]):
                 continue
             outcomes: Sequence[Result | Exception]
             try:
-                outcomes = self._handle([call.request for call in calls])
+                outcomes = self._handler.handle([call.request for call in calls])
             except Exception as bug:  # noqa: BLE001 - it belongs to the callers, and the thread must go on
                 outcomes = [bug] * len(calls)
             self._post(partial(_settle, calls, outcomes))
         try:
-            self._finish()
+            self._handler.finish()
         finally:
             self._post(self._ended.set)
 

@@ -20,7 +20,7 @@ _HIDDEN = select(sessions.c.id).where(sessions.c.id.in_(select(deleted_sessions.
 _REMOVE = delete(sessions).where(sessions.c.id == bindparam("gone"))
 
 
-def hide(transaction: Transaction, session_id: SessionId) -> SessionRecord:
+def mark_deleted(transaction: Transaction, session_id: SessionId) -> SessionRecord:
     """Delete a session as far as any reader can tell, and give what is to be told of it, in state DELETED.
 
     The request to erase it is kept with that.
@@ -36,7 +36,7 @@ def hide(transaction: Transaction, session_id: SessionId) -> SessionRecord:
     return deletion_record(transaction.connection.execute(_HIDE, values).one())
 
 
-def take_out(transaction: Transaction, limit: int) -> bool:
+def purge(transaction: Transaction, limit: int) -> bool:
     """Take at most `limit` rows of a deleted session out of the tables; give False once there is nothing left of any.
 
     Revisions and overlaps go with their turns.

@@ -46,7 +46,7 @@ def redact(transaction: Transaction, interval: IntervalRecord, limit: int) -> Se
     query = select(turns).where(turns.c.session_id == interval.session_id, _touches(turns, interval), holds_words)
     for row in connection.execute(query.order_by(turns.c.start, turns.c.id).limit(limit)).all():
         turn = redacted(turn_record(row, ()), interval.start, interval.end)
-        stored.append(transaction.put_instead(turn))
+        stored.append(transaction.overwrite(turn))
     return stored
 
 

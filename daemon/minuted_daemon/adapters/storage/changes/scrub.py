@@ -16,12 +16,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from minuted_daemon.adapters.storage.limits import ErasureLimits
 from minuted_daemon.errors import StoreError
 
-PORTION = 2_048
-"""Pages that are looked through while the writer waits: 8 MB, some 10 ms, or 100 where much is left over."""
-PATIENCE_MS = 50
-"""How long to wait for those who read. The writer waits meanwhile, so it is better to come again."""
 DELAYED = "ERASURE_DELAYED"
 
 _HEADER = 100
@@ -29,7 +26,7 @@ _INTERIOR, _LEAF = (2, 5), (10, 13)
 _MOST_PAGES = 1 << 25  # up to it the pages of other kinds begin with 0 or 1
 
 
-def scrub(file: FileIO, path: Path, engine: Engine, first: int) -> int | None:
+def scrub(file: FileIO, path: Path, engine: Engine, first: int, limits: ErasureLimits) -> int | None:
     """Put the log into the file, and overwrite leftovers in a portion of its pages; give the page to go on with.
 
     `engine` is the one that writes; its connection is made anew, because it remembers pages as they were. `file` must
@@ -38,7 +35,7 @@ def scrub(file: FileIO, path: Path, engine: Engine, first: int) -> int | None:
     """
     engine.dispose()
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    opened = sqlite3.connect(uri, uri=True, timeout=PATIENCE_MS / 1000, isolation_level=None)
+    opened = sqlite3.connect(uri, uri=True, timeout=limits.readers_ms / 1000, isolation_level=None)
     with contextlib.closing(opened) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
@@ -51,7 +48,7 @@ def scrub(file: FileIO, path: Path, engine: Engine, first: int) -> int | None:
             (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             _check_layout(file, path, pages)
-            behind = min(first + PORTION, pages + 1)
+            behind = min(first + limits.pages, pages + 1)
             _overwrite(file, page_bytes, range(first, behind))
         finally:
             connection.execute("ROLLBACK")

@@ -122,7 +122,7 @@ class Transaction:
         rows = [{"session_id": session_id, "at": point.at, "wall_s": point.wall_s} for point in points]
         self.connection.execute(_PUT_WALL_POINT, rows)
 
-    def put_instead(self, turn: TurnRecord) -> TurnRecord:
+    def overwrite(self, turn: TurnRecord) -> TurnRecord:
         """Store a turn under the next seq in the place of all its revisions; nothing is kept of what it was."""
         turn = replace(turn, seq=self.next_seq(), revision=turn.revision + 1)
         for forget in (_FORGET_REVISIONS, _FORGET_OVERLAPS):
@@ -157,7 +157,7 @@ Write = Callable[[Transaction], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class Exclusive:
     """Something that must run between transactions. It is given the engine that writes."""
 
     act: Callable[[Engine], Any]
@@ -170,19 +170,23 @@ class GroupCommit:
         self._engine = engine
         self._path = path
 
-    def __call__(self, requests: Sequence[Write | Alone]) -> Sequence[Any]:
+    def handle(self, requests: Sequence[Write | Exclusive]) -> Sequence[Any]:
         """Return for each write its result, or the exception for which nothing of it was stored."""
         outcomes: list[Any] = []
         writes: list[Write] = []
         for request in requests:
-            if isinstance(request, Alone):
-                outcomes += [*self._together(writes), self._alone(request)]
+            if isinstance(request, Exclusive):
+                outcomes += [*self._together(writes), self._exclusive(request)]
                 writes = []
             else:
                 writes.append(request)
         return [*outcomes, *self._together(writes)]
 
-    def _alone(self, request: Alone) -> Any:
+    def finish(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    def _exclusive(self, request: Exclusive) -> Any:
         try:
             return request.act(self._engine)
         except Exception as fault:  # noqa: BLE001 - its own caller is told
