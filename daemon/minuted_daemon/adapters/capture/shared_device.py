@@ -20,6 +20,8 @@ from minuted_daemon.errors import DeviceError
 from minuted_daemon.ports.capture import CaptureHealth
 
 _RELEASE_S = 2 * ENDING_S
+ATTACH_S = FIRST_AUDIO_S + ENDING_S
+"""A worker is given up by then if it has given no audio."""
 
 
 class SharedDevice:
@@ -34,7 +36,10 @@ class SharedDevice:
         device: NamedInput | None,
         waits: bool,
         on_end: Callable[["SharedDevice"], None],
+        attach_s: float = ATTACH_S,
     ) -> None:
+        """`attach_s`: how long `attach` waits to know whether there is audio."""
+        self._attach_s = attach_s
         self.name = assignment.name
         self.follows = assignment.follows
         self.choice = assignment.choice
@@ -94,7 +99,7 @@ class SharedDevice:
         stream: BufferedStream | None = None
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_AUDIO_S + ENDING_S):
+                async with asyncio.timeout(self._attach_s):
                     await self._known.wait()
             if self._refusal is not None:
                 raise self._refusal

@@ -49,7 +49,8 @@ class _Worker:
 class LocalVoicePrinter:
     """See ports.VoicePrinter. One for the daemon; prints are made one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
         self._worker: _Worker | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
@@ -87,7 +88,7 @@ class LocalVoicePrinter:
             finally:
                 if not answered:
                     self._end()  # its answer would be taken for the next one's
-            self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._end)
+            self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._end)
             return vector
 
     async def close(self) -> None:

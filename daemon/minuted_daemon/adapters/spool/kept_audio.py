@@ -25,7 +25,7 @@ from minuted_daemon.core.samples import Sample
 _log = structlog.get_logger()
 
 
-class Keeping:
+class KeptAudio:
     """One for the daemon."""
 
     def __init__(self, directory: Path, reading: DiskThread, sync: Sync) -> None:
@@ -44,6 +44,11 @@ class Keeping:
             lock = self._locks[session_id] = asyncio.Lock()
         async with lock:
             yield
+
+    @property
+    def in_use(self) -> int:
+        """How many sessions' files something is done with, or waits to be."""
+        return len(self._locks)
 
     async def erase(self, session_id: SessionId, start: Sample, end: Sample) -> None:
         """Have no sample of [start, end) left in the session's kept file, if there is one.

@@ -17,7 +17,7 @@ from minuted_daemon.ports.spool import Note
 MOST_WAITING = 5_000
 
 
-class Noting:
+class NotesQueue:
     """One session's. At most one write is under way."""
 
     def __init__(

@@ -60,6 +60,10 @@ class SegmentIndex:
         self._held = [held for held in self._held if held.segment.serial not in serials]
         return sorted(serials)
 
+    def clear(self) -> None:
+        """Forget all segments."""
+        self._held, self._size = [], 0
+
     def over(self, start: int, end: int) -> list[Segment]:
         """Return the segments that hold some of [start, end)."""
         first = max(0, bisect_right(self._held, start, key=lambda held: held.segment.start) - 1)

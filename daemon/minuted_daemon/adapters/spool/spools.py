@@ -24,7 +24,7 @@ from minuted_daemon.adapters.spool.files.kept_file import kept_path
 from minuted_daemon.adapters.spool.files.recovery import Recovered, recover
 from minuted_daemon.adapters.spool.files.segment import PART, Sync
 from minuted_daemon.adapters.spool.files.session_files import GONE
-from minuted_daemon.adapters.spool.kept_audio import Keeping
+from minuted_daemon.adapters.spool.kept_audio import KeptAudio
 from minuted_daemon.adapters.spool.segment_index import Held
 from minuted_daemon.adapters.spool.session_spool import DISK_LIMIT_S, Place, SessionSpool
 from minuted_daemon.adapters.spool.write_queue import UP
@@ -69,8 +69,8 @@ class Spools:
         self._wall_s = wall_s
         self._sync = sync
         self._writing = DiskThread("spool-writing")
-        self._reading = DiskThread("spool-reading")
-        self._keeping = Keeping(self._kept, self._reading, sync)
+        self.reading = DiskThread("spool-reading")
+        self.kept_audio = KeptAudio(self._kept, self.reading, sync)
         self._spools: dict[SessionId, SessionSpool] = {}
 
     # --- sessions -----------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Spools:
         spool = self._spools.get(session_id)
         if spool is None:
             return
-        async with self._keeping.alone(session_id):
+        async with self.kept_audio.alone(session_id):
             lacks = await spool.finish()
         self._spools.pop(session_id, None)
         if lacks is not None:
@@ -110,7 +110,7 @@ class Spools:
         spool = self._spools.get(session_id)
         if spool is not None:
             await spool.erase(start, end)
-        await self._keeping.erase(session_id, start, end)
+        await self.kept_audio.erase(session_id, start, end)
 
     async def delete(self, session_id: SessionId) -> None:
         """Remove all audio of the session: the spool and what was kept. Raises StoreError."""
@@ -118,7 +118,7 @@ class Spools:
         if spool is not None:
             await spool.discard()
             self._spools.pop(session_id, None)
-        await self._keeping.remove(session_id)
+        await self.kept_audio.remove(session_id)
 
     # --- all of them --------------------------------------------------------------------------------------------------
 
@@ -169,7 +169,7 @@ class Spools:
                     except StoreError as error:
                         _log.warning("spool_not_written", session_id=session_id, reason=error.reason)
         await self._writing.close(limit_s / 4)
-        await self._reading.close(limit_s / 4)
+        await self.reading.close(limit_s / 4)
 
     async def find(self) -> None:
         """Find again what an earlier life of the daemon left. Raises StoreError.
@@ -230,7 +230,7 @@ class Spools:
             self._root / session_id,
             kept_path(self._kept, session_id),
             self._writing,
-            self._reading,
+            self.reading,
             self._now_s,
             self._sync,
         )
@@ -283,7 +283,7 @@ class Spools:
             if not self._shed(*oldest, DISK_FULL):
                 break
             gained += oldest[1].segment.size
-        return self._keeping.make_room(ROOM - gained) if gained < ROOM else None
+        return self.kept_audio.make_room(ROOM - gained) if gained < ROOM else None
 
 
 async def open_spools(

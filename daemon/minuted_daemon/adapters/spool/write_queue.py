@@ -6,8 +6,9 @@ write is due after so many blocks, and tried again after so many.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -39,29 +40,39 @@ SPOOL_MEMORY_FULL = "SPOOL_MEMORY_FULL"
 UP = Link(Health.UP)
 
 
+class Destination(Protocol):
+    """Where audio is written to. All of it is called on the event loop."""
+
+    @property
+    def where(self) -> str:
+        """The directory that an error names."""
+        ...
+
+    def write(self, blocks: Sequence[Heard], /) -> "asyncio.Future[Segment]":
+        """Begin to write blocks, in order; the future gives what was added to a segment."""
+        ...
+
+    def written(self, added: Segment, spans: tuple[Span, ...], /) -> None:
+        """Take note of a write that is done, as far as `spans` reaches."""
+        ...
+
+    def write_ended(self) -> None:
+        """Called after each write, done or failed, and after `written`."""
+        ...
+
+
 class WriteQueue:
     """A session's newest audio, and its way to the disk. `end` is one past the newest sample."""
 
     def __init__(
-        self,
-        begin: Sample,
-        released: Sample,
-        write: Callable[[Sequence[Heard]], "asyncio.Future[Segment]"],
-        where: str,
-        written: Callable[[Segment, tuple[Span, ...]], None],
-        changed: Callable[[], None],
-        log: structlog.stdlib.BoundLogger,
+        self, begin: Sample, released: Sample, destination: Destination, log: structlog.stdlib.BoundLogger
     ) -> None:
-        """`written` hears of each write that was done, `changed` behind it, and behind each that failed."""
         self.recent = RecentAudio(begin)
         self.end = begin
         self.released = released
         self.keep_audio = False
         self.health = UP
-        self._write_blocks = write
-        self._where = where
-        self._tell_written = written
-        self._tell_changed = changed
+        self._destination = destination
         self._log = log
         self._written_to = begin
         self._lost_to = Sample(0)
@@ -164,7 +175,7 @@ class WriteQueue:
             self._written_to = batch[-1].end
             return
         self._began_at = self.end
-        self._writing = self._write_blocks(wanted)
+        self._writing = self._destination.write(wanted)
         self._writing.add_done_callback(partial(self._written, batch[-1].end))
 
     def _written(self, to: Sample, write: "asyncio.Future[Segment]") -> None:
@@ -175,13 +186,13 @@ class WriteQueue:
             self._written_to = to
             self._set_health(UP)
             # What was given up while it was being written stays lost: somebody was told so.
-            self._tell_written(added, without(added.spans, [(0, self._lost_to)]))
+            self._destination.written(added, without(added.spans, [(0, self._lost_to)]))
         else:
             self._retry_at = Sample(self.end + RETRY)
             error = self._as_error(fault)
             self._set_health(Link(Health.DOWN, error.reason, error.message))
         self._trim()
-        self._tell_changed()
+        self._destination.write_ended()
         if fault is None and (self.waiting >= BATCH_BLOCKS * BLOCK or self._written_to < self._hurry_to):
             self._write()
 
@@ -189,7 +200,7 @@ class WriteQueue:
         if isinstance(fault, StoreError):
             return fault
         if isinstance(fault, OSError):
-            return as_store_error(fault, self._where)
+            return as_store_error(fault, self._destination.where)
         self._log.error("spool_fault", exc_info=fault)
         return StoreError(SPOOL_FAILED, "writing audio met an internal fault; see the daemon's log")
 

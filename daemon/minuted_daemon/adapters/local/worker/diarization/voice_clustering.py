@@ -74,6 +74,8 @@ class VoiceClusters:
 
     co_occurrence: CoOccurrence = field(default_factory=CoOccurrence)
     same_voice: float = SAME_VOICE
+    most_voices: int = MOST_VOICES
+    most_frozen: int = MOST_FROZEN
     _voices: dict[int, Voice] = field(default_factory=dict)
     _frozen: dict[int, FrozenVoice] = field(default_factory=dict)
     _next_label: int = 0
@@ -99,7 +101,7 @@ class VoiceClusters:
 
     def _freeze(self, now: int) -> None:
         oldest_first = sorted(self._voices.values(), key=lambda voice: voice.end)
-        surplus = len(oldest_first) - MOST_VOICES
+        surplus = len(oldest_first) - self.most_voices
         for position, voice in enumerate(oldest_first):
             if voice.label < 0 or (voice.end >= now - FREEZE and position >= surplus):
                 continue
@@ -109,7 +111,8 @@ class VoiceClusters:
             frozen = self._frozen.setdefault(voice.label, FrozenVoice(np.zeros_like(voice.embedding), 0))
             frozen.total = frozen.total + voice.embedding * voice.weight
             frozen.count += 1
-        for label in sorted(self._frozen, key=lambda label: np.linalg.norm(self._frozen[label].total))[:-MOST_FROZEN]:
+        by_speech = sorted(self._frozen, key=lambda label: np.linalg.norm(self._frozen[label].total))
+        for label in by_speech[: -self.most_frozen]:
             del self._frozen[label]
 
     def _cluster(self) -> None:
