@@ -67,7 +67,7 @@ async def test_what_is_not_held_is_silent_and_told(house: House) -> None:
 @pytest.mark.parametrize(("start", "end", "rate_hz"), [(0, 1600, 8000), (0, 121 * SECOND, 16_000), (1600, 0, 24_000)])
 async def test_what_cannot_be_asked(house: House, start: int, end: int, rate_hz: int) -> None:
     async with house.spools() as spools:
-        with pytest.raises(ValueError, match="cannot give"):
+        with pytest.raises(ValueError, match="cannot read"):
             await spools.open(ONE).read(Sample(start), Sample(end), rate_hz)
 
 

@@ -71,7 +71,7 @@ class MachineCapture:
         except DeviceError:
             if not wait or not shared.was_refused:
                 raise
-        # Somebody who did not wait for it had begun to open it, a moment before.
+        # A session that did not wait for it had begun to open it a moment before.
         return await (await self._device(device, wait, choice)).attach(wait)
 
     async def close(self) -> None:

@@ -27,7 +27,7 @@ ATTACH_S = FIRST_AUDIO_S + ENDING_S
 class SharedDevice:
     """Runs from `start` until the last stream is closed. All methods belong to the event loop's thread.
 
-    `device` is None as long as nobody has seen the input that is waited for.
+    `device` is None until the input that is waited for has been seen.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class SharedDevice:
 
     @property
     def was_refused(self) -> bool:
-        """Whether it could not be opened at first, when nobody waited for it."""
+        """Whether it could not be opened at first, when no session waited for it."""
         return self._refusal is not None
 
     async def attach(self, wait: bool) -> BufferedStream:
@@ -153,7 +153,7 @@ class SharedDevice:
         self._adjust()
 
     def _adjust(self) -> None:
-        """Hold the device as long as somebody wants to hear it."""
+        """Hold the device as long as a session wants to hear it."""
         if self._stopping:
             return
         if not self._attaching and not self._streams:

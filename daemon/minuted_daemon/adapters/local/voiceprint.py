@@ -87,7 +87,7 @@ class LocalVoicePrinter:
                 raise Unavailable("WORKER_DIED", "The process that looks at voices died.") from error
             finally:
                 if not answered:
-                    self._end()  # its answer would be taken for the next one's
+                    self._end()  # its answer would be taken for the next request's
             self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._end)
             return vector
 
@@ -99,7 +99,7 @@ class LocalVoicePrinter:
                 if self._ending:
                     await self._gone.wait()
         except TimeoutError:
-            log.warning("voice_worker_does_not_end", count=len(self._ending))
+            log.warning("voice_worker_not_ended", count=len(self._ending))
 
     def _end(self) -> None:
         worker, self._worker = self._worker, None

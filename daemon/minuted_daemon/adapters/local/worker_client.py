@@ -21,13 +21,13 @@ from minuted_daemon.errors import Rejected, Unavailable, VendorError
 log = structlog.get_logger()
 
 OPEN_S = 18.0
-"""A worker that has not loaded its models by then is given up."""
+"""A worker that has not loaded its models by then counts as failed."""
 IDLE_S = 60.0
 """A worker without streams is kept this long: the next session begins at once, the months between cost no memory."""
 STUCK_S = 20.0
 """A worker that says nothing for this long, though it has work, is killed."""
 MOST_FRAMES = 20_000
-"""Frames a stream's reader may be behind; beyond that the stream is broken."""
+"""Frames that may wait for a stream's reader; beyond that the stream is broken."""
 MOST_UNSENT = 16_000_000
 """Bytes that may wait to be written to the worker; beyond that it is overloaded."""
 _REAP_S = 0.05
@@ -233,7 +233,7 @@ class LocalEngine:
             async with asyncio.timeout(2.0):
                 await worker.wait_gone()
         except TimeoutError:
-            log.warning("local_worker_does_not_end", pid=worker.process.pid)
+            log.warning("local_worker_not_ended", pid=worker.process.pid)
 
 
 async def _start(idle_s: float) -> WorkerProcess:

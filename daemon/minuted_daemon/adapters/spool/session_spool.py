@@ -77,7 +77,7 @@ class _SpoolDirectory:
 class SessionSpool:
     """A session's audio, from `begin` to `end`, until it is released; and all of it, where it is kept.
 
-    `append`, `skip`, `note` and `release` never wait and never fail. `changed` is called behind each write of audio,
+    `append`, `skip`, `note` and `release` never wait and never fail. `changed` is called after each write of audio,
     done or failed.
     """
 
@@ -114,7 +114,7 @@ class SessionSpool:
 
     @property
     def begin(self) -> Sample:
-        """The oldest sample still held, or `end`. What is behind it may have holes."""
+        """The oldest sample still held, or `end`. After it there may be holes."""
         oldest = [Sample(held.segment.start) for held in self._index.held[:1]]
         if len(self.queue.recent):
             oldest.append(self.queue.recent.oldest.start)
@@ -155,7 +155,7 @@ class SessionSpool:
         Raises ValueError for a position before `end`, or an odd one, which is between two samples at 24 kHz.
         """
         if to < self.end or to % 2:
-            raise ValueError(f"audio cannot go on at {to} behind {self.end}")
+            raise ValueError(f"audio cannot go on at {to}, before {self.end}")
         self.queue.end = to
         self.queue.write_out()
 
@@ -183,7 +183,7 @@ class SessionSpool:
         Never fails for what the disk has lost; that is in `holes`. Raises StoreError (SPOOL_STALLED, SPOOL_CLOSED).
         """
         if rate_hz not in (RATE_HZ, WIDE_RATE_HZ) or not 0 <= end - start <= LONGEST_READ:
-            raise ValueError(f"a spool cannot give {end - start} samples at {rate_hz} Hz")
+            raise ValueError(f"a spool cannot read {end - start} samples at {rate_hz} Hz")
 
         def place(position: int) -> int:
             return position - start if rate_hz == RATE_HZ else wide(position) - wide(start)
@@ -214,11 +214,11 @@ class SessionSpool:
             self._remove([held for held in held if held.segment.end <= before])
 
     def take_losses(self) -> list[Loss]:
-        """Return what was needed and lost since this was asked last, in the order it happened."""
+        """Return what was needed and lost since the last call, in the order it happened."""
         return self.queue.take_losses()
 
     async def flush(self, limit_s: float) -> None:
-        """Come back when all that was heard so far is on the disk.
+        """Wait until all that was heard so far is on the disk.
 
         Raises StoreError if the disk does not take it, now or within the limit; it goes on being tried.
         """
@@ -311,20 +311,20 @@ class SessionSpool:
         return held.segment.end > self.queue.released
 
     def shed(self, held: Held, reason: str) -> bool:
-        """Let go of the oldest segment, needed or not; what is lost by that is in `take_losses`.
+        """Drop the oldest segment, needed or not; what is lost by that is in `take_losses`.
 
         Returns False if it cannot go now.
         """
         if not self._remove([held]):
             return False
-        # Memory may still have some of it, for a little while; what was told to be lost is not told to be held again.
+        # Memory may still have some of it for a while; what was reported lost is not reported held again.
         self._shed_to = Sample(max(self._shed_to, held.segment.end))
         for low, high in within(self.queue.released, self.end, held.segment.spans):
             self.queue.lose(Sample(low), Sample(high), reason)
         return True
 
     def tend(self) -> None:
-        """Do what no audio reminds of: write what waits, let go of what was released while it was being written."""
+        """Do what needs no new audio: write what waits, drop what was released while it was being written."""
         self.queue.write_out()
         if not self.keep_audio:
             self._remove([held for held in self._index.held if not self.is_needed(held)])
@@ -337,7 +337,7 @@ class SessionSpool:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _remove(self, going: Sequence[Held]) -> bool:
-        """Remove segments, except one that is being written to. Gives whether any went."""
+        """Remove segments, except one that is being written to. Return whether any was removed."""
         if self.queue.is_writing:
             going = [held for held in going if held is not self._index.held[-1]]
         if not going:

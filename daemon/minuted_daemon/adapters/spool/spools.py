@@ -43,7 +43,7 @@ OPEN_LIMIT_S = 120.0
 LEAST_FREE = 2_000_000
 """Bytes without which no session begins: a minute of its audio, and its minutes."""
 EARLIEST_WALL_S = 1.6e9
-"""A wall time before 2020 was told by a clock that had not been set."""
+"""A wall time before 2020 comes from a clock that had not been set."""
 
 _log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ class Spools:
         spool = self._spools.get(session_id)
         if spool is None:
             return
-        async with self.kept_audio.alone(session_id):
+        async with self.kept_audio.exclusive(session_id):
             lacks = await spool.finish()
         self._spools.pop(session_id, None)
         if lacks is not None:
@@ -105,7 +105,7 @@ class Spools:
     async def erase(self, session_id: SessionId, start: Sample, end: Sample) -> None:
         """Have no sample of [start, end) left, in the spool or in the kept file.
 
-        Raises StoreError; then ask again. The kept file is made anew, which needs space for it (DISK_FULL).
+        Raises StoreError; then ask again. The kept file is written again, which needs space for it (DISK_FULL).
         """
         spool = self._spools.get(session_id)
         if spool is not None:
@@ -136,7 +136,7 @@ class Spools:
             return
         if (removal := self._make_room()) is not None:
             await asyncio.wait([removal], timeout=DISK_LIMIT_S)
-        # Segments are removed in the writing thread, in order: what is asked behind it sees the room that made.
+        # Segments are removed in the writing thread, in order: a call after that sees the room it made.
         if (lacks := await self._lacks()) > 0:
             where = str(self._root.parent)
             message = f"there is no room for a session's audio under {where}: free {lacks + ROOM:,} bytes or more"
@@ -148,7 +148,7 @@ class Spools:
         return sum(spool.size for spool in self._spools.values())
 
     async def run(self) -> None:
-        """Hold the bounds, for ever."""
+        """Hold the bounds until cancelled."""
         while True:
             await asyncio.sleep(TEND_EVERY_S)
             self.tend()
@@ -174,7 +174,7 @@ class Spools:
     async def find(self) -> None:
         """Find again what an earlier life of the daemon left. Raises StoreError.
 
-        No bound is held yet: whose audio is to be kept, `open` tells.
+        No bound is held yet: `open` says whose audio is to be kept.
         """
         try:
             found = await self._writing.call(self._find, OPEN_LIMIT_S)
@@ -277,7 +277,7 @@ class Spools:
         return True
 
     def _make_room(self) -> "asyncio.Future[int] | None":
-        """Never waits. Gives a future where kept files are being removed."""
+        """Make room; never waits. Return a future where kept files are being removed."""
         gained = 0
         while gained < ROOM and (oldest := self._oldest(kept_only=True)) is not None:
             if not self._shed(*oldest, DISK_FULL):

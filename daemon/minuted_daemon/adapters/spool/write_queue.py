@@ -1,8 +1,8 @@
-"""From the event loop to the disk: what was heard waits in memory until it is written, a little at a time.
+"""From the event loop to the disk: audio waits in memory until it is written, a few blocks at a time.
 
-At most one write of a session is under way; what is heard meanwhile waits for the next one, all of it together. So the
-rule for a disk that does not keep up is memory's bound: the oldest that waits is lost. The audio itself is the clock: a
-write is due after so many blocks, and tried again after so many.
+At most one write of a session is under way; audio that comes meanwhile goes into the next one. Rule for full: when the
+disk does not keep up, the oldest audio in memory is lost. The audio itself is the clock: a write is due after so many
+blocks, and tried again after so many.
 """
 
 import asyncio
@@ -28,11 +28,11 @@ BATCH_BLOCKS = 4
 MOST_BLOCKS = 100
 """Blocks in one write at most, when the disk has to catch up."""
 RECENT_BLOCKS = samples(30.0) // BLOCK
-"""So much of the newest audio stays in memory when it is written: most reads want nothing else (2.4 MB)."""
+"""Blocks of the newest audio that stay in memory after they are written: most reads need only these (2.4 MB)."""
 WAITING_BLOCKS = samples(300.0) // BLOCK
-"""So much may wait in memory for a disk that takes nothing (24 MB)."""
+"""Blocks that may wait in memory for a disk that takes nothing (24 MB)."""
 RETRY = samples(2.0)
-"""After a failed write, so much audio is waited for before the next one."""
+"""Samples that must come after a failed write before the next one."""
 STALLED = samples(5.0)
 """More than this heard during one write means that the disk takes nothing at present."""
 SPOOL_MEMORY_FULL = "SPOOL_MEMORY_FULL"
@@ -49,7 +49,7 @@ class Destination(Protocol):
         ...
 
     def write(self, blocks: Sequence[Heard], /) -> "asyncio.Future[Segment]":
-        """Begin to write blocks, in order; the future gives what was added to a segment."""
+        """Begin to write blocks, in order; the future's result is what was added to a segment."""
         ...
 
     def written(self, added: Segment, spans: tuple[Span, ...], /) -> None:
@@ -105,12 +105,12 @@ class WriteQueue:
         self._write()
 
     async def settle(self, limit_s: float) -> None:
-        """Come back when no write is under way, or after the limit."""
+        """Wait until no write is under way, at most so long."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=limit_s)
 
     async def flush(self, limit_s: float) -> None:
-        """Come back when all that waits now is on the disk. Raises StoreError if it is not taken."""
+        """Wait until all that is in memory now is on the disk. Raises StoreError if the disk does not take it."""
         target = self.end
         limit = asyncio.timeout(limit_s)
         try:
@@ -125,12 +125,12 @@ class WriteQueue:
             raise stalled(limit_s) from error
 
     def forget(self) -> None:
-        """Let go of everything; nothing of it is lost, for nobody wants it."""
+        """Drop everything; nothing counts as lost, because nothing is needed."""
         self.recent = RecentAudio(self.end)
         self._written_to = self.end
 
     def lose(self, start: Sample, end: Sample, reason: str) -> None:
-        """Note what is gone."""
+        """Record audio that is lost."""
         last = self._losses[-1] if self._losses else None
         if last is not None and last.end == start and last.reason == reason:
             self._losses[-1] = Loss(last.start, end, reason)
@@ -138,7 +138,7 @@ class WriteQueue:
             self._losses.append(Loss(start, end, reason))
 
     def take_losses(self) -> list[Loss]:
-        """Return what was lost since this was asked last, in the order it happened."""
+        """Return what was lost since the last call, in the order it happened."""
         losses, self._losses = self._losses, []
         return losses
 
@@ -146,7 +146,7 @@ class WriteQueue:
         return self.keep_audio or block.end > self.released
 
     def _trim(self) -> None:
-        """Let go of what memory need not hold, and beyond its bound of what it should."""
+        """Drop what memory need not hold, and beyond its bound also what it should."""
         while len(self.recent) > RECENT_BLOCKS:
             oldest = self.recent.oldest
             if oldest.start >= self._written_to and self._wants(oldest):
@@ -185,7 +185,7 @@ class WriteQueue:
             added = write.result()
             self._written_to = to
             self._set_health(UP)
-            # What was given up while it was being written stays lost: somebody was told so.
+            # What was given up while it was being written stays lost: it has been reported.
             self._destination.written(added, without(added.spans, [(0, self._lost_to)]))
         else:
             self._retry_at = Sample(self.end + RETRY)
@@ -201,11 +201,11 @@ class WriteQueue:
             return fault
         if isinstance(fault, OSError):
             return as_store_error(fault, self._destination.where)
-        self._log.error("spool_fault", exc_info=fault)
+        self._log.error("spool_write_failed", exc_info=fault)
         return StoreError(SPOOL_FAILED, "writing audio met an internal fault; see the daemon's log")
 
     def _set_health(self, health: Link) -> None:
         if (health.health, health.reason) != (self.health.health, self.health.reason):
             level = self._log.info if health.health is Health.UP else self._log.warning
-            level("spool_changed", health=health.health.value, reason=health.reason)
+            level("spool_health_changed", health=health.health.value, reason=health.reason)
         self.health = health

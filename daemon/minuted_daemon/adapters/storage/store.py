@@ -1,6 +1,6 @@
 """The minutes in one SQLite file: ports.Store, by one thread that writes and one that reads.
 
-What is asked is in reading.py and writing.py; here is only who runs it, in what order and for how long.
+The queries are in queries/, the writes in changes/; this file decides only in which thread they run, and for how long.
 """
 
 import asyncio
@@ -111,7 +111,7 @@ class SqlStore:
         self._writer = Worker[Write | Exclusive, Any]("store-writer", GroupCommit(writer, path))
 
     async def connect(self) -> None:
-        """Connect now what would else connect at its first use, the writer first: a reader alone cannot tidy up.
+        """Open both connections now, the writer first: a reader alone cannot recover a log.
 
         Raises StoreError.
         """
@@ -130,7 +130,7 @@ class SqlStore:
     async def write(
         self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
     ) -> Sequence[Record]:
-        """Insert or replace the records in one transaction, each getting the next seq, in order; give them back so.
+        """Insert or replace the records in one transaction, each getting the next seq, in order; return them so.
 
         In the same transaction sessions are marked as interrupted, or (None) no longer so.
         Raises StoreError; then nothing of it was stored.
@@ -150,7 +150,7 @@ class SqlStore:
         return stored
 
     async def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
-        """Store what was read here and changed since; give nothing if it was stored otherwise, or deleted, in between.
+        """Store a record that was read here and then changed; return nothing if it was stored or deleted in between.
 
         Raises StoreError; then nothing of it was stored.
         """
@@ -194,7 +194,7 @@ class SqlStore:
         Raises NotFound (SESSION_NOT_FOUND), StoreError; then nothing of this call was stored.
         """
         if interval.kind is not IntervalKind.MUTED or interval.reason != REDACTED or interval.end <= interval.start:
-            raise ValueError("not an interval that a redaction leaves behind")
+            raise ValueError("not an interval that a redaction makes")
         stored: Sequence[Record] = await self._writer.call(
             lambda transaction: redact(transaction, interval, self._limits.turns)
         )
@@ -213,9 +213,9 @@ class SqlStore:
         await self._writer.call(lambda transaction: drop_request(transaction.connection, request))
 
     async def erase(self) -> None:
-        """Take out what is deleted, and leave no trace of it in the files.
+        """Purge what is deleted, and leave no trace of it in the files.
 
-        Raises StoreError (ERASURE_DELAYED while somebody reads an older state).
+        Raises StoreError (ERASURE_DELAYED while another connection reads an older state).
         """
         while await self._writer.call(lambda transaction: purge(transaction, self._limits.rows)):
             pass

@@ -1,7 +1,7 @@
 """A thread that owns one database connection, and the way from the event loop to it and back.
 
-SQLite blocks: on the disk, on locks. So it never runs on the event loop. What the requests mean is none of this file's
-business.
+SQLite blocks: on the disk, on locks. So it never runs on the event loop. It knows nothing of what
+the requests mean.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Handler(Protocol[Taken, Given]):
         ...
 
     def finish(self) -> None:
-        """Let go of what the thread holds; called once, at the end."""
+        """Release what the thread holds; called once, at the end."""
         ...
 
 
@@ -39,7 +39,7 @@ class _Call(Generic[Request, Result]):
 
 
 class Worker(Generic[Request, Result]):
-    """Requests go to one thread in the order of the calls; those that pile up meanwhile go to it together.
+    """Requests go to one thread in the order of the calls; those that queue up meanwhile go to it together.
 
     A batch has at most `batch` requests. At most `waiting` calls are under way; further ones wait for their turn.
     """
@@ -77,7 +77,7 @@ class Worker(Generic[Request, Result]):
             return await answer
 
     async def close(self, limit_s: float) -> None:
-        """Do what was asked for so far, then end the thread. What is not done after `limit_s` fails."""
+        """Finish the calls made so far, then end the thread. Calls that are not done after `limit_s` fail."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
@@ -107,7 +107,7 @@ class Worker(Generic[Request, Result]):
             self._post(self._ended.set)
 
     def _take(self) -> tuple[list[_Call[Request, Result]], bool]:
-        """Wait for a call and take what has piled up behind it. The second value is False at the end."""
+        """Wait for a call, and take those that have queued up after it. The second value is False at the end."""
         calls: list[_Call[Request, Result]] = []
         while len(calls) < self._batch:
             try:
@@ -123,7 +123,7 @@ class Worker(Generic[Request, Result]):
         try:
             self._loop.call_soon_threadsafe(act)
         except RuntimeError:
-            return  # the loop is gone, and with it everybody who could have wanted to know
+            return  # the loop is closed, and its callers are gone
 
 
 def _settle(calls: Sequence[_Call[Request, Result]], outcomes: Sequence[Result | Exception]) -> None:

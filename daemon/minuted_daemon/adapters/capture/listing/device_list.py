@@ -70,7 +70,7 @@ class _Listing:
             process.reap()
 
     def abandon(self) -> None:
-        """Nobody waits for it any more, if anybody did."""
+        """End the run: its result is not needed any more."""
         self._abandoned = True
         if self._process is not None:
             self._process.kill()

@@ -27,9 +27,9 @@ SUFFIX = ".flac"
 CHUNK = 1 << 19
 """Bytes read at a time: about twenty seconds of speech."""
 UNREADABLE = 1 << 16
-"""Bytes passed over where the disk gives none back."""
+"""Bytes skipped where the disk cannot read."""
 STEP_BYTES = 8_000_000
-"""Bytes, about, that the disk is asked to take at a time: who else waits for it has its turn in between."""
+"""Bytes, about, that are written or overwritten in one step: others use the disk in between."""
 
 
 def kept_path(directory: Path, session_id: str) -> Path:
@@ -73,7 +73,7 @@ class KeptFile:
         self._frames += len(wide_pcm)
 
     def finish(self) -> None:
-        """Return the file its name. An older one of that name is overwritten, byte for byte, and gone."""
+        """Give the file its name. An older one of that name is overwritten, byte for byte, and gone."""
         self._complete()
         if self._path.exists():
             put_in_place_of(self._path, self._part, self._sync)
@@ -105,7 +105,7 @@ class KeptFile:
             yield from _overwriting(old.fileno(), self._sync, self._step_bytes)
 
     def abandon(self) -> None:
-        """Remove what was made so far. May be called again, and behind `finish`."""
+        """Remove what was made so far. May be called again, and after `finish`."""
         with contextlib.suppress(OSError, soundfile.SoundFileError, AssertionError):
             self._file.close()
         if self._out >= 0:
@@ -142,7 +142,7 @@ def remove(path: Path) -> None:
 
 
 def erasing(path: Path, start: int, end: int, sync: Sync, step_bytes: int = STEP_BYTES) -> Generator[None, None, None]:
-    """Make a kept file anew with [start, end) silent, a step at a time; exhaust it. Raises OSError from any step.
+    """Rewrite a kept file with [start, end) silent, a step at a time; exhaust it. Raises OSError from any step.
 
     A step takes a part of a second, whatever the file is like, unless it waits for the disk. The old bytes are
     overwritten. What cannot be read of the file becomes silence too; if that is all of it, the file is overwritten and
@@ -174,7 +174,7 @@ def erasing(path: Path, start: int, end: int, sync: Sync, step_bytes: int = STEP
 
 
 def chunks(read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Return a file's bytes; `read` gives so many from an offset on. Bytes that the disk has lost are zeros."""
+    """Return a file's bytes; `read` returns so many from an offset on. Bytes that the disk has lost are zeros."""
     at = 0
     while True:
         try:

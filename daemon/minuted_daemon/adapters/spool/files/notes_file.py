@@ -24,7 +24,7 @@ MAGIC = b"\xabmN1"
 LARGEST = 262_144
 """Bytes in one note at most."""
 REWRITE = 65_536
-"""Bytes after which the file is made anew, with what is still needed; and again when that has doubled."""
+"""Bytes after which the file is rewritten with what is still needed; and again when that has doubled."""
 MOST = 8_388_608
 """Bytes kept at most, however old the oldest audio is that is still needed: the oldest notes go."""
 
@@ -70,7 +70,7 @@ def _note_at(data: bytes, offset: int) -> Note | None:
 
 
 def needed(data: bytes, since: int, most: int) -> bytes:
-    """Return the notes that say something of what lies behind `since`: from the newest before it that is whole.
+    """Return the notes needed for what comes after `since`: from the newest whole note before it.
 
     Of more than `most` bytes the oldest notes go.
     """
@@ -81,7 +81,7 @@ def needed(data: bytes, since: int, most: int) -> bytes:
 
 
 class NotesFile:
-    """Written at its end, made anew when it has grown. One thread only. Everything here raises OSError as it comes."""
+    """Appended to, and rewritten when it has grown. One thread only. Everything here raises OSError as it comes."""
 
     def __init__(self, directory: Path, sync: Sync, rewrite: int = REWRITE, most: int = MOST) -> None:
         self._directory = directory

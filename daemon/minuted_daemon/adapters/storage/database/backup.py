@@ -1,7 +1,7 @@
 """Copies the database into one file, also while the daemon writes to it. Runs in a process of its own.
 
 The copy is one state of the minutes: everything that was committed before it began. It is made by reading alone, so
-that nobody who writes waits for it.
+that no write waits for it.
 """
 
 import contextlib

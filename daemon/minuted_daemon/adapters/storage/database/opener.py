@@ -39,11 +39,11 @@ def database_path(url: str) -> Path:
 
 
 def prepare(path: Path, state_dir: Path | None = None, limits: DatabaseLimits = DATABASE_LIMITS) -> str:
-    """Create the database or bring it up to date, make sure it can be used, and give its store_id.
+    """Create the database or bring it up to date, make sure it can be used, and return its store_id.
 
     What an older version kept in files in the `state_dir` is taken into it.
 
-    A file that is there is never made anew, not even an empty one: an empty one is what is left of a damaged one. One
+    An existing file is never created again, not even an empty one, which is what is left of a damaged one. One
     that is not ours, or damaged, is left as it was.
     Raises ConfigError (DATABASE_UNUSABLE, DATABASE_CORRUPT, DATABASE_TOO_NEW), and StoreError where the trouble may
     pass by itself (DISK_FULL, DISK_FAILED, DATABASE_LOCKED).
@@ -62,7 +62,7 @@ def prepare(path: Path, state_dir: Path | None = None, limits: DatabaseLimits = 
 
 
 def _create(path: Path, limits: DatabaseLimits) -> None:
-    """Make the database under another name first, so that a crash leaves none behind that is not whole."""
+    """Make the database under another name first, so that a crash leaves no incomplete one."""
     log = Path(f"{path}-wal")
     if log.exists() and log.stat().st_size:
         # SQLite would throw it away.
@@ -106,9 +106,9 @@ def _brought_up(engine: Engine, path: Path, files: StateFiles) -> str:
 
 
 def _keep_to_ourselves(path: Path) -> None:
-    """Have nobody else read the database. SQLite gives its -wal and -shm files the same mode."""
+    """Make the database readable for its owner only. SQLite gives its -wal and -shm files the same mode."""
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        # A file that belongs to somebody else and that we may write is the administrator's choice.
+        # A file of another owner that we may write is the administrator's choice.
         with contextlib.suppress(FileNotFoundError, PermissionError):
             name.chmod(0o600)
 

@@ -19,7 +19,7 @@ def write_engine(path: Path, foreign_keys: bool = True, busy_ms: int = DATABASE_
     """Return an engine whose transactions hold the write lock from their first statement on.
 
     A commit is on the disk when it returns, and what is deleted is overwritten there, though not in every place
-    (scrubbing.py). `foreign_keys` is off for migrations alone, which rebuild tables.
+    (changes/scrub.py). `foreign_keys` is off for migrations alone, which rebuild tables.
     """
     pragmas = (
         "journal_mode = WAL",
@@ -35,7 +35,7 @@ def write_engine(path: Path, foreign_keys: bool = True, busy_ms: int = DATABASE_
 def read_engine(path: Path, still: bool = False, busy_ms: int = DATABASE_LIMITS.busy_ms) -> Engine:
     """Return an engine that cannot write; each of its transactions sees one state of the database.
 
-    `still`: nobody changes the file, and it has no log; then no other file is looked at or made beside it.
+    `still`: no program changes the file, and it has no log; then no other file is looked at or made beside it.
     """
     return _engine(path, "mode=ro&immutable=1" if still else "mode=ro", "BEGIN", (), busy_ms)
 

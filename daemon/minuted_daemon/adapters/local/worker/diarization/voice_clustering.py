@@ -17,7 +17,7 @@ Embedding = NDArray[np.float32]
 SAME_VOICE = 0.43
 """Voices whose average cosine similarity reaches this belong together."""
 UNLIKE = 0.3
-"""Below this similarity to everybody, a voice that is only just heard is a new one."""
+"""Below this similarity to all others, a voice that has only just begun is a new one."""
 RELIABLE = 19_200
 """Samples of speech (1.2 s) from which on a voice may found a cluster."""
 FREEZE = 4_800_000
@@ -36,8 +36,8 @@ _APART = 8_000
 class Voice:
     """One segment's voice: a unit-length embedding of `speech` samples of it, and the label it has now.
 
-    A tentative one is still being spoken: it founds a cluster only if it is like nobody. `backing` is how much speech
-    stood behind the label when it was given; a tentative voice's label was a guess.
+    A tentative one is still being spoken: it founds a cluster only if it is like no other voice. `backing` is how much
+    speech supported the label when it was given; a tentative voice's label was a guess.
     """
 
     segment: int
@@ -155,7 +155,7 @@ class VoiceClusters:
         return apart
 
     def _like_another(self, i: int, settled: Sequence[int], voices: Sequence[Voice], apart: NDArray[np.bool_]) -> bool:
-        """Whether a tentative voice is near enough to somebody to wait until there is more of it."""
+        """Whether a tentative voice is near enough to a known one to wait until there is more of it."""
         others = [voices[j].embedding for j in settled if not apart[i, j]]
         others += [frozen.centroid for frozen in self._frozen.values()]
         return any(float(other @ voices[i].embedding) >= UNLIKE for other in others)
@@ -193,7 +193,7 @@ class VoiceClusters:
 
 
 def average_linkage(distances: NDArray[np.float64], sizes: NDArray[np.float64], below: float) -> list[list[int]]:
-    """Merge the two nearest groups while their mean distance is below `below`; give the groups as lists of indices.
+    """Merge the two nearest groups while their mean distance is below `below`; return the groups as lists of indices.
 
     distances: shape (n, n), symmetric; infinite where two must never be in one group. sizes: how many each stands for.
     """
