@@ -8,7 +8,6 @@ import soundfile
 import structlog
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters import voice_activity
 from minuted_daemon.adapters.voice_activity import SileroModels
 from minuted_daemon.core.voice.speech import CHANCE, SHORTEST, WINDOW
 from tests.bench.noise import send, short_words
@@ -55,9 +54,8 @@ def test_single_short_words_are_heard() -> None:
         assert np.count_nonzero(chances > CHANCE) >= SHORTEST, number
 
 
-def test_a_file_that_is_damaged_is_told_once_and_energy_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voice_activity, "_FILE", "LICENSE-silero-vad.txt")
-    models = SileroModels()
+def test_a_file_that_is_damaged_is_told_once_and_energy_decides() -> None:
+    models = SileroModels("LICENSE-silero-vad.txt")
     with structlog.testing.capture_logs() as logs:
         assert models.stream().chances(np.zeros(WINDOW, dtype=np.int16)) is None
         assert models.stream().chances(np.zeros(WINDOW, dtype=np.int16)) is None

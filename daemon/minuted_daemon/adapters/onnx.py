@@ -38,7 +38,7 @@ def open_model(path: Path) -> OnnxSession:
 
 
 def _runtime() -> Any:
-    os.environ[TELEMETRY_OFF] = "1"  # whatever it was: what is heard in a room is not this setting's to give away
+    os.environ[TELEMETRY_OFF] = "1"  # whatever it was set to: nothing about a room leaves this machine by default
     import onnxruntime  # type: ignore[import-untyped, unused-ignore]
 
     onnxruntime.disable_telemetry_events()

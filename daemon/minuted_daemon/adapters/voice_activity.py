@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from minuted_daemon.core.voice.speech import WINDOW
 
-_FILE = "silero-vad-16k.safetensors"
+MODEL = "silero-vad-16k.safetensors"
 _CONTEXT = 64
 """So many samples of the window before are heard again with each."""
 _STFT, _STFT_HOP = 256, 128
@@ -86,7 +86,8 @@ class SileroStream:
 class SileroModels:
     """One for the daemon. A file that cannot be read is told once; then there is no model, and energy judges."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: str = MODEL) -> None:
+        self._file = file
         self._network: _Network | None = None
         self._missing = False
 
@@ -98,7 +99,7 @@ class SileroModels:
         """Return the network, None where it cannot be loaded. The first call takes some milliseconds."""
         if self._network is None and not self._missing:
             try:
-                path = files("minuted_daemon.adapters.local") / "models" / _FILE
+                path = files("minuted_daemon.adapters.local") / "models" / self._file
                 self._network = _Network(path.read_bytes())
             except (OSError, ValueError, KeyError) as error:
                 self._missing = True

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minuted_daemon.adapters.capture.machine import MachineCapture
+from minuted_daemon.adapters.capture.machine import CaptureLimits, MachineCapture
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports.capture import Filled
@@ -201,7 +201,7 @@ async def test_an_abandoned_open_leaves_no_worker(rig: Rig, capture: MachineCapt
 
 DAEMON = """
 import asyncio, sys
-from minuted_daemon.adapters.capture.machine import MachineCapture
+from minuted_daemon.adapters.capture.machine import CaptureLimits, MachineCapture
 
 async def main():
     stream = await MachineCapture().open("usb0")
@@ -245,12 +245,12 @@ async def test_without_an_audio_system_listing_says_what_to_do(
     assert said in caught.value.message
 
 
+@pytest.mark.parametrize("limits", [CaptureLimits(listing_s=0.3)])
 async def test_a_hanging_audio_system_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capture: MachineCapture
 ) -> None:
     (tmp_path / "sounddevice.py").write_text("import time; time.sleep(60)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr("minuted_daemon.adapters.capture.listing.device_list._LISTING_S", 0.3)
     with pytest.raises(DeviceError) as caught:
         await capture.devices()
     assert caught.value.reason == "AUDIO_UNAVAILABLE"

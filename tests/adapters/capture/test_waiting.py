@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from minuted_daemon.adapters.capture.machine import MachineCapture
-from minuted_daemon.adapters.capture.worker_process import ENDING_S
+from minuted_daemon.adapters.capture.machine import CaptureLimits, MachineCapture
 from minuted_daemon.core.records import Health
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports.capture import AudioBlock, CaptureHealth
@@ -102,10 +101,10 @@ async def test_who_waits_is_not_refused_with_one_who_does_not(
     async with asyncio.TaskGroup() as group:
         opening = group.create_task(_refusal(capture, "gone_mic"))
         while True:
-            if capture._shared:
+            if capture.shared:
                 break
             await asyncio.sleep(0.01)
-        (shared,) = capture._shared.values()
+        (shared,) = capture.shared
         while not shared.was_refused:
             time.sleep(0.01)  # noqa: ASYNC251 - so that it is refused before the event loop knows
         stream = await capture.open("gone_mic", wait=True)
@@ -136,10 +135,8 @@ async def test_even_the_audio_system_is_awaited(
     assert time.monotonic() - began_s < BACK_S
 
 
-async def test_who_waits_waits_for_a_slow_machine_too(
-    rig: Rig, capture: MachineCapture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("minuted_daemon.adapters.capture.shared_device.FIRST_AUDIO_S", -ENDING_S)
+@pytest.mark.parametrize("limits", [CaptureLimits(attach_s=0.0)])
+async def test_who_waits_waits_for_a_slow_machine_too(rig: Rig, capture: MachineCapture) -> None:
     with pytest.raises(DeviceError):
         await capture.open("usb0")
     stream = await capture.open("usb0", wait=True)

@@ -9,16 +9,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from minuted_daemon.adapters.local import diarizer as diarizer_module
-from minuted_daemon.adapters.local import worker_client as engine_module
+from minuted_daemon.adapters.local import worker_client
 from minuted_daemon.adapters.local.availability import local_engine_missing
-from minuted_daemon.adapters.local.diarizer import LocalDiarizer, LocalDiarizerStream
+from minuted_daemon.adapters.local.diarizer import DiarizerLimits, LocalDiarizer, LocalDiarizerStream
 from minuted_daemon.adapters.local.transcriber import LocalTranscriber
 from minuted_daemon.adapters.local.worker_client import LocalEngine
 from minuted_daemon.core.events import (
@@ -37,10 +37,12 @@ BLOCK = 1_600
 pytestmark = pytest.mark.timeout(90)  # two real models on a shared machine
 
 
+PATIENT = DiarizerLimits(finish_s=30.0)
+"""Audio comes here as fast as it goes, so much of it may be left at the end, on a machine with other work."""
+
+
 @pytest.fixture
-async def engine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LocalEngine]:
-    # Audio comes here as fast as it goes, so much of it may be left at the end, on a machine with other work.
-    monkeypatch.setattr(diarizer_module, "FINISH_S", 30.0)
+async def engine() -> AsyncIterator[LocalEngine]:
     running = LocalEngine()
     yield running
     await running.close()
@@ -62,7 +64,7 @@ def words(text: str) -> list[str]:
 
 
 async def test_who_speaks_when(engine: LocalEngine) -> None:
-    stream = await LocalDiarizer(engine).open()
+    stream = await LocalDiarizer(engine, PATIENT).open()
     await feed(stream, standup(0.0, 16.0))
     await stream.finish()
     events: list[DiarizerEvent] = [event async for event in stream.events()]
@@ -137,7 +139,7 @@ async def test_silence_and_noise_have_no_text(engine: LocalEngine) -> None:
 
 
 async def test_a_worker_that_is_killed_breaks_its_streams_and_the_next_open_starts_another(engine: LocalEngine) -> None:
-    diarizer, transcriber = LocalDiarizer(engine), LocalTranscriber(engine)
+    diarizer, transcriber = LocalDiarizer(engine, PATIENT), LocalTranscriber(engine)
     heard, said = await diarizer.open(), await transcriber.open(["en"])
     first = engine.worker_pid
     assert first is not None
@@ -162,12 +164,9 @@ async def test_a_worker_that_is_killed_breaks_its_streams_and_the_next_open_star
     await again.close()
 
 
-async def test_audio_beyond_the_bound_breaks_the_stream_and_not_its_neighbour(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    diarizer = LocalDiarizer(engine)
+async def test_audio_beyond_the_bound_breaks_the_stream_and_not_its_neighbour(engine: LocalEngine) -> None:
+    diarizer = LocalDiarizer(engine, replace(PATIENT, backlog=5 * 16_000))
     crowded, neighbour = await diarizer.open(), await diarizer.open()
-    monkeypatch.setattr(diarizer_module, "LONGEST_BACKLOG", 5 * 16_000)
     pcm = standup(0.0, 8.0)
     with pytest.raises(Unavailable) as overloaded:
         await feed(crowded, np.concatenate((pcm, pcm)))  # nothing is read of the worker meanwhile
@@ -183,7 +182,7 @@ async def test_audio_beyond_the_bound_breaks_the_stream_and_not_its_neighbour(
 
 
 async def test_two_sessions_share_the_worker_and_take_turns(engine: LocalEngine) -> None:
-    diarizer = LocalDiarizer(engine)
+    diarizer = LocalDiarizer(engine, PATIENT)
     streams = [await diarizer.open(), await diarizer.open()]
     ends: list[int] = []
 
@@ -213,10 +212,8 @@ async def test_closing_ends_the_worker(engine: LocalEngine) -> None:
     await stream.close()
 
 
-async def test_a_worker_without_streams_is_stopped_after_a_while(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine_module, "IDLE_S", 0.01)
+async def test_a_worker_without_streams_is_stopped_after_a_while() -> None:
+    engine = LocalEngine(idle_s=0.01)
     transcriber = LocalTranscriber(engine)
     first, second = await transcriber.open([]), await transcriber.open([])
     pid = engine.worker_pid
@@ -233,10 +230,11 @@ async def test_a_worker_without_streams_is_stopped_after_a_while(
         await second.close()
         async with asyncio.timeout(10):
             await gone.wait()
+        assert engine.worker_pid is None
     finally:
         asyncio.get_running_loop().remove_reader(watch)
         os.close(watch)
-    assert engine.worker_pid is None
+        await engine.close()
 
 
 async def test_a_signal_to_the_group_is_not_the_workers(engine: LocalEngine) -> None:
@@ -286,8 +284,8 @@ def test_the_daemon_imports_nothing_heavy() -> None:
 
 
 async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minuted_daemon.adapters.local.availability._PACKAGES", ("numpy", "no_such_package"))
-    missing = local_engine_missing()
+    missing = local_engine_missing(("numpy", "no_such_package"))
+    monkeypatch.setattr(worker_client, "local_engine_missing", lambda: missing)
     assert missing is not None
     assert "no_such_package" in missing
     assert "numpy" not in missing

@@ -27,7 +27,7 @@ async def hear_on(spool: SessionSpool, length_s: float) -> None:
     target = spool.end + round(length_s * SECOND)
     while spool.end < target:
         spool.append(block(spool.end))
-        await spool._backlog.settle(5)
+        await spool.queue.settle(5)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ async def test_a_read_only_disk(small: House) -> None:
     async with small.spools() as spools:
         spool = spools.open(ONE)
         await hear(spool, 25)
-        spool._files.seal()
+        spool.files.seal()
         remount(small.state_dir, "ro")
         try:
             await hear_on(spool, 3)

@@ -76,7 +76,7 @@ async def test_what_waits_in_memory_is_erased_there(house: House) -> None:
         spool = spools.open(ONE)
         for at in range(0, 3 * BLOCK, BLOCK):
             spool.append(block(at))
-        held = [spool._backlog.recent.since(Sample(0), 10)[index].wide for index in range(3)]
+        held = [spool.queue.recent.since(Sample(0), 10)[index].wide for index in range(3)]
         await spool.erase(Sample(0), Sample(2 * BLOCK))
         assert [bool(pcm.any()) for pcm in held] == [False, False, True]
         assert (await spool.read(Sample(0), Sample(3 * BLOCK), 16_000)).holes == ((0, 2 * BLOCK),)

@@ -9,7 +9,6 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from minuted_daemon.adapters.spool.files import kept_file as kept_module
 from minuted_daemon.adapters.spool.files.flac import packed
 from minuted_daemon.adapters.spool.files.kept_file import erasing
 from minuted_daemon.adapters.spool.spools import Spools
@@ -39,7 +38,7 @@ async def keep(spools: Spools, session: SessionId = ONE, length_s: float = LENGT
 async def under_way(spools: Spools) -> None:
     """Come back when an erasure that was begun has done a few of its steps, and has more to do."""
     for _ in range(3):
-        await spools._reading.call(lambda: None, 5)
+        await spools.reading.call(lambda: None, 5)
 
 
 async def test_overlapping_erasures_of_one_session_are_all_done_and_harm_nothing_else(house: House) -> None:
@@ -51,7 +50,7 @@ async def test_overlapping_erasures_of_one_session_are_all_done_and_harm_nothing
                 group.create_task(spools.erase(ONE, Sample(low), Sample(high)))
                 await under_way(spools)
         assert list(house.audio.iterdir()) == [kept(house)]
-        assert not spools._keeping._locks, "nothing is remembered of a session that nobody asks about"
+        assert not spools.kept_audio.in_use, "nothing is remembered of a session that nobody asks about"
     expected = wide_noise(0, LENGTH_S * SECOND)
     for low, high in gone:
         expected = silent(expected, low, high)
@@ -89,9 +88,9 @@ async def test_what_was_given_up_for_room_in_the_middle_of_an_erasure_does_not_c
         async with asyncio.TaskGroup() as group:
             task = group.create_task(spools.erase(ONE, Sample(0), Sample(SECOND)))
             await under_way(spools)
-            assert await spools._keeping.make_room(1) == 1
+            assert await spools.kept_audio.make_room(1) == 1
             assert not task.done()
-        await spools._reading.call(lambda: None, 5)
+        await spools.reading.call(lambda: None, 5)
         assert not list(house.audio.iterdir())
 
 
@@ -113,7 +112,7 @@ async def test_audio_that_is_kept_again_waits_for_an_erasure_from_the_older_file
         await keep(spools)
         await hear(spools.open(ONE, keep_audio=True), LENGTH_S, seed=1)
         async with asyncio.TaskGroup() as group:
-            group.create_task(spools._keeping.erase(ONE, Sample(0), Sample(SECOND)))
+            group.create_task(spools.kept_audio.erase(ONE, Sample(0), Sample(SECOND)))
             await under_way(spools)
             group.create_task(spools.finish(ONE))
         assert list(house.audio.iterdir()) == [kept(house)]
@@ -149,7 +148,7 @@ async def test_a_disk_that_fails_in_the_middle_leaves_the_file_as_it_was(house: 
         with pytest.raises(StoreError) as raised:
             await spools.erase(ONE, Sample(0), Sample(SECOND))
         assert raised.value.reason == "DISK_FAILED"
-        await spools._reading.call(lambda: None, 5)
+        await spools.reading.call(lambda: None, 5)
         assert list(house.audio.iterdir()) == [kept(house)]
         assert kept(house).read_bytes() == before
         broken = False
@@ -158,16 +157,13 @@ async def test_a_disk_that_fails_in_the_middle_leaves_the_file_as_it_was(house: 
 
 
 @pytest.mark.parametrize("left_early", [True, False])
-def test_a_long_file_goes_to_the_disk_and_from_it_a_part_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left_early: bool
-) -> None:
-    monkeypatch.setattr(kept_module, "AT_ONCE", 300_000)
+def test_a_long_file_goes_to_the_disk_and_from_it_a_part_at_a_time(tmp_path: Path, left_early: bool) -> None:
     path = tmp_path / "audio.flac"
     synced: list[int] = []
     path.write_bytes(packed(wide_noise(0, 60 * SECOND)))
     old = os.open(path, os.O_RDONLY)
     size = os.fstat(old).st_size
-    steps = erasing(path, 0, SECOND, synced.append)
+    steps = erasing(path, 0, SECOND, synced.append, step_bytes=300_000)
     while next(steps, steps) is not steps:
         if left_early and path.stat().st_ino != os.fstat(old).st_ino:
             assert any(os.pread(old, size, 0)), "it is in the middle of it"

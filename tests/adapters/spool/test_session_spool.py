@@ -67,7 +67,7 @@ async def test_what_is_not_held_is_silent_and_told(house: House) -> None:
 @pytest.mark.parametrize(("start", "end", "rate_hz"), [(0, 1600, 8000), (0, 121 * SECOND, 16_000), (1600, 0, 24_000)])
 async def test_what_cannot_be_asked(house: House, start: int, end: int, rate_hz: int) -> None:
     async with house.spools() as spools:
-        with pytest.raises(ValueError, match="cannot give"):
+        with pytest.raises(ValueError, match="cannot read"):
             await spools.open(ONE).read(Sample(start), Sample(end), rate_hz)
 
 
@@ -113,7 +113,7 @@ async def test_memory_keeps_only_what_is_recent(house: House) -> None:
     async with house.spools() as spools:
         spool = spools.open(ONE)
         await hear(spool, 90)
-        assert len(spool._backlog.recent) == RECENT_BLOCKS
+        assert len(spool.queue.recent) == RECENT_BLOCKS
 
 
 async def test_reading_while_writing_erasing_and_letting_go(house: House) -> None:
@@ -176,8 +176,8 @@ async def test_a_pause_writes_out_what_waits(house: House) -> None:
         for at in range(0, 5 * BLOCK, BLOCK):
             spool.append(block(at))
         spool.skip(Sample(6 * BLOCK))
-        await spool._backlog.settle(5)
-        await spool._backlog.settle(5)
+        await spool.queue.settle(5)
+        await spool.queue.settle(5)
         assert not spool.waiting
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from minuted_daemon.adapters.storage.limits import ErasureLimits
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
 
 
@@ -29,9 +30,15 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def store(path: Path, fresh: Path) -> AsyncIterator[SqlStore]:
+def erasure() -> ErasureLimits:
+    """The limits of the store's erasures; a test that wants others is parametrized with them."""
+    return ErasureLimits()
+
+
+@pytest.fixture
+async def store(path: Path, fresh: Path, erasure: ErasureLimits) -> AsyncIterator[SqlStore]:
     shutil.copy(fresh, path)
-    opened = await open_store(f"sqlite:///{path}")
+    opened = await open_store(f"sqlite:///{path}", erasure=erasure)
     yield opened
     await opened.close()
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from minuted_daemon.adapters.storage.database import sqlite_engines as engines
+from minuted_daemon.adapters.storage import store as storing
+from minuted_daemon.adapters.storage.limits import DatabaseLimits
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
 from minuted_daemon.adapters.storage.worker_thread import Worker
 from minuted_daemon.errors import StoreError
@@ -68,7 +69,7 @@ async def test_a_cancelled_write_is_still_written_and_shifts_nobody(store: SqlSt
     assert len((await store.turns(SESSION, 100, None)).items) == 10
 
 
-async def test_a_long_read_holds_up_no_write(store: SqlStore) -> None:
+async def test_a_long_read_holds_up_no_write(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
     started, done = threading.Event(), threading.Event()
 
     def long_read(connection: object) -> int:
@@ -77,8 +78,9 @@ async def test_a_long_read_holds_up_no_write(store: SqlStore) -> None:
         done.wait(10)
         return len(connection.exec_driver_sql("SELECT * FROM sessions").all())  # type: ignore[attr-defined]
 
+    monkeypatch.setattr(storing, "read_highest_seq", long_read)
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(store._reader.call(long_read))
+        reading = tasks.create_task(store.highest_seq())
         await asyncio.to_thread(started.wait, 10)
         await store.write([session()])
         assert not reading.done()
@@ -87,11 +89,8 @@ async def test_a_long_read_holds_up_no_write(store: SqlStore) -> None:
     assert (await store.session(SESSION)).seq == 1
 
 
-async def test_another_programs_lock_is_told_holds_up_no_read_and_passes(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "BUSY_MS", 50)
-    store = await open_store(f"sqlite:///{path}")
+async def test_another_programs_lock_is_told_holds_up_no_read_and_passes(path: Path) -> None:
+    store = await open_store(f"sqlite:///{path}", database=DatabaseLimits(busy_ms=50))
     await store.write([session()])
     rival = sqlite3.connect(path, isolation_level=None)
     rival.execute("BEGIN IMMEDIATE")
@@ -125,11 +124,15 @@ async def test_a_worker_that_hangs_is_given_up_at_the_limit() -> None:
     hang = threading.Event()
     finished: list[bool] = []
 
-    def handle(requests: Sequence[int]) -> Sequence[int]:
-        hang.wait(10)
-        return requests
+    class Hanging:
+        def handle(self, requests: Sequence[int]) -> Sequence[int]:
+            hang.wait(10)
+            return requests
 
-    worker = Worker[int, int]("hanging", handle, lambda: finished.append(True))
+        def finish(self) -> None:
+            finished.append(True)
+
+    worker = Worker[int, int]("hanging", Hanging())
 
     async def call() -> None:
         with pytest.raises(StoreError, match="closed"):

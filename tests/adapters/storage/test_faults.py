@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from minuted_daemon.adapters.storage.database import sqlite_engines as engines
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
+from minuted_daemon.adapters.storage.limits import DatabaseLimits
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
 from minuted_daemon.core.records import Record, Seq, SessionState, StoredTurn
 from minuted_daemon.errors import ConfigError, StoreError
@@ -29,10 +29,10 @@ from tests.adapters.storage.remains import remains
 TURNS = 120
 
 
-async def failure(store: SqlStore, record: Record) -> StoreError:
+async def failure(store: SqlStore, path: Path, record: Record) -> StoreError:
     with pytest.raises(StoreError) as raised:
         await store.write([record])
-    assert str(store._path) in raised.value.message
+    assert str(path) in raised.value.message
     assert (await store.session("boardroom")).id == SESSION  # reading goes on
     return raised.value
 
@@ -49,13 +49,12 @@ async def test_a_lock_of_seconds_is_waited_for(store: SqlStore, path: Path) -> N
     assert [record.seq for record in waiting.result()] == [2]
 
 
-async def test_a_lock_for_good_is_told_and_passes_with_its_holder(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "BUSY_MS", 50)
-    store = await open_store(f"sqlite:///{path}")
+async def test_a_lock_for_good_is_told_and_passes_with_its_holder(path: Path) -> None:
+    store = await open_store(f"sqlite:///{path}", database=DatabaseLimits(busy_ms=50))
     await store.write([session()])
     with locked(path):
         for _ in range(3):
-            assert (await failure(store, turn(1))).reason == "DATABASE_LOCKED"
+            assert (await failure(store, path, turn(1))).reason == "DATABASE_LOCKED"
     assert [record.seq for record in await store.write([turn(1)])] == [2]
     await store.close()
 
@@ -75,8 +74,8 @@ async def test_a_disk_that_does_not_write_is_told(store: SqlStore, path: Path) -
     await store.write([session()])
     log_bytes = os.stat(f"{path}-wal").st_size  # noqa: PTH116
     with no_file_longer_than(log_bytes + 100):
-        assert (await failure(store, turn(1))).reason == "DISK_FAILED"
-        assert (await failure(store, turn(2))).reason == "DISK_FAILED"
+        assert (await failure(store, path, turn(1))).reason == "DISK_FAILED"
+        assert (await failure(store, path, turn(2))).reason == "DISK_FAILED"
     assert [record.seq for record in await store.write([turn(1)])] == [2]
     assert len((await store.turns(SESSION, 10, None)).items) == 1
 

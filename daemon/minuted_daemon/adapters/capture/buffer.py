@@ -20,7 +20,7 @@ _CAPACITY = 20
 OVERRUN = "OVERRUN"
 MUTED = "MUTED"
 _OLDEST_S = 5.0
-"""No block is older than this when it comes: one that seems to be shows that somebody set the clock."""
+"""No block is older than this when it comes: one that seems to be shows that the clock was set."""
 
 
 class Owner(Protocol):
@@ -31,7 +31,7 @@ class Owner(Protocol):
         ...
 
     async def pause(self) -> None:
-        """The stream is paused now: release the device if nobody else hears it, and wait for that."""
+        """The stream is paused now: release the device if no other stream hears it, and wait for that."""
         ...
 
     def resume(self, stream: "BufferedStream") -> None:
@@ -79,7 +79,7 @@ class BufferedStream:
                 self._items.append(item)
             wake, self._waking = not self._waking, True
         if wake:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be woken
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no reader is left to wake
                 self._loop.call_soon_threadsafe(self._filled.set)
 
     def end(self, error: DeviceError | None = None) -> None:

@@ -4,7 +4,7 @@ While a device works, its own samples count, block by block, and its clock's dri
 come for a second, the device is DOWN, and each block is replaced by silence when it is a second late: late enough
 that a short stall of the sound server loses nothing. A block that arrives after its place was filled is dropped.
 
-While nobody listens (`rest`) the line goes on as silence in real time and nothing is amiss.
+While no session listens (`rest`) the line goes on as silence in real time and nothing is amiss.
 """
 
 import numpy as np
@@ -75,18 +75,18 @@ class Continuity:
         self._wall_s = wall_s
 
     def rest(self) -> None:
-        """Nobody wants to hear anything: silence comes in real time, and the device cannot be lost."""
+        """No session listens: silence comes in real time, and the device cannot be lost."""
         self._resting = True
         self._down = False
 
     def wake(self, now: float, patience_s: float) -> None:
-        """Somebody wants to hear again; for `patience_s` the device is not missed."""
+        """A session listens again; for `patience_s` the device is not missed."""
         self._resting = False
         self._patient_until_s = now + patience_s
         self._reason = DEVICE_OPENING
 
     def feed(self, worker: int, captured: Captured, now: float) -> list[Item]:
-        """Take a block of a worker (numbered, rising) and give what may be passed on."""
+        """Take a block of a worker (numbered, rising) and return what may be passed on."""
         self._heard_s = now
         if self._origin_s is None:
             self._origin_s = captured.monotonic_s
@@ -134,7 +134,7 @@ class Continuity:
         return ends_s if self._resting else max(ends_s, self._heard_s) + SUSPECT_S
 
     def _monotone(self, wall_s: float) -> float:
-        """Wall time as estimated, but a wobble of the estimate never turns it back; somebody setting the clock does."""
+        """Wall time as estimated, but a wobble of the estimate never turns it back; setting the clock does."""
         before_s = self._wall_s - BLOCK_S
         return before_s + 0.001 if 0 <= before_s - wall_s < _WOBBLE_S else wall_s
 

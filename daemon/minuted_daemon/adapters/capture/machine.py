@@ -1,14 +1,15 @@
 """All audio sources of this machine, as ports.Capture: devices by stable name and recordings by path."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
-from minuted_daemon.adapters.capture.listing.device_list import device_info, device_not_found, list_inputs
+from minuted_daemon.adapters.capture.listing.device_list import LISTING_S, device_info, device_not_found, list_inputs
 from minuted_daemon.adapters.capture.listing.naming import DEFAULT, NamedInput, find_input
 from minuted_daemon.adapters.capture.protocol.messages import Assignment
 from minuted_daemon.adapters.capture.recordings.opener import Decoders
 from minuted_daemon.adapters.capture.recordings.sources import open_file
-from minuted_daemon.adapters.capture.shared_device import SharedDevice
+from minuted_daemon.adapters.capture.shared_device import ATTACH_S, SharedDevice
 from minuted_daemon.core.channels.choice import EVERY_CHANNEL, ChannelChoice
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports.capture import CaptureStream, DeviceInfo
@@ -16,15 +17,33 @@ from minuted_daemon.ports.capture import CaptureStream, DeviceInfo
 FILE_PREFIX = "file:"
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureLimits:
+    """How long the audio system is waited for."""
+
+    listing_s: float = LISTING_S
+    attach_s: float = ATTACH_S
+
+
 class MachineCapture:
     """Implements ports.Capture. Sessions on the same device share its one stream and its one worker process."""
 
-    def __init__(self, decoders: Decoders = Decoders()) -> None:  # noqa: B008  frozen
+    def __init__(
+        self,
+        decoders: Decoders = Decoders(),  # noqa: B008  frozen
+        limits: CaptureLimits = CaptureLimits(),
+    ) -> None:
         """`decoders`: what recordings may be decoded with."""
         self._decoders = decoders
+        self._limits = limits
         self._shared: dict[tuple[str, ChannelChoice], SharedDevice] = {}
         self._listing = asyncio.Lock()  # each listing opens every device: two at once would find them busy
         self._closed = False
+
+    @property
+    def shared(self) -> Collection[SharedDevice]:
+        """The devices that sessions share, those included that are being opened or released."""
+        return self._shared.values()
 
     async def devices(self) -> list[DeviceInfo]:
         """List the inputs there are now, those in use included.
@@ -52,7 +71,7 @@ class MachineCapture:
         except DeviceError:
             if not wait or not shared.was_refused:
                 raise
-        # Somebody who did not wait for it had begun to open it, a moment before.
+        # A session that did not wait for it had begun to open it a moment before.
         return await (await self._device(device, wait, choice)).attach(wait)
 
     async def close(self) -> None:
@@ -81,7 +100,7 @@ class MachineCapture:
         if shared is None:
             if self._closed:
                 raise DeviceError("DEVICE_FAILED", "capture is closed", device=device)
-            shared = self._shared[key] = SharedDevice(assignment, item, wait, self._forget)
+            shared = self._shared[key] = SharedDevice(assignment, item, wait, self._forget, self._limits.attach_s)
             shared.start()
         return shared
 
@@ -113,7 +132,7 @@ class MachineCapture:
 
     async def _inputs(self) -> list[NamedInput]:
         async with self._listing:
-            inputs = await list_inputs()
+            inputs = await list_inputs(self._limits.listing_s)
         # A device that allows one user is in use, so PortAudio cannot see it; and if it is the default, it still is.
         seen = {item.name for item in inputs}
         held = [shared.device for shared in self._shared.values() if shared.in_use and shared.device is not None]

@@ -51,7 +51,7 @@ class Renderer:
         return self._taken
 
     def feed(self, mono: NDArray[np.float32]) -> Iterator[Rendered]:
-        """Take native samples (full scale is 1.0; what exceeds it is clipped) and give the blocks they complete."""
+        """Take native samples (full scale is 1.0; what exceeds it is clipped) and return the blocks they complete."""
         self._taken += len(mono)
         self._narrow.feed(mono)
         self._wide.feed(mono)
@@ -65,7 +65,7 @@ class Renderer:
         return blocks
 
     def finish(self) -> Iterator[Rendered]:
-        """Flush, pad the last block with silence and give what is left."""
+        """Flush, pad the last block with silence and return what is left."""
         length = self._at_16k(self._taken)
         blocks = -(-length // BLOCK)
         self._narrow.finish(blocks * BLOCK)

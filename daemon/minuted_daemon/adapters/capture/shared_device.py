@@ -20,12 +20,14 @@ from minuted_daemon.errors import DeviceError
 from minuted_daemon.ports.capture import CaptureHealth
 
 _RELEASE_S = 2 * ENDING_S
+ATTACH_S = FIRST_AUDIO_S + ENDING_S
+"""A worker is given up by then if it has given no audio."""
 
 
 class SharedDevice:
     """Runs from `start` until the last stream is closed. All methods belong to the event loop's thread.
 
-    `device` is None as long as nobody has seen the input that is waited for.
+    `device` is None until the input that is waited for has been seen.
     """
 
     def __init__(
@@ -34,7 +36,10 @@ class SharedDevice:
         device: NamedInput | None,
         waits: bool,
         on_end: Callable[["SharedDevice"], None],
+        attach_s: float = ATTACH_S,
     ) -> None:
+        """`attach_s`: how long `attach` waits to know whether there is audio."""
+        self._attach_s = attach_s
         self.name = assignment.name
         self.follows = assignment.follows
         self.choice = assignment.choice
@@ -80,7 +85,7 @@ class SharedDevice:
 
     @property
     def was_refused(self) -> bool:
-        """Whether it could not be opened at first, when nobody waited for it."""
+        """Whether it could not be opened at first, when no session waited for it."""
         return self._refusal is not None
 
     async def attach(self, wait: bool) -> BufferedStream:
@@ -94,7 +99,7 @@ class SharedDevice:
         stream: BufferedStream | None = None
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FIRST_AUDIO_S + ENDING_S):
+                async with asyncio.timeout(self._attach_s):
                     await self._known.wait()
             if self._refusal is not None:
                 raise self._refusal
@@ -148,7 +153,7 @@ class SharedDevice:
         self._adjust()
 
     def _adjust(self) -> None:
-        """Hold the device as long as somebody wants to hear it."""
+        """Hold the device as long as a session wants to hear it."""
         if self._stopping:
             return
         if not self._attaching and not self._streams:

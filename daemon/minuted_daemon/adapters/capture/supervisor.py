@@ -29,7 +29,7 @@ _SILENT_S = 3.0
 _BACK_OFF_S = (0.5, 1.0, 2.0)
 """From one worker's start to the next one's, and the first of them at least from its end."""
 _STEADY_S = 5.0
-"""A worker that lived this long starts the back-off anew."""
+"""A worker that lived this long starts the back-off again."""
 _READ = 65_536
 _WOKEN = b"\0woken"
 
@@ -55,7 +55,7 @@ class Reports:
 
 
 class Supervisor:
-    """Runs from `start` until `stop`, or until a device that nobody waits for fails at first.
+    """Runs from `start` until `stop`, or until a device that no session waits for fails at first.
 
     `waits`: without the device the line begins all the same, with silence.
     """
@@ -214,7 +214,7 @@ class Supervisor:
         was_down = self._line.is_down
         self._reports.give(self._line.feed(self._workers, captured, time.monotonic()))
         if was_down and not self._line.is_down:
-            log.info("device_back", device=self._assignment.name)
+            log.info("device_returned", device=self._assignment.name)
         self._reports.heard()
 
     def _lose(self, fault: Fault) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +14,27 @@ from minuted_daemon.core.samples import samples, seconds
 from minuted_daemon.errors import Garbled, Unavailable
 from minuted_daemon.ports.engines import DiarizerCapabilities
 
-LONGEST_BACKLOG = samples(30.0)
-"""Audio that may wait for the worker; beyond that the stream is overloaded, and broken."""
-FINISH_S = 4.5
 LAG_S = 1.9
 """Look-ahead, hop and the step's own time: what most events stay below."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizerLimits:
+    """How far a stream may be behind, and how long its end may take."""
+
+    backlog: int = samples(30.0)
+    """Samples that may wait for the worker; beyond that the stream is overloaded, and broken."""
+    finish_s: float = 4.5
+
+
+LIMITS = DiarizerLimits()
 
 
 class LocalDiarizerStream:
     """One epoch of the offline diarizer."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Channel, limits: DiarizerLimits) -> None:
+        self._limits = limits
         self._channel = channel
         self._sent = 0
         self._deadline: asyncio.TimerHandle | None = None
@@ -38,7 +49,7 @@ class LocalDiarizerStream:
 
         Raises Unavailable (WORKER_DIED, OVERLOADED).
         """
-        if self._sent - self._channel.progress > LONGEST_BACKLOG:
+        if self._sent - self._channel.progress > self._limits.backlog:
             self._channel.worker.kill_if_stuck()
             self._channel.fail(Unavailable("OVERLOADED", "The offline diarizer is more than 30 s behind."))
         self._channel.send(Kind.AUDIO, payload=pcm.astype(np.int16, copy=False).tobytes())
@@ -63,7 +74,7 @@ class LocalDiarizerStream:
         """Say that no more audio comes. What is left is given within 5 s, or not at all."""
         if self._deadline is None:
             self._channel.send(Kind.FINISH)
-            self._deadline = asyncio.get_running_loop().call_later(FINISH_S, self._channel.end)
+            self._deadline = asyncio.get_running_loop().call_later(self._limits.finish_s, self._channel.end)
 
     async def close(self) -> None:
         """Drop the stream."""
@@ -75,8 +86,9 @@ class LocalDiarizerStream:
 class LocalDiarizer:
     """The offline diarizer. Several streams share one worker and take turns."""
 
-    def __init__(self, engine: LocalEngine) -> None:
+    def __init__(self, engine: LocalEngine, limits: DiarizerLimits = LIMITS) -> None:
         self._engine = engine
+        self._limits = limits
 
     @property
     def capabilities(self) -> DiarizerCapabilities:
@@ -88,7 +100,7 @@ class LocalDiarizer:
 
         Raises Rejected (ENGINE_MISSING) or Unavailable (WORKER_DIED, WORKER_SLOW).
         """
-        return LocalDiarizerStream(await self._engine.open(Kind.OPEN_DIARIZER))
+        return LocalDiarizerStream(await self._engine.open(Kind.OPEN_DIARIZER), self._limits)
 
     async def close(self) -> None:
         """End the worker, and with it all streams of the engine."""

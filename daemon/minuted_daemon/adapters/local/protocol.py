@@ -58,7 +58,7 @@ class FrameReader:
     _buffer: bytearray = field(default_factory=bytearray)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take the next bytes and give the frames they complete.
+        """Take the next bytes and return the frames they complete.
 
         Raises ValueError if this is no frame; the connection is of no more use then.
         """

@@ -9,7 +9,7 @@ _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONP
 
 
 def spawn(module: str, *arguments: str, **variables: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
-    """Run a module of this package with the number of its socket and `arguments`; give it and the daemon's end.
+    """Run a module of this package with the number of its socket and `arguments`; return it and the daemon's end.
 
     Its environment holds `variables` and what any process needs to run. Takes milliseconds. Raises OSError.
     """

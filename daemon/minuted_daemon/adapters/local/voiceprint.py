@@ -49,7 +49,8 @@ class _Worker:
 class LocalVoicePrinter:
     """See ports.VoicePrinter. One for the daemon; prints are made one after another."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
         self._worker: _Worker | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._turn = asyncio.Lock()
@@ -86,8 +87,8 @@ class LocalVoicePrinter:
                 raise Unavailable("WORKER_DIED", "The process that looks at voices died.") from error
             finally:
                 if not answered:
-                    self._end()  # its answer would be taken for the next one's
-            self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._end)
+                    self._end()  # its answer would be taken for the next request's
+            self._idle = asyncio.get_running_loop().call_later(self._idle_s, self._end)
             return vector
 
     async def close(self) -> None:
@@ -98,7 +99,7 @@ class LocalVoicePrinter:
                 if self._ending:
                     await self._gone.wait()
         except TimeoutError:
-            log.warning("voice_worker_does_not_end", count=len(self._ending))
+            log.warning("voice_worker_not_ended", count=len(self._ending))
 
     def _end(self) -> None:
         worker, self._worker = self._worker, None

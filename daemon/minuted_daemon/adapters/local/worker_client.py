@@ -21,13 +21,13 @@ from minuted_daemon.errors import Rejected, Unavailable, VendorError
 log = structlog.get_logger()
 
 OPEN_S = 18.0
-"""A worker that has not loaded its models by then is given up."""
+"""A worker that has not loaded its models by then counts as failed."""
 IDLE_S = 60.0
 """A worker without streams is kept this long: the next session begins at once, the months between cost no memory."""
 STUCK_S = 20.0
 """A worker that says nothing for this long, though it has work, is killed."""
 MOST_FRAMES = 20_000
-"""Frames a stream's reader may be behind; beyond that the stream is broken."""
+"""Frames that may wait for a stream's reader; beyond that the stream is broken."""
 MOST_UNSENT = 16_000_000
 """Bytes that may wait to be written to the worker; beyond that it is overloaded."""
 _REAP_S = 0.05
@@ -95,8 +95,9 @@ class Channel:
 class WorkerProcess(asyncio.Protocol):
     """One running worker and the channels to it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", idle_s: float) -> None:
         self.process = process
+        self._idle_s = idle_s
         self.channels: dict[int, Channel] = {}
         self.alive = True
         self.idle: asyncio.TimerHandle | None = None
@@ -151,7 +152,7 @@ class WorkerProcess(asyncio.Protocol):
         with contextlib.suppress(VendorError):
             self.write(Frame(Kind.CLOSE, channel.number))
         if not self.channels and self.alive:
-            self.idle = self._loop.call_later(IDLE_S, self.kill)
+            self.idle = self._loop.call_later(self._idle_s, self.kill)
 
     def kill_if_stuck(self) -> None:
         """End a worker that has work and has said nothing for a long time."""
@@ -180,7 +181,8 @@ class WorkerProcess(asyncio.Protocol):
 class LocalEngine:
     """The offline engine of this daemon. Share one between the diarizer and the transcriber."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
         self._worker: WorkerProcess | None = None
         self._next_stream = 1
         self._starting = asyncio.Lock()
@@ -200,7 +202,7 @@ class LocalEngine:
             raise Rejected("ENGINE_MISSING", f"The offline engine lacks {missing}.")
         async with self._starting:
             if self._worker is None or not self._worker.alive:
-                self._worker = await _start()
+                self._worker = await _start(self._idle_s)
         worker = self._worker
         if worker.idle is not None:
             worker.idle.cancel()
@@ -231,10 +233,10 @@ class LocalEngine:
             async with asyncio.timeout(2.0):
                 await worker.wait_gone()
         except TimeoutError:
-            log.warning("local_worker_does_not_end", pid=worker.process.pid)
+            log.warning("local_worker_not_ended", pid=worker.process.pid)
 
 
-async def _start() -> WorkerProcess:
+async def _start(idle_s: float) -> WorkerProcess:
     """Start a worker. It sees no keys: its environment holds only what a process needs to run.
 
     Raises Unavailable (WORKER_DIED).
@@ -252,6 +254,6 @@ async def _start() -> WorkerProcess:
     except OSError as error:
         raise Unavailable("WORKER_DIED", "The offline engine's worker process cannot be started.") from error
     ours.setblocking(False)
-    _, worker = await asyncio.get_running_loop().create_connection(lambda: WorkerProcess(process), sock=ours)
+    _, worker = await asyncio.get_running_loop().create_connection(lambda: WorkerProcess(process, idle_s), sock=ours)
     log.info("local_worker_started", pid=process.pid)
     return worker

@@ -99,7 +99,7 @@ def common_refusal(
 def gateway_refusal(vendor: str, status: int, headers: Mapping[str, str], body: bytes = b"") -> VendorError | None:
     """Return the error for an answer that a proxy or gateway on the way gave, None for the vendor's own.
 
-    Vendors speak JSON; who answers with a page, or without JSON under a proxy's name, is somebody else. Header names
+    Vendors speak JSON; an answer that is a page, or not JSON under a proxy's name, is not the vendor's. Header names
     are lower case.
     """
     code = str(status)

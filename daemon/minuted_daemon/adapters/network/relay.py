@@ -48,7 +48,7 @@ class _Side(asyncio.Protocol):
 
 
 class Relay:
-    """A TLS connection to a proxy, first for a request of its own, then for whoever has the near end."""
+    """A TLS connection to a proxy, first for a request of its own, then for the owner of the near end."""
 
     def __init__(self, far: _Side) -> None:
         self._far = far

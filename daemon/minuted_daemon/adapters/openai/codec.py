@@ -40,7 +40,7 @@ class SessionUpdated:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The buffer has become this item, behind `previous`: None for the first, or where the vendor does not say."""
+    """The buffer has become this item, after `previous`: None for the first, or where the vendor does not say."""
 
     item: str
     previous: str | None = None

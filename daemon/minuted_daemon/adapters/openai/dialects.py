@@ -68,7 +68,7 @@ def is_azure(base_url: str) -> bool:
 
 
 def dialect_of(greeting: Mapping[str, Any]) -> Dialect:
-    """Return the dialect of whoever sent this first message."""
+    """Return the dialect of the sender of this first message."""
     if greeting.get("type") == "transcription_session.created":
         return Dialect.OLDER
     session = greeting.get("session")

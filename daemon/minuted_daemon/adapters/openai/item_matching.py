@@ -2,16 +2,16 @@
 
 It works through what it is sent in order, so the answers to commits and clears come in the order of the commits and
 clears; only texts come in any order. `_asked` holds the commits and clears not answered yet. Hence the rules:
-- `committed` gives its item to the oldest commit. If it stands behind an item that no `committed` named, one was lost:
+- `committed` gives its item to the oldest commit. If it follows an item that no `committed` named, one was lost:
   which of several commits it answers cannot be told any more, and the connection is astray.
 - An error answers the commit its event_id names; a commit error that names none answers the oldest.
-- A delta of an item never seen belongs to the open utterance if nothing is being asked; behind a clear it is dropped,
-  and its item with it; behind a commit it may belong to either side, and is held until one side claims the item: by
+- A delta of an item never seen belongs to the open utterance if nothing is being asked; after a clear it is dropped,
+  and its item with it; after a commit it may belong to either side, and is held until one side claims the item: by
   `committed`, or by going on when nothing is asked any more.
 - An item stays with its utterance, unless a `committed` gives it to another one.
 - A text counts for the item a `committed` bound, and only the first of an item. One that comes before waits for it.
 - A commit refused for another reason than being empty leaves its audio in the buffer, so what is committed next holds
-  two utterances: its text is nobody's, and it fails. A clear in between avoids that.
+  two utterances: its text belongs to neither, and it fails. A clear in between avoids that.
 Pure: time enters as data.
 """
 
@@ -24,7 +24,7 @@ from minuted_daemon.adapters.openai.codec import Cleared, Committed, Completed, 
 from minuted_daemon.core.events import TextCompleted, TextFailed, TextGrew, TranscriberEvent, UtteranceId
 
 _ITEMS = 256
-"""So many items are remembered, most of them answered: what comes again of an older one is nobody's."""
+"""So many items are remembered, most of them answered: what comes again of an older one is dropped."""
 _EARLY = 64
 _HELD_CHARS = 10_000
 _EMPTY = "input_audio_buffer_commit_empty"
@@ -126,7 +126,7 @@ class Routing:
         return oldest is not None and oldest <= now_s
 
     def feed(self, event: ServerEvent) -> Sequence[TranscriberEvent]:
-        """Take what arrived; give what it means for utterances."""
+        """Take what arrived; return what it means for utterances."""
         match event:
             case Delta():
                 return self._delta(event)
@@ -259,9 +259,9 @@ class Routing:
 
     def _glue(self, refused: _Asked) -> None:
         """Mark what the audio of a refused commit is stuck to."""
-        behind = list(self._asked)[self._asked.index(refused) + 1 :]
-        if behind:
-            behind[0].utterance.glued = not behind[0].clears
+        later = list(self._asked)[self._asked.index(refused) + 1 :]
+        if later:
+            later[0].utterance.glued = not later[0].clears
         elif self._open is not None:
             self._open.glued = True
         else:

@@ -75,7 +75,7 @@ class OpenAIStream:
         self._asked = 0
         self._samples_sent = 0
         self._expires_s: float | None = None
-        self._chained = True  # items say which one they stand behind; speaches names another one
+        self._chained = True  # items say which one they follow; speaches names another one
 
     @property
     def rate_hz(self) -> int:
@@ -262,7 +262,7 @@ class OpenAIStream:
             raise self._broken(faults.closure(closing(exc))) from None
 
     def _broken(self, fault: VendorError) -> VendorError:
-        """Keep the first fault, whoever met it, and make sure that the other direction ends as well."""
+        """Keep the first fault, of either direction, and make sure that the other direction ends as well."""
         if self._fault is None:
             self._fault = fault
             self._socket.transport.abort()

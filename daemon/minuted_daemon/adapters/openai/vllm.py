@@ -220,7 +220,7 @@ class VllmStream:
             raise self._broken(faults.closure(closing(exc))) from None
 
     def _broken(self, fault: VendorError) -> VendorError:
-        """Keep the first fault, whoever met it, and make sure that the other direction ends as well."""
+        """Keep the first fault, of either direction, and make sure that the other direction ends as well."""
         if self._fault is None:
             self._fault = fault
             self._free.set()

@@ -33,7 +33,7 @@ _EVENTS: dict[str, type[SpeakerStarted] | type[SpeakerEnded]] = {
 
 
 class PyannoteCodec:
-    """One stream's messages. Feed `decode` what arrives; it gives the event in it, or why there is none.
+    """One stream's messages. Feed `decode` what arrives; it returns the event in it, or why there is none.
 
     counts: how many messages gave none, by why (`unknown` type, `incomplete` event, `nonsense`).
     """
@@ -101,7 +101,7 @@ def _event(kind: str, body: Mapping[str, object]) -> DiarizerNews:
 
 
 def _names(fields: Mapping[str, object]) -> str:
-    """The fields' names, of which nobody can tell what was said."""
+    """The fields' names, which do not reveal what was said."""
     return ", ".join(sorted(name for name in fields if _NAME.fullmatch(name))[:_NAMES]) or "none"
 
 

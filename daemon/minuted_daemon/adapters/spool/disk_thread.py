@@ -1,6 +1,6 @@
 """A thread that may wait for the disk, and the way from the event loop to it and back.
 
-What it is asked to do is none of this file's business.
+It knows nothing of what it is asked to do.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ _Request = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 
 
 class DiskThread:
-    """Does one thing after another, in the order it was asked. Its askers bound how much may wait."""
+    """Runs one call after another, in the order they were submitted. Its callers bound how many may wait."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -30,20 +30,20 @@ class DiskThread:
         self._thread.start()
 
     def submit(self, act: Callable[[], T]) -> "asyncio.Future[T]":
-        """Have it done; never waits. Cancelling the future does not undo it.
+        """Run a call in the thread; never waits. Cancelling the future does not undo it.
 
-        The future fails with what `act` raises, or with StoreError (SPOOL_CLOSED) behind `close`.
+        The future fails with what `act` raises, or with StoreError (SPOOL_CLOSED) after `close`.
         """
         answer: asyncio.Future[T] = self._loop.create_future()
         if self._closing:
             answer.set_exception(closed())
-            answer.exception()  # not everybody who asks for something looks at what came of it
+            answer.exception()  # not every caller looks at the result
         else:
             self._queue.put((act, answer))
         return answer
 
     async def call(self, act: Callable[[], T], limit_s: float) -> T:
-        """Have it done and give what came of it.
+        """Run a call in the thread and return its result.
 
         Raises what `act` raises, and StoreError (SPOOL_STALLED, SPOOL_CLOSED).
         """
@@ -57,7 +57,7 @@ class DiskThread:
             raise stalled(limit_s) from error
 
     async def close(self, limit_s: float) -> None:
-        """Do what was asked for so far, then end; give up waiting after `limit_s`."""
+        """Finish what was submitted so far, then end the thread; stop waiting after `limit_s`."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
@@ -69,7 +69,7 @@ class DiskThread:
 
     def _run(self) -> None:
         while self._do(self._queue.get()):
-            pass  # what was asked and what came of it is let go of, not held until the next request comes
+            pass  # a request and its result are not held until the next request comes
         self._post(self._ended.set)
 
     def _do(self, request: _Request | None) -> bool:
@@ -78,7 +78,7 @@ class DiskThread:
         act, answer = request
         try:
             outcome = act()
-        except Exception as fault:  # noqa: BLE001 - it belongs to the asker, and the thread must go on
+        except Exception as fault:  # noqa: BLE001 - it belongs to the caller, and the thread must go on
             self._post(partial(_fail, answer, fault))
         else:
             self._post(partial(_settle, answer, outcome))
@@ -88,7 +88,7 @@ class DiskThread:
         try:
             self._loop.call_soon_threadsafe(act)
         except RuntimeError:
-            return  # the loop is gone, and with it everybody who could have wanted to know
+            return  # the loop is closed, and its callers are gone
 
 
 def _settle(answer: "asyncio.Future[T]", outcome: T) -> None:

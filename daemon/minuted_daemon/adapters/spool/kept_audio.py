@@ -1,7 +1,7 @@
-"""The kept files of all sessions, as the event loop sees them: made anew and removed, one thing at a time.
+"""The kept files of all sessions, as the event loop sees them: written, erased from and removed, one at a time.
 
-What is done to a session's kept file is done behind what was begun before: `alone`. All of it is done in the reading
-thread, one step of it at a time: a step that came too late for whoever asked has ended before the next one is begun.
+Operations on one session's kept file wait for each other: `exclusive`. They run in the reading thread, a step at a
+time: a step whose caller has timed out still ends before the next one begins.
 """
 
 import asyncio
@@ -25,32 +25,37 @@ from minuted_daemon.core.samples import Sample
 _log = structlog.get_logger()
 
 
-class Keeping:
+class KeptAudio:
     """One for the daemon."""
 
     def __init__(self, directory: Path, reading: DiskThread, sync: Sync) -> None:
         self._directory = directory
         self._reading = reading
         self._sync = sync
-        # A lock is there as long as somebody has it or waits for it.
+        # A lock exists as long as a caller holds it or waits for it.
         self._locks: WeakValueDictionary[SessionId, asyncio.Lock] = WeakValueDictionary()
         self._shedding: asyncio.Future[int] | None = None
 
     @asynccontextmanager
-    async def alone(self, session_id: SessionId) -> AsyncIterator[None]:
-        """Have the session's kept file for oneself."""
+    async def exclusive(self, session_id: SessionId) -> AsyncIterator[None]:
+        """Hold the session's kept file; other operations on it wait."""
         lock = self._locks.get(session_id)
         if lock is None:
             lock = self._locks[session_id] = asyncio.Lock()
         async with lock:
             yield
 
+    @property
+    def in_use(self) -> int:
+        """How many sessions' files are held or waited for."""
+        return len(self._locks)
+
     async def erase(self, session_id: SessionId, start: Sample, end: Sample) -> None:
         """Have no sample of [start, end) left in the session's kept file, if there is one.
 
-        Raises StoreError; then ask again. The file is made anew, which needs space for it (DISK_FULL).
+        Raises StoreError; then ask again. The file is written again, which needs space for it (DISK_FULL).
         """
-        async with self.alone(session_id):
+        async with self.exclusive(session_id):
             steps = erasing(self._path(session_id), start - start % 2, end + end % 2, self._sync)
             try:
                 while await self._reading.call(partial(_go_on, steps), DISK_LIMIT_S):
@@ -62,14 +67,14 @@ class Keeping:
 
     async def remove(self, session_id: SessionId) -> None:
         """Have no kept file of the session. Raises StoreError."""
-        async with self.alone(session_id):
+        async with self.exclusive(session_id):
             try:
                 await self._reading.call(partial(remove, self._path(session_id)), DISK_LIMIT_S)
             except OSError as error:
                 raise as_store_error(error, str(self._directory)) from error
 
     def make_room(self, wanted: int) -> "asyncio.Future[int]":
-        """Remove files, oldest first, until so many bytes are gained. Never waits; the future gives how many went.
+        """Remove files, oldest first, until so many bytes are gained. Never waits; the future's result is how many.
 
         While an earlier call is at it, nothing more is asked of the disk.
         """
@@ -83,12 +88,12 @@ class Keeping:
 
 
 def _go_on(steps: Iterator[None]) -> bool:
-    """Do the next step; give whether there was one."""
+    """Do the next step; return whether there was one."""
     return next(steps, steps) is not steps
 
 
 def _remove_oldest(directory: Path, wanted: int) -> int:
-    """Return how many files went. What is being made anew of one of them takes no name that is no longer there."""
+    """Return how many files were removed. A rewrite that is under way does not bring a removed file back."""
     files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in directory.glob(f"*{SUFFIX}"))
     removed = 0
     for _, size, path in files:

@@ -1,7 +1,7 @@
-"""From the event loop to the notes beside the audio: what is noted waits here while the disk is busy with notes.
+"""From the event loop to the notes beside the audio: notes wait here while the disk is busy with earlier ones.
 
-Rule for full: while the disk takes nothing, MOST_WAITING notes wait; beyond that the oldest go. They are only ever a
-help, so what becomes of them is nobody's fault but the log's.
+Rule for full: while the disk takes nothing, MOST_WAITING notes wait; beyond that the oldest go. Notes
+only help recovery, so a failure is logged and not raised.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from minuted_daemon.ports.spool import Note
 MOST_WAITING = 5_000
 
 
-class Noting:
+class NotesQueue:
     """One session's. At most one write is under way."""
 
     def __init__(
@@ -31,12 +31,12 @@ class Noting:
         self._forgotten: list[tuple[int, int]] = []
 
     def put(self, note: Note) -> None:
-        """Have it written; never waits. After a failure it is the next note that has both tried again."""
+        """Write the note; never waits. After a failure the next note has both tried again."""
         self._waiting.append(note)
         self._write()
 
     def forget(self, start: int, end: int) -> None:
-        """What waits and is about some of [start, end) is not to be written any more."""
+        """Drop waiting notes that are about some of [start, end)."""
         if self._writing is not None:
             self._forgotten.append((start, end))
         self._waiting = deque((note for note in self._waiting if not note.touches(start, end)), MOST_WAITING)
@@ -57,7 +57,7 @@ class Noting:
             self._write()
             return
         if not isinstance(fault, OSError | StoreError):
-            self._log.error("notes_fault", exc_info=fault, lost=len(batch))
+            self._log.error("notes_write_failed", exc_info=fault, lost=len(batch))
             return
         left = (note for note in batch if not any(note.touches(*stretch) for stretch in forgotten))
         self._waiting = deque((*left, *self._waiting), MOST_WAITING)

@@ -33,7 +33,7 @@ class RecentAudio:
         return len(self._blocks)
 
     def put(self, start: Sample, wall_s: float, pcm: NDArray[np.int16], wide_pcm: NDArray[np.int16]) -> Heard:
-        """Keep a copy of the newest block, and give it."""
+        """Keep a copy of the newest block and return it."""
         room = next(self._room, None)
         if room is None:
             self._room = iter(_slab())
@@ -44,7 +44,7 @@ class RecentAudio:
         return block
 
     def drop_oldest(self) -> Heard:
-        """Let go of the oldest block and give it."""
+        """Drop the oldest block and return it."""
         block = self._blocks.popleft()
         self._begin = block.end
         return block
@@ -64,7 +64,7 @@ class RecentAudio:
         return len(self._blocks) - self._index(position)
 
     def copy_into(self, out: NDArray[np.int16], start: int, end: int, rate_hz: int) -> tuple[Span, ...]:
-        """Put what is here of [start, end) into `out`, which begins at `start`, and give what that is."""
+        """Put what is here of [start, end) into `out`, which begins at `start`, and return which parts that is."""
         narrow = rate_hz == RATE_HZ
         found: list[Span] = []
         origin = start if narrow else wide(start)

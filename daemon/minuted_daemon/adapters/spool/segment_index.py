@@ -26,7 +26,7 @@ class SegmentIndex:
 
     @property
     def held(self) -> Sequence[Held]:
-        """All of them."""
+        """All segments."""
         return self._held
 
     @property
@@ -54,11 +54,15 @@ class SegmentIndex:
                 return
 
     def remove(self, going: Iterable[Held]) -> list[int]:
-        """Forget segments; give their serials."""
+        """Remove segments; return their serials."""
         serials = {held.segment.serial for held in going}
         self._size -= sum(held.segment.size for held in self._held if held.segment.serial in serials)
         self._held = [held for held in self._held if held.segment.serial not in serials]
         return sorted(serials)
+
+    def clear(self) -> None:
+        """Forget all segments."""
+        self._held, self._size = [], 0
 
     def over(self, start: int, end: int) -> list[Segment]:
         """Return the segments that hold some of [start, end)."""

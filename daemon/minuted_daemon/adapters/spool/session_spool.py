@@ -1,8 +1,8 @@
 """One session's spool, as the event loop sees it: what is held, how it is read, and how it ends.
 
-The loop owns all that is known here; files are touched only by the writing thread (writing.py) and the reading thread
-(reading.py, kept.py), and what they did comes back as a result. How audio gets to the disk is backlog.py's; bounds over
-all sessions are spools.py's.
+The loop owns all that is known here; files are touched only by the writing thread (files/session_files.py) and
+the reading thread (files/segment_reader.py, files/kept_file.py), and what they did comes back as a result. How audio
+gets to the disk is in write_queue.py; bounds over all sessions are in spools.py.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from minuted_daemon.adapters.spool.files.notes_file import read as read_notes
 from minuted_daemon.adapters.spool.files.recovery import Recovered
 from minuted_daemon.adapters.spool.files.segment import Segment, Sync
 from minuted_daemon.adapters.spool.files.segment_reader import SegmentReader
-from minuted_daemon.adapters.spool.files.session_files import SessionFiles
-from minuted_daemon.adapters.spool.notes_queue import Noting
+from minuted_daemon.adapters.spool.files.session_files import Heard, SessionFiles
+from minuted_daemon.adapters.spool.notes_queue import NotesQueue
 from minuted_daemon.adapters.spool.segment_index import Held, SegmentIndex
 from minuted_daemon.adapters.spool.write_queue import WriteQueue
 from minuted_daemon.core.ranges import Span, joined, within, without
@@ -51,10 +51,33 @@ class Place:
     sync: Sync
 
 
+class _SpoolDirectory:
+    """The destination of the session's write queue: its files, and the index of what they hold."""
+
+    def __init__(self, place: Place, files: SessionFiles, index: SegmentIndex, changed: Callable[[], None]) -> None:
+        self._place = place
+        self._files = files
+        self._index = index
+        self._changed = changed
+
+    @property
+    def where(self) -> str:
+        return str(self._place.directory.parent)
+
+    def write(self, blocks: Sequence[Heard]) -> "asyncio.Future[Segment]":
+        return self._place.writing.submit(partial(self._files.write, blocks))
+
+    def written(self, added: Segment, spans: tuple[Span, ...]) -> None:
+        self._index.add(added, spans, self._place.now_s())
+
+    def write_ended(self) -> None:
+        self._changed()
+
+
 class SessionSpool:
     """A session's audio, from `begin` to `end`, until it is released; and all of it, where it is kept.
 
-    `append`, `skip`, `note` and `release` never wait and never fail. `changed` is called behind each write of audio,
+    `append`, `skip`, `note` and `release` never wait and never fail. `changed` is called after each write of audio,
     done or failed.
     """
 
@@ -71,19 +94,16 @@ class SessionSpool:
         self._log = log
         self._index = SegmentIndex(held)
         self._erased = recovered.erased
-        self._files = SessionFiles(place.directory, recovered.next_serial, place.sync)
+        self.files = SessionFiles(place.directory, recovered.next_serial, place.sync)
         self._reader = SegmentReader(place.directory)
-        self._backlog = WriteQueue(
+        self.queue = WriteQueue(
             recovered.end,
             Sample(recovered.good[0][0] if recovered.good else 0),
-            lambda blocks: place.writing.submit(partial(self._files.write, blocks)),
-            str(place.directory.parent),
-            lambda added, spans: self._index.add(added, spans, place.now_s()),
-            lambda: changed(self),
+            _SpoolDirectory(place, self.files, self._index, partial(changed, self)),
             log,
         )
-        self._noting = Noting(
-            lambda notes: place.writing.submit(partial(self._files.note, notes, self._backlog.released)), log
+        self._notes_queue = NotesQueue(
+            lambda notes: place.writing.submit(partial(self.files.note, notes, self.queue.released)), log
         )
         # Keeping, erasing and removing would otherwise copy what is being erased, or remove what is being kept.
         self._gate = asyncio.Lock()
@@ -94,40 +114,40 @@ class SessionSpool:
 
     @property
     def begin(self) -> Sample:
-        """The oldest sample still held, or `end`. What is behind it may have holes."""
+        """The oldest sample still held, or `end`. After it there may be holes."""
         oldest = [Sample(held.segment.start) for held in self._index.held[:1]]
-        if len(self._backlog.recent):
-            oldest.append(self._backlog.recent.oldest.start)
-        return min(max(min(oldest, default=self.end), self._backlog.released, self._shed_to), self.end)
+        if len(self.queue.recent):
+            oldest.append(self.queue.recent.oldest.start)
+        return min(max(min(oldest, default=self.end), self.queue.released, self._shed_to), self.end)
 
     @property
     def end(self) -> Sample:
         """One past the newest sample."""
-        return self._backlog.end
+        return self.queue.end
 
     @property
     def health(self) -> Link:
         """UP, or why the disk takes no audio at present: it waits in memory then, the last five minutes of it."""
-        return self._backlog.health
+        return self.queue.health
 
     @property
     def waiting(self) -> int:
         """Samples that are only in memory so far."""
-        return self._backlog.waiting
+        return self.queue.waiting
 
     @property
     def keep_audio(self) -> bool:
         """Whether `finish` makes a FLAC file of all that was heard."""
-        return self._backlog.keep_audio
+        return self.queue.keep_audio
 
     @keep_audio.setter
     def keep_audio(self, keep: bool) -> None:
-        self._backlog.keep_audio = keep
+        self.queue.keep_audio = keep
 
     def append(self, block: AudioBlock) -> None:
         """Take the next block; none once `finish` or `discard` was called."""
         if not self._ending:
-            self._backlog.put(block)
+            self.queue.put(block)
 
     def skip(self, to: Sample) -> None:
         """Go on at a later position: nothing was heard in between. What was heard before is written out.
@@ -135,14 +155,14 @@ class SessionSpool:
         Raises ValueError for a position before `end`, or an odd one, which is between two samples at 24 kHz.
         """
         if to < self.end or to % 2:
-            raise ValueError(f"audio cannot go on at {to} behind {self.end}")
-        self._backlog.end = to
-        self._backlog.write_out()
+            raise ValueError(f"audio cannot go on at {to}, before {self.end}")
+        self.queue.end = to
+        self.queue.write_out()
 
     def note(self, note: Note) -> None:
         """Keep a note beside the audio; none once `finish` or `discard` was called. It may be lost with the disk's."""
         if not self._ending:
-            self._noting.put(note)
+            self._notes_queue.put(note)
 
     async def notes(self) -> Sequence[Note]:
         """Return the notes on the disk, in the order in which they came. Raises StoreError."""
@@ -154,7 +174,7 @@ class SessionSpool:
     def holes(self, start: Sample, end: Sample) -> Sequence[Span]:
         """Return the stretches of [start, end) that are not held, as far as that is known without reading."""
         on_disk = (span for segment in self._index.over(start, end) for span in segment.spans)
-        held = joined((*on_disk, *self._backlog.recent.held(start, end)))
+        held = joined((*on_disk, *self.queue.recent.held(start, end)))
         return without([(start, end)], without(held, self._erased))
 
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
@@ -163,15 +183,15 @@ class SessionSpool:
         Never fails for what the disk has lost; that is in `holes`. Raises StoreError (SPOOL_STALLED, SPOOL_CLOSED).
         """
         if rate_hz not in (RATE_HZ, WIDE_RATE_HZ) or not 0 <= end - start <= LONGEST_READ:
-            raise ValueError(f"a spool cannot give {end - start} samples at {rate_hz} Hz")
+            raise ValueError(f"a spool cannot read {end - start} samples at {rate_hz} Hz")
 
         def place(position: int) -> int:
             return position - start if rate_hz == RATE_HZ else wide(position) - wide(start)
 
         out = np.zeros(place(end), np.int16)
-        edge = min(end, max(start, self._backlog.recent.begin))
+        edge = min(end, max(start, self.queue.recent.begin))
         # Memory first: while the disk is waited for, this much may leave it.
-        found = self._backlog.recent.copy_into(out[place(edge) :], edge, end, rate_hz)
+        found = self.queue.recent.copy_into(out[place(edge) :], edge, end, rate_hz)
         older = self._index.over(start, edge)
         if older:
             load = partial(self._reader.load, older, start, edge, rate_hz)
@@ -186,23 +206,23 @@ class SessionSpool:
 
     def release(self, before: Sample) -> None:
         """Audio before this position is no longer needed; it leaves the disk a segment at a time, unless kept."""
-        if before <= self._backlog.released:
+        if before <= self.queue.released:
             return
-        self._backlog.released = before
+        self.queue.released = before
         held = self._index.held
         if not self.keep_audio and held and held[0].segment.end <= before:
             self._remove([held for held in held if held.segment.end <= before])
 
     def take_losses(self) -> list[Loss]:
-        """Return what was needed and lost since this was asked last, in the order it happened."""
-        return self._backlog.take_losses()
+        """Return what was needed and lost since the last call, in the order it happened."""
+        return self.queue.take_losses()
 
     async def flush(self, limit_s: float) -> None:
-        """Come back when all that was heard so far is on the disk.
+        """Wait until all that was heard so far is on the disk.
 
         Raises StoreError if the disk does not take it, now or within the limit; it goes on being tried.
         """
-        await self._backlog.flush(limit_s)
+        await self.queue.flush(limit_s)
 
     async def erase(self, start: Sample, end: Sample) -> None:
         """Have no sample of [start, end) left, nor a note about it: not in memory, nor in the files or where they were.
@@ -214,12 +234,12 @@ class SessionSpool:
         if low >= high:
             return
         self._erased = joined((*self._erased, (low, high)))
-        self._backlog.recent.blank(low, high)
-        self._noting.forget(low, high)
+        self.queue.recent.blank(low, high)
+        self._notes_queue.forget(low, high)
         async with self._gate:
-            await self._backlog.settle(DISK_LIMIT_S)
-            if self._index.over(low, high) or self._backlog.is_writing:
-                await self._on_disk(partial(self._files.note_erased, low, high))
+            await self.queue.settle(DISK_LIMIT_S)
+            if self._index.over(low, high) or self.queue.is_writing:
+                await self._on_disk(partial(self.files.note_erased, low, high))
             await self._erase(low, high)
             await self._place.reading.call(self._reader.forget, DISK_LIMIT_S)
         self._log.info("spool_erased", samples=high - low)
@@ -233,7 +253,7 @@ class SessionSpool:
         was, and this may be asked again, in this life of the daemon or the next.
         """
         async with self._gate:
-            await self._backlog.flush(DISK_LIMIT_S)
+            await self.queue.flush(DISK_LIMIT_S)
             self._ending = True
             try:
                 lacks = await self._keep() if self.keep_audio and self._index.held else None
@@ -250,10 +270,10 @@ class SessionSpool:
             await self._discard()
 
     async def _discard(self) -> None:
-        await self._backlog.settle(DISK_LIMIT_S)
-        await self._on_disk(self._files.discard)
-        self._index = SegmentIndex(())
-        self._backlog.forget()
+        await self.queue.settle(DISK_LIMIT_S)
+        await self._on_disk(self.files.discard)
+        self._index.clear()
+        self.queue.forget()
 
     async def _keep(self) -> tuple[Span, ...]:
         """Make the file a piece at a time, so that the reading thread serves others in between."""
@@ -288,24 +308,24 @@ class SessionSpool:
 
     def is_needed(self, held: Held) -> bool:
         """Whether the segment is more than kept for good."""
-        return held.segment.end > self._backlog.released
+        return held.segment.end > self.queue.released
 
     def shed(self, held: Held, reason: str) -> bool:
-        """Let go of the oldest segment, needed or not; what is lost by that is in `take_losses`.
+        """Drop the oldest segment, needed or not; what is lost by that is in `take_losses`.
 
         Returns False if it cannot go now.
         """
         if not self._remove([held]):
             return False
-        # Memory may still have some of it, for a little while; what was told to be lost is not told to be held again.
+        # Memory may still have some of it for a while; what was reported lost is not reported held again.
         self._shed_to = Sample(max(self._shed_to, held.segment.end))
-        for low, high in within(self._backlog.released, self.end, held.segment.spans):
-            self._backlog.lose(Sample(low), Sample(high), reason)
+        for low, high in within(self.queue.released, self.end, held.segment.spans):
+            self.queue.lose(Sample(low), Sample(high), reason)
         return True
 
     def tend(self) -> None:
-        """Do what no audio reminds of: write what waits, let go of what was released while it was being written."""
-        self._backlog.write_out()
+        """Do what needs no new audio: write what waits, drop what was released while it was being written."""
+        self.queue.write_out()
         if not self.keep_audio:
             self._remove([held for held in self._index.held if not self.is_needed(held)])
 
@@ -317,12 +337,12 @@ class SessionSpool:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _remove(self, going: Sequence[Held]) -> bool:
-        """Remove segments, except one that is being written to. Gives whether any went."""
-        if self._backlog.is_writing:
+        """Remove segments, except one that is being written to. Return whether any was removed."""
+        if self.queue.is_writing:
             going = [held for held in going if held is not self._index.held[-1]]
         if not going:
             return False
-        removal = self._place.writing.submit(partial(self._files.remove, self._index.remove(going)))
+        removal = self._place.writing.submit(partial(self.files.remove, self._index.remove(going)))
         removal.add_done_callback(self._removed)
         return True
 
@@ -333,9 +353,9 @@ class SessionSpool:
             self._log.warning("spool_not_removed", error=type(fault).__name__)
 
     async def _erase(self, low: int, high: int) -> None:
-        await self._on_disk(partial(self._files.erase_notes, low, high))
+        await self._on_disk(partial(self.files.erase_notes, low, high))
         for segment in self._index.over(low, high):
-            left = await self._on_disk(partial(self._files.erase, segment.serial, low, high))
+            left = await self._on_disk(partial(self.files.erase, segment.serial, low, high))
             self._index.replace(segment.serial, left)
 
     async def _on_disk(self, act: Callable[[], T]) -> T:

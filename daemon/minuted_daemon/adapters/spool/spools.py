@@ -24,7 +24,7 @@ from minuted_daemon.adapters.spool.files.kept_file import kept_path
 from minuted_daemon.adapters.spool.files.recovery import Recovered, recover
 from minuted_daemon.adapters.spool.files.segment import PART, Sync
 from minuted_daemon.adapters.spool.files.session_files import GONE
-from minuted_daemon.adapters.spool.kept_audio import Keeping
+from minuted_daemon.adapters.spool.kept_audio import KeptAudio
 from minuted_daemon.adapters.spool.segment_index import Held
 from minuted_daemon.adapters.spool.session_spool import DISK_LIMIT_S, Place, SessionSpool
 from minuted_daemon.adapters.spool.write_queue import UP
@@ -43,7 +43,7 @@ OPEN_LIMIT_S = 120.0
 LEAST_FREE = 2_000_000
 """Bytes without which no session begins: a minute of its audio, and its minutes."""
 EARLIEST_WALL_S = 1.6e9
-"""A wall time before 2020 was told by a clock that had not been set."""
+"""A wall time before 2020 comes from a clock that had not been set."""
 
 _log = structlog.get_logger()
 
@@ -69,8 +69,8 @@ class Spools:
         self._wall_s = wall_s
         self._sync = sync
         self._writing = DiskThread("spool-writing")
-        self._reading = DiskThread("spool-reading")
-        self._keeping = Keeping(self._kept, self._reading, sync)
+        self.reading = DiskThread("spool-reading")
+        self.kept_audio = KeptAudio(self._kept, self.reading, sync)
         self._spools: dict[SessionId, SessionSpool] = {}
 
     # --- sessions -----------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Spools:
         spool = self._spools.get(session_id)
         if spool is None:
             return
-        async with self._keeping.alone(session_id):
+        async with self.kept_audio.exclusive(session_id):
             lacks = await spool.finish()
         self._spools.pop(session_id, None)
         if lacks is not None:
@@ -105,12 +105,12 @@ class Spools:
     async def erase(self, session_id: SessionId, start: Sample, end: Sample) -> None:
         """Have no sample of [start, end) left, in the spool or in the kept file.
 
-        Raises StoreError; then ask again. The kept file is made anew, which needs space for it (DISK_FULL).
+        Raises StoreError; then ask again. The kept file is written again, which needs space for it (DISK_FULL).
         """
         spool = self._spools.get(session_id)
         if spool is not None:
             await spool.erase(start, end)
-        await self._keeping.erase(session_id, start, end)
+        await self.kept_audio.erase(session_id, start, end)
 
     async def delete(self, session_id: SessionId) -> None:
         """Remove all audio of the session: the spool and what was kept. Raises StoreError."""
@@ -118,7 +118,7 @@ class Spools:
         if spool is not None:
             await spool.discard()
             self._spools.pop(session_id, None)
-        await self._keeping.remove(session_id)
+        await self.kept_audio.remove(session_id)
 
     # --- all of them --------------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class Spools:
             return
         if (removal := self._make_room()) is not None:
             await asyncio.wait([removal], timeout=DISK_LIMIT_S)
-        # Segments are removed in the writing thread, in order: what is asked behind it sees the room that made.
+        # Segments are removed in the writing thread, in order: a call after that sees the room it made.
         if (lacks := await self._lacks()) > 0:
             where = str(self._root.parent)
             message = f"there is no room for a session's audio under {where}: free {lacks + ROOM:,} bytes or more"
@@ -148,7 +148,7 @@ class Spools:
         return sum(spool.size for spool in self._spools.values())
 
     async def run(self) -> None:
-        """Hold the bounds, for ever."""
+        """Hold the bounds until cancelled."""
         while True:
             await asyncio.sleep(TEND_EVERY_S)
             self.tend()
@@ -169,12 +169,12 @@ class Spools:
                     except StoreError as error:
                         _log.warning("spool_not_written", session_id=session_id, reason=error.reason)
         await self._writing.close(limit_s / 4)
-        await self._reading.close(limit_s / 4)
+        await self.reading.close(limit_s / 4)
 
     async def find(self) -> None:
         """Find again what an earlier life of the daemon left. Raises StoreError.
 
-        No bound is held yet: whose audio is to be kept, `open` tells.
+        No bound is held yet: `open` says whose audio is to be kept.
         """
         try:
             found = await self._writing.call(self._find, OPEN_LIMIT_S)
@@ -230,7 +230,7 @@ class Spools:
             self._root / session_id,
             kept_path(self._kept, session_id),
             self._writing,
-            self._reading,
+            self.reading,
             self._now_s,
             self._sync,
         )
@@ -277,13 +277,13 @@ class Spools:
         return True
 
     def _make_room(self) -> "asyncio.Future[int] | None":
-        """Never waits. Gives a future where kept files are being removed."""
+        """Make room; never waits. Return a future where kept files are being removed."""
         gained = 0
         while gained < ROOM and (oldest := self._oldest(kept_only=True)) is not None:
             if not self._shed(*oldest, DISK_FULL):
                 break
             gained += oldest[1].segment.size
-        return self._keeping.make_room(ROOM - gained) if gained < ROOM else None
+        return self.kept_audio.make_room(ROOM - gained) if gained < ROOM else None
 
 
 async def open_spools(

@@ -1,13 +1,14 @@
-"""From the event loop to the disk: what was heard waits in memory until it is written, a little at a time.
+"""From the event loop to the disk: audio waits in memory until it is written, a few blocks at a time.
 
-At most one write of a session is under way; what is heard meanwhile waits for the next one, all of it together. So the
-rule for a disk that does not keep up is memory's bound: the oldest that waits is lost. The audio itself is the clock: a
-write is due after so many blocks, and tried again after so many.
+At most one write of a session is under way; audio that comes meanwhile goes into the next one. Rule for full: when the
+disk does not keep up, the oldest audio in memory is lost. The audio itself is the clock: a write is due after so many
+blocks, and tried again after so many.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -27,11 +28,11 @@ BATCH_BLOCKS = 4
 MOST_BLOCKS = 100
 """Blocks in one write at most, when the disk has to catch up."""
 RECENT_BLOCKS = samples(30.0) // BLOCK
-"""So much of the newest audio stays in memory when it is written: most reads want nothing else (2.4 MB)."""
+"""Blocks of the newest audio that stay in memory after they are written: most reads need only these (2.4 MB)."""
 WAITING_BLOCKS = samples(300.0) // BLOCK
-"""So much may wait in memory for a disk that takes nothing (24 MB)."""
+"""Blocks that may wait in memory for a disk that takes nothing (24 MB)."""
 RETRY = samples(2.0)
-"""After a failed write, so much audio is waited for before the next one."""
+"""Samples that must come after a failed write before the next one."""
 STALLED = samples(5.0)
 """More than this heard during one write means that the disk takes nothing at present."""
 SPOOL_MEMORY_FULL = "SPOOL_MEMORY_FULL"
@@ -39,29 +40,39 @@ SPOOL_MEMORY_FULL = "SPOOL_MEMORY_FULL"
 UP = Link(Health.UP)
 
 
+class Destination(Protocol):
+    """Where audio is written to. All of it is called on the event loop."""
+
+    @property
+    def where(self) -> str:
+        """The directory that an error names."""
+        ...
+
+    def write(self, blocks: Sequence[Heard], /) -> "asyncio.Future[Segment]":
+        """Begin to write blocks, in order; the future's result is what was added to a segment."""
+        ...
+
+    def written(self, added: Segment, spans: tuple[Span, ...], /) -> None:
+        """Take note of a write that is done, as far as `spans` reaches."""
+        ...
+
+    def write_ended(self) -> None:
+        """Called after each write, done or failed, and after `written`."""
+        ...
+
+
 class WriteQueue:
     """A session's newest audio, and its way to the disk. `end` is one past the newest sample."""
 
     def __init__(
-        self,
-        begin: Sample,
-        released: Sample,
-        write: Callable[[Sequence[Heard]], "asyncio.Future[Segment]"],
-        where: str,
-        written: Callable[[Segment, tuple[Span, ...]], None],
-        changed: Callable[[], None],
-        log: structlog.stdlib.BoundLogger,
+        self, begin: Sample, released: Sample, destination: Destination, log: structlog.stdlib.BoundLogger
     ) -> None:
-        """`written` hears of each write that was done, `changed` behind it, and behind each that failed."""
         self.recent = RecentAudio(begin)
         self.end = begin
         self.released = released
         self.keep_audio = False
         self.health = UP
-        self._write_blocks = write
-        self._where = where
-        self._tell_written = written
-        self._tell_changed = changed
+        self._destination = destination
         self._log = log
         self._written_to = begin
         self._lost_to = Sample(0)
@@ -94,12 +105,12 @@ class WriteQueue:
         self._write()
 
     async def settle(self, limit_s: float) -> None:
-        """Come back when no write is under way, or after the limit."""
+        """Wait until no write is under way, at most so long."""
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=limit_s)
 
     async def flush(self, limit_s: float) -> None:
-        """Come back when all that waits now is on the disk. Raises StoreError if it is not taken."""
+        """Wait until all that is in memory now is on the disk. Raises StoreError if the disk does not take it."""
         target = self.end
         limit = asyncio.timeout(limit_s)
         try:
@@ -114,12 +125,12 @@ class WriteQueue:
             raise stalled(limit_s) from error
 
     def forget(self) -> None:
-        """Let go of everything; nothing of it is lost, for nobody wants it."""
+        """Drop everything; nothing counts as lost, because nothing is needed."""
         self.recent = RecentAudio(self.end)
         self._written_to = self.end
 
     def lose(self, start: Sample, end: Sample, reason: str) -> None:
-        """Note what is gone."""
+        """Record audio that is lost."""
         last = self._losses[-1] if self._losses else None
         if last is not None and last.end == start and last.reason == reason:
             self._losses[-1] = Loss(last.start, end, reason)
@@ -127,7 +138,7 @@ class WriteQueue:
             self._losses.append(Loss(start, end, reason))
 
     def take_losses(self) -> list[Loss]:
-        """Return what was lost since this was asked last, in the order it happened."""
+        """Return what was lost since the last call, in the order it happened."""
         losses, self._losses = self._losses, []
         return losses
 
@@ -135,7 +146,7 @@ class WriteQueue:
         return self.keep_audio or block.end > self.released
 
     def _trim(self) -> None:
-        """Let go of what memory need not hold, and beyond its bound of what it should."""
+        """Drop what memory need not hold, and beyond its bound also what it should."""
         while len(self.recent) > RECENT_BLOCKS:
             oldest = self.recent.oldest
             if oldest.start >= self._written_to and self._wants(oldest):
@@ -164,7 +175,7 @@ class WriteQueue:
             self._written_to = batch[-1].end
             return
         self._began_at = self.end
-        self._writing = self._write_blocks(wanted)
+        self._writing = self._destination.write(wanted)
         self._writing.add_done_callback(partial(self._written, batch[-1].end))
 
     def _written(self, to: Sample, write: "asyncio.Future[Segment]") -> None:
@@ -174,14 +185,14 @@ class WriteQueue:
             added = write.result()
             self._written_to = to
             self._set_health(UP)
-            # What was given up while it was being written stays lost: somebody was told so.
-            self._tell_written(added, without(added.spans, [(0, self._lost_to)]))
+            # What was given up while it was being written stays lost: it has been reported.
+            self._destination.written(added, without(added.spans, [(0, self._lost_to)]))
         else:
             self._retry_at = Sample(self.end + RETRY)
             error = self._as_error(fault)
             self._set_health(Link(Health.DOWN, error.reason, error.message))
         self._trim()
-        self._tell_changed()
+        self._destination.write_ended()
         if fault is None and (self.waiting >= BATCH_BLOCKS * BLOCK or self._written_to < self._hurry_to):
             self._write()
 
@@ -189,12 +200,12 @@ class WriteQueue:
         if isinstance(fault, StoreError):
             return fault
         if isinstance(fault, OSError):
-            return as_store_error(fault, self._where)
-        self._log.error("spool_fault", exc_info=fault)
+            return as_store_error(fault, self._destination.where)
+        self._log.error("spool_write_failed", exc_info=fault)
         return StoreError(SPOOL_FAILED, "writing audio met an internal fault; see the daemon's log")
 
     def _set_health(self, health: Link) -> None:
         if (health.health, health.reason) != (self.health.health, self.health.reason):
             level = self._log.info if health.health is Health.UP else self._log.warning
-            level("spool_changed", health=health.health.value, reason=health.reason)
+            level("spool_health_changed", health=health.health.value, reason=health.reason)
         self.health = health

@@ -2,7 +2,7 @@
 
 Every change of a table here needs a migration beside it and a new HEAD; a test holds the two together. Wall times are
 seconds since 1970, positions are samples at 16 kHz. `seq` stands in the row of the thing it numbers: a thing that
-changes moves on to its newest seq, so that each is met once, at its latest state, by whoever reads in seq order.
+changes moves on to its newest seq, so that a reader in seq order meets each once, at its latest state.
 """
 
 from collections.abc import Iterable

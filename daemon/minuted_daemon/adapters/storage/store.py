@@ -1,25 +1,25 @@
 """The minutes in one SQLite file: ports.Store, by one thread that writes and one that reads.
 
-What is asked is in reading.py and writing.py; here is only who runs it, in what order and for how long.
+The queries are in queries/, the writes in changes/; this file decides only in which thread they run, and for how long.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from minuted_daemon.adapters.storage.changes.deletion import hide, take_out
+from minuted_daemon.adapters.storage.changes.deletion import mark_deleted, purge
 from minuted_daemon.adapters.storage.changes.erasures import drop_request, read_requests
 from minuted_daemon.adapters.storage.changes.interruptions import mark, read_interrupted
 from minuted_daemon.adapters.storage.changes.redaction import redact
 from minuted_daemon.adapters.storage.changes.scrub import DELAYED, scrub
-from minuted_daemon.adapters.storage.changes.transactions import Alone, GroupCommit, Transaction, Write
+from minuted_daemon.adapters.storage.changes.transactions import Exclusive, GroupCommit, Transaction, Write
 from minuted_daemon.adapters.storage.database.opener import database_path, prepare
 from minuted_daemon.adapters.storage.database.sqlite_engines import read_engine, write_engine
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
+from minuted_daemon.adapters.storage.limits import DATABASE_LIMITS, ERASURE_LIMITS, DatabaseLimits, ErasureLimits
 from minuted_daemon.adapters.storage.queries.claims import read_claims
 from minuted_daemon.adapters.storage.queries.resume import read_resume_point, read_wall_points
 from minuted_daemon.adapters.storage.queries.turns_and_sessions import (
@@ -65,16 +65,15 @@ Read = Callable[[Connection], Any]
 
 READ_LIMIT_S = 30.0
 CLOSE_LIMIT_S = 2.0
-ERASE_LIMIT_S = 30.0
-"""How long to wait for those who read an older state."""
 ERASE_PAUSE_S = 0.1
-PORTION = 500
-"""Rows that are deleted in one transaction: some 20 ms."""
-REDACTED_AT_ONCE = 100
-"""Turns that are redacted in one transaction: some 70 ms."""
 
 
-async def open_store(url: str, state_dir: Path | None = None) -> "SqlStore":
+async def open_store(
+    url: str,
+    state_dir: Path | None = None,
+    database: DatabaseLimits = DATABASE_LIMITS,
+    erasure: ErasureLimits = ERASURE_LIMITS,
+) -> "SqlStore":
     """Open the database of a `sqlite:///FILE` url, creating or upgrading it where needed. The caller closes it.
 
     What an older version kept in files in the `state_dir` is taken into it.
@@ -82,7 +81,9 @@ async def open_store(url: str, state_dir: Path | None = None) -> "SqlStore":
     where the trouble may pass by itself (DISK_FULL, DATABASE_LOCKED).
     """
     path = database_path(url)
-    store = SqlStore(path, await asyncio.to_thread(prepare, path, state_dir))
+    store_id = await asyncio.to_thread(prepare, path, state_dir, database)
+    writer, reader = (engine(path, busy_ms=database.busy_ms) for engine in (write_engine, read_engine))
+    store = SqlStore(path, store_id, writer, reader, erasure)
     try:
         await store.connect()
     except BaseException:
@@ -98,17 +99,19 @@ class SqlStore:
     beyond that for a lock: no caller could be told truly whether a commit it gave up on was stored.
     """
 
-    def __init__(self, path: Path, store_id: str) -> None:
+    def __init__(
+        self, path: Path, store_id: str, writer: Engine, reader: Engine, limits: ErasureLimits = ERASURE_LIMITS
+    ) -> None:
         self._store_id = store_id
         self._path = path
-        # Opened before the connections and closed after them: see scrubbing.py.
+        self._limits = limits
+        # Opened before the connections and closed after them: see changes/scrub.py.
         self._file = path.open("r+b", buffering=0)
-        writer, reader = write_engine(path), read_engine(path)
-        self._reader = Worker[Read, Any]("store-reader", partial(_answer, reader, path), reader.dispose)
-        self._writer = Worker[Write | Alone, Any]("store-writer", GroupCommit(writer, path), writer.dispose)
+        self._reader = Worker[Read, Any]("store-reader", Reads(reader, path))
+        self._writer = Worker[Write | Exclusive, Any]("store-writer", GroupCommit(writer, path))
 
     async def connect(self) -> None:
-        """Connect now what would else connect at its first use, the writer first: a reader alone cannot tidy up.
+        """Open both connections now, the writer first: a reader alone cannot recover a log.
 
         Raises StoreError.
         """
@@ -127,7 +130,7 @@ class SqlStore:
     async def write(
         self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
     ) -> Sequence[Record]:
-        """Insert or replace the records in one transaction, each getting the next seq, in order; give them back so.
+        """Insert or replace the records in one transaction, each getting the next seq, in order; return them so.
 
         In the same transaction sessions are marked as interrupted, or (None) no longer so.
         Raises StoreError; then nothing of it was stored.
@@ -147,7 +150,7 @@ class SqlStore:
         return stored
 
     async def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
-        """Store what was read here and changed since; give nothing if it was stored otherwise, or deleted, in between.
+        """Store a record that was read here and then changed; return nothing if it was stored or deleted in between.
 
         Raises StoreError; then nothing of it was stored.
         """
@@ -182,7 +185,7 @@ class SqlStore:
 
         Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_LIVE), StoreError.
         """
-        deletion: SessionRecord = await self._writer.call(lambda transaction: hide(transaction, session_id))
+        deletion: SessionRecord = await self._writer.call(lambda transaction: mark_deleted(transaction, session_id))
         return deletion
 
     async def redact(self, interval: IntervalRecord) -> Sequence[Record]:
@@ -191,9 +194,9 @@ class SqlStore:
         Raises NotFound (SESSION_NOT_FOUND), StoreError; then nothing of this call was stored.
         """
         if interval.kind is not IntervalKind.MUTED or interval.reason != REDACTED or interval.end <= interval.start:
-            raise ValueError("not an interval that a redaction leaves behind")
+            raise ValueError("not an interval that a redaction makes")
         stored: Sequence[Record] = await self._writer.call(
-            lambda transaction: redact(transaction, interval, REDACTED_AT_ONCE)
+            lambda transaction: redact(transaction, interval, self._limits.turns)
         )
         return stored
 
@@ -210,11 +213,11 @@ class SqlStore:
         await self._writer.call(lambda transaction: drop_request(transaction.connection, request))
 
     async def erase(self) -> None:
-        """Take out what is deleted, and leave no trace of it in the files.
+        """Purge what is deleted, and leave no trace of it in the files.
 
-        Raises StoreError (ERASURE_DELAYED while somebody reads an older state).
+        Raises StoreError (ERASURE_DELAYED while another connection reads an older state).
         """
-        while await self._writer.call(lambda transaction: take_out(transaction, PORTION)):
+        while await self._writer.call(lambda transaction: purge(transaction, self._limits.rows)):
             pass
         page: int | None = 1
         while page is not None:
@@ -222,18 +225,18 @@ class SqlStore:
 
     async def _scrub(self, first: int) -> int | None:
         clock = asyncio.get_running_loop().time
-        until = clock() + ERASE_LIMIT_S
+        until = clock() + self._limits.total_s
         while True:
             try:
-                behind: int | None = await self._writer.call(
-                    Alone(lambda engine: scrub(self._file, self._path, engine, first))
+                next_page: int | None = await self._writer.call(
+                    Exclusive(lambda engine: scrub(self._file, self._path, engine, first, self._limits))
                 )
             except StoreError as error:
                 if error.reason != DELAYED or clock() > until:
                     raise
                 await asyncio.sleep(ERASE_PAUSE_S)
             else:
-                return behind
+                return next_page
 
     async def session(self, key: str) -> SessionRecord:
         """Return a session by id, else the newest of that name.
@@ -316,17 +319,28 @@ class SqlStore:
         return result
 
 
-def _answer(engine: Engine, path: Path, queries: Sequence[Read]) -> Sequence[Any]:
-    return [_answer_one(engine, path, query) for query in queries]
+class Reads:
+    """Answers queries, each in a transaction of its own: see worker_thread.Handler."""
 
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._path = path
 
-def _answer_one(engine: Engine, path: Path, query: Read) -> Any:
-    try:
-        with engine.begin() as connection:
-            return query(connection)
-    except FAULTS as fault:
-        error = as_store_error(fault, path)
-        error.__cause__ = fault
-        return error
-    except Exception as refusal:  # noqa: BLE001 - NotFound and Invalid are answers; a bug belongs to its caller
-        return refusal
+    def handle(self, queries: Sequence[Read]) -> Sequence[Any]:
+        """Return for each query its result, or the exception it met."""
+        return [self._answer(query) for query in queries]
+
+    def finish(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    def _answer(self, query: Read) -> Any:
+        try:
+            with self._engine.begin() as connection:
+                return query(connection)
+        except FAULTS as fault:
+            error = as_store_error(fault, self._path)
+            error.__cause__ = fault
+            return error
+        except Exception as refusal:  # noqa: BLE001 - NotFound and Invalid are answers; a bug belongs to its caller
+            return refusal

@@ -1,7 +1,7 @@
 """A thread that owns one database connection, and the way from the event loop to it and back.
 
-SQLite blocks: on the disk, on locks. So it never runs on the event loop. What the requests mean is none of this file's
-business.
+SQLite blocks: on the disk, on locks. So it never runs on the event loop. It knows nothing of what
+the requests mean.
 """
 
 import asyncio
@@ -10,12 +10,26 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from minuted_daemon.errors import StoreError
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
+Taken = TypeVar("Taken", contravariant=True)
+Given = TypeVar("Given", covariant=True)
+
+
+class Handler(Protocol[Taken, Given]):
+    """What the thread does. Both are called in it."""
+
+    def handle(self, requests: Sequence[Taken], /) -> Sequence[Given | Exception]:
+        """Return one result or exception for each request of a batch, in order."""
+        ...
+
+    def finish(self) -> None:
+        """Release what the thread holds; called once, at the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,22 +39,13 @@ class _Call(Generic[Request, Result]):
 
 
 class Worker(Generic[Request, Result]):
-    """Requests go to one thread in the order of the calls; those that pile up meanwhile go to it together.
+    """Requests go to one thread in the order of the calls; those that queue up meanwhile go to it together.
 
-    `handle` runs in the thread: a batch of at most `batch` requests in, one result or exception for each out.
-    `finish` runs there once, at the end. At most `waiting` calls are under way; further ones wait for their turn.
+    A batch has at most `batch` requests. At most `waiting` calls are under way; further ones wait for their turn.
     """
 
-    def __init__(
-        self,
-        name: str,
-        handle: Callable[[Sequence[Request]], Sequence[Result | Exception]],
-        finish: Callable[[], None],
-        batch: int = 64,
-        waiting: int = 1024,
-    ) -> None:
-        self._handle = handle
-        self._finish = finish
+    def __init__(self, name: str, handler: Handler[Request, Result], batch: int = 64, waiting: int = 1024) -> None:
+        self._handler = handler
         self._batch = batch
         self._loop = asyncio.get_running_loop()
         self._slots = asyncio.Semaphore(waiting)
@@ -60,7 +65,7 @@ class Worker(Generic[Request, Result]):
     async def call(self, request: Request) -> Result:
         """Return the result of one request. Cancelling the call does not undo it.
 
-        Raises what `handle` gave for it, and StoreError (STORE_FAILED) once closed.
+        Raises the exception that `handle` returned for it, and StoreError (STORE_FAILED) once closed.
         """
         async with self._slots:
             if self._closing:
@@ -72,7 +77,7 @@ class Worker(Generic[Request, Result]):
             return await answer
 
     async def close(self, limit_s: float) -> None:
-        """Do what was asked for so far, then end the thread. What is not done after `limit_s` fails."""
+        """Finish the calls made so far, then end the thread. Calls that are not done after `limit_s` fail."""
         if not self._closing:
             self._closing = True
             self._queue.put(None)
@@ -92,17 +97,17 @@ class Worker(Generic[Request, Result]):
                 continue
             outcomes: Sequence[Result | Exception]
             try:
-                outcomes = self._handle([call.request for call in calls])
+                outcomes = self._handler.handle([call.request for call in calls])
             except Exception as bug:  # noqa: BLE001 - it belongs to the callers, and the thread must go on
                 outcomes = [bug] * len(calls)
             self._post(partial(_settle, calls, outcomes))
         try:
-            self._finish()
+            self._handler.finish()
         finally:
             self._post(self._ended.set)
 
     def _take(self) -> tuple[list[_Call[Request, Result]], bool]:
-        """Wait for a call and take what has piled up behind it. The second value is False at the end."""
+        """Wait for a call, and take those that have queued up after it. The second value is False at the end."""
         calls: list[_Call[Request, Result]] = []
         while len(calls) < self._batch:
             try:
@@ -118,7 +123,7 @@ class Worker(Generic[Request, Result]):
         try:
             self._loop.call_soon_threadsafe(act)
         except RuntimeError:
-            return  # the loop is gone, and with it everybody who could have wanted to know
+            return  # the loop is closed, and its callers are gone
 
 
 def _settle(calls: Sequence[_Call[Request, Result]], outcomes: Sequence[Result | Exception]) -> None:

@@ -104,7 +104,7 @@ async def test_without_space_the_spool_stays_and_it_can_be_asked_again(tmp_path:
                 await spools.finish(ONE)
             assert raised.value.reason == "DISK_FULL"
             ballast.unlink()
-            await spools._reading.call(lambda: None, 5)  # what was begun is removed there, before this
+            await spools.reading.call(lambda: None, 5)  # what was begun is removed there, before this
             assert [path.name for path in house.audio.iterdir()] == []
             spool.append(block(spool.end))
             await spools.finish(ONE)

@@ -226,12 +226,10 @@ def test_the_file_is_made_anew_when_it_has_grown_with_what_is_still_needed(house
     assert not list(directory.glob("*.part"))
 
 
-def test_it_is_bounded_even_if_all_of_it_is_needed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file, "MOST", 40_000)
-    monkeypatch.setattr(file, "REWRITE", 10_000)
+def test_it_is_bounded_even_if_all_of_it_is_needed(house: House) -> None:
     directory = house.directory()
     directory.mkdir(parents=True)
-    notes = NotesFile(directory, lambda _: None)
+    notes = NotesFile(directory, lambda _: None, rewrite=10_000, most=40_000)
     for second in range(500):
         notes.append([note(second * SECOND, bytes(300))], 0)
         assert (directory / NAME).stat().st_size < 41_000

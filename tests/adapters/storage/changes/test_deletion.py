@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from minuted_daemon.adapters.storage import store as storing
-from minuted_daemon.adapters.storage.changes import scrub as scrubbing
+from minuted_daemon.adapters.storage.changes.scrub import scrub
+from minuted_daemon.adapters.storage.database.sqlite_engines import write_engine
+from minuted_daemon.adapters.storage.limits import ERASURE_LIMITS, ErasureLimits
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
 from minuted_daemon.core.records import (
     LIVE_STATES,
@@ -109,8 +111,8 @@ async def test_a_live_session_is_not_deleted(store: SqlStore, state: SessionStat
     assert [record.id for record in await store.sessions_in_progress()] == [SESSION]
 
 
-async def test_a_session_is_taken_out_in_portions(store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storing, "PORTION", 7)
+@pytest.mark.parametrize("erasure", [ErasureLimits(rows=7)])
+async def test_a_session_is_purged_in_portions(store: SqlStore, path: Path) -> None:
     await fill(store, SESSION, "boardroom")
     await store.delete_session(SESSION)
     done = asyncio.Event()
@@ -131,16 +133,14 @@ async def test_a_session_is_taken_out_in_portions(store: SqlStore, path: Path, m
     assert counts(path)["turns"] == counts(path)["sessions"] == 1
 
 
-async def test_what_a_crash_left_of_a_deleted_session_stays_hidden_and_is_erased_later(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storing, "PORTION", 7)
-    store = await open_store(f"sqlite:///{path}")
+async def test_what_a_crash_left_of_a_deleted_session_stays_hidden_and_is_erased_later(path: Path) -> None:
+    limits = ErasureLimits(rows=7)
+    store = await open_store(f"sqlite:///{path}", erasure=limits)
     await fill(store, SESSION, "boardroom")
     deletion = await store.delete_session(SESSION)
     await store.close()
     assert remains(path, "boardroom word 00001") != []
-    again = await open_store(f"sqlite:///{path}")
+    again = await open_store(f"sqlite:///{path}", erasure=limits)
     assert await seqs(again) == [deletion.seq]
     await again.erase()
     await again.close()
@@ -171,10 +171,8 @@ def in_disorder(seed: int) -> list[list[Record]]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_no_byte_of_a_deleted_session_is_left(
-    store: SqlStore, path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scrubbing, "PORTION", 50)  # pages, of some 500
+@pytest.mark.parametrize("erasure", [ErasureLimits(pages=50)])  # of some 500
+async def test_no_byte_of_a_deleted_session_is_left(store: SqlStore, path: Path, seed: int) -> None:
     async with asyncio.TaskGroup() as tasks:  # a few writes become one commit, as they do in life
         for batch in in_disorder(seed):
             tasks.create_task(store.write(batch))
@@ -196,31 +194,31 @@ async def test_no_byte_of_a_deleted_session_is_left(
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-async def test_whoever_still_reads_delays_the_erasing_and_no_writing(
-    store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scrubbing, "PATIENCE_MS", 20)
-    monkeypatch.setattr(storing, "ERASE_LIMIT_S", 0.3)
+@pytest.mark.parametrize("erasure", [ErasureLimits(readers_ms=20)])
+async def test_whoever_still_reads_delays_the_erasing_and_no_writing(store: SqlStore, path: Path) -> None:
+    impatient = await open_store(f"sqlite:///{path}", erasure=ErasureLimits(readers_ms=20, total_s=0.3))
     await fill(store, SESSION, "boardroom")
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM turns").fetchall()
         await store.delete_session(SESSION)
         with pytest.raises(StoreError) as failure:
-            await store.erase()
+            await impatient.erase()
         assert failure.value.reason == "ERASURE_DELAYED"
         assert [record.seq > 0 for record in await store.write([session(OTHER, "studio")])] == [True]
-        monkeypatch.setattr(storing, "ERASE_LIMIT_S", 10)
         async with asyncio.TaskGroup() as tasks:
             erasing = tasks.create_task(store.erase())
             await store.write([turn(1, session_id=OTHER)])
             assert not erasing.done()
             assert remains(path, "boardroom word 00001") != []
             reader.execute("COMMIT")
+    await impatient.close()
     assert remains(path, "boardroom word", "Ada of", "detail of") == []
 
 
-async def test_our_own_reads_in_progress_are_waited_for(store: SqlStore, path: Path) -> None:
+async def test_our_own_reads_in_progress_are_waited_for(
+    store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await fill(store, SESSION, "boardroom")
     started, done = threading.Event(), threading.Event()
 
@@ -230,8 +228,9 @@ async def test_our_own_reads_in_progress_are_waited_for(store: SqlStore, path: P
         done.wait(10)
         return len(connection.exec_driver_sql("SELECT * FROM turns").all())  # type: ignore[attr-defined]
 
+    monkeypatch.setattr(storing, "read_highest_seq", long_read)
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(store._reader.call(long_read))
+        reading = tasks.create_task(store.highest_seq())
         await asyncio.to_thread(started.wait, 10)
         await store.delete_session(SESSION)
         erasing = tasks.create_task(store.erase())
@@ -249,6 +248,6 @@ def test_a_database_that_is_laid_out_otherwise_is_not_overwritten(path: Path) ->
     path.touch()
     before = path.read_bytes()
     with path.open("r+b", buffering=0) as file, pytest.raises(StoreError) as failure:
-        scrubbing._check_layout(file, path, 1)
+        scrub(file, path, write_engine(path), 1, ERASURE_LIMITS)
     assert "VACUUM" in failure.value.message
     assert path.read_bytes() == before

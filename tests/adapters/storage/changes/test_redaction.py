@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minuted_daemon.adapters.storage import store as storing
+from minuted_daemon.adapters.storage.limits import ErasureLimits
 from minuted_daemon.adapters.storage.store import SqlStore
 from minuted_daemon.core.events import TextSource
 from minuted_daemon.core.records import (
@@ -139,10 +139,8 @@ async def test_words_that_come_late_do_not_come_back(store: SqlStore, path: Path
     assert remains(path, "SECRET") == []
 
 
-async def test_many_turns_are_redacted_in_portions_and_the_interval_is_stored_once(
-    store: SqlStore, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storing, "REDACTED_AT_ONCE", 10)
+@pytest.mark.parametrize("erasure", [ErasureLimits(turns=10)])
+async def test_many_turns_are_redacted_in_portions_and_the_interval_is_stored_once(store: SqlStore, path: Path) -> None:
     await store.write([session(), ADA, *(said(n, n, n + 0.9, f"SECRET {n}") for n in range(45))])
     first = await store.redact(muted(5, 40))
     assert len(first) == 11

@@ -10,17 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from minuted_daemon.adapters.storage.database import integrity as examining
-from minuted_daemon.adapters.storage.database import sqlite_engines as engines
+from minuted_daemon.adapters.storage.limits import DatabaseLimits
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.errors import ConfigError, MinutedError, StoreError
 from tests.adapters.storage.examples import SESSION, session, speaker, turn
 
 
-async def refusal(path: Path | str) -> MinutedError:
+async def refusal(path: Path | str, limits: DatabaseLimits = DatabaseLimits()) -> MinutedError:  # noqa: B008 frozen
     url = path if isinstance(path, str) else f"sqlite:///{path}"
     with pytest.raises(MinutedError) as refused:
-        await open_store(url)
+        await open_store(url, database=limits)
     assert "\n" not in refused.value.message
     if isinstance(path, Path):
         assert str(path) in refused.value.message
@@ -110,11 +109,10 @@ async def test_something_else_is_no_database(path: Path, rubbish: bytes) -> None
 
 
 @pytest.mark.parametrize("thorough_mb", [16, 0])
-async def test_a_database_cut_off_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch, thorough_mb: int) -> None:
-    monkeypatch.setattr(examining, "THOROUGH_MB", thorough_mb)
+async def test_a_database_cut_off_is_refused(path: Path, thorough_mb: int) -> None:
     await filled(path)
     os.truncate(path, len(content(path)) // 2)
-    assert (await refusal(path)).reason == "DATABASE_CORRUPT"
+    assert (await refusal(path, DatabaseLimits(thorough_mb=thorough_mb))).reason == "DATABASE_CORRUPT"
 
 
 @pytest.mark.parametrize("of", ["turn_overlaps", "turns", "ix_turns_session_id_start_id", "wall_points"])
@@ -124,11 +122,11 @@ async def test_damage_anywhere_in_a_small_database_is_found_at_start(path: Path,
     assert (await refusal(path)).reason == "DATABASE_CORRUPT"
 
 
-async def test_damage_in_a_big_database_is_told_where_it_is_met(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examining, "THOROUGH_MB", 0)
+async def test_damage_in_a_big_database_is_told_where_it_is_met(path: Path) -> None:
+    limits = DatabaseLimits(thorough_mb=0)
     await filled(path)
     overwrite_page(path, "ix_turns_session_id_start_id")
-    store = await open_store(f"sqlite:///{path}")
+    store = await open_store(f"sqlite:///{path}", database=limits)
     with pytest.raises(StoreError) as failure:
         await store.turns(SESSION, 10, None)
     assert failure.value.reason == "DATABASE_CORRUPT"
@@ -136,7 +134,7 @@ async def test_damage_in_a_big_database_is_told_where_it_is_met(path: Path, monk
     await store.close()
 
     overwrite_page(path, "sqlite_autoindex_turns_2")
-    assert (await refusal(path)).reason == "DATABASE_CORRUPT"
+    assert (await refusal(path, limits)).reason == "DATABASE_CORRUPT"
 
 
 async def test_a_log_without_its_database_is_not_thrown_away(path: Path) -> None:
@@ -215,14 +213,11 @@ async def test_a_folder_that_may_not_be_written(path: Path, request: pytest.Fixt
     assert refused.reason == "DATABASE_UNUSABLE"
 
 
-async def test_a_lock_at_start_may_pass_and_is_no_mistake_of_the_configuration(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engines, "BUSY_MS", 50)
+async def test_a_lock_at_start_may_pass_and_is_no_mistake_of_the_configuration(path: Path) -> None:
     await filled(path, 1)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as rival:
         rival.execute("BEGIN IMMEDIATE")
-        refused = await refusal(path)
+        refused = await refusal(path, DatabaseLimits(busy_ms=50))
     assert isinstance(refused, StoreError)
     assert refused.reason == "DATABASE_LOCKED"
     await filled(path, 1)

@@ -15,7 +15,7 @@ from minuted_daemon.adapters.capture.listing.suggestions import likely_device
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports.capture import DeviceInfo
 
-_LISTING_S = 5.0
+LISTING_S = 5.0
 _READ = 65_536
 _SECRET_MARKS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
@@ -34,12 +34,12 @@ def child_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", f"minuted_daemon.adapters.capture.{module}", *arguments]
 
 
-async def list_inputs() -> list[NamedInput]:
-    """List the inputs there are now, within 5 s.
+async def list_inputs(limit_s: float = LISTING_S) -> list[NamedInput]:
+    """List the inputs there are now, within the limit.
 
     Raises DeviceError (AUDIO_UNAVAILABLE).
     """
-    listing = _Listing()
+    listing = _Listing(limit_s)
     try:
         return await asyncio.to_thread(listing.run)
     finally:
@@ -49,7 +49,8 @@ async def list_inputs() -> list[NamedInput]:
 class _Listing:
     """One run of the listing process, in a thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
         self._process: ChildProcess | None = None
         self._abandoned = False
 
@@ -69,14 +70,14 @@ class _Listing:
             process.reap()
 
     def abandon(self) -> None:
-        """Nobody waits for it any more, if anybody did."""
+        """End the run: its result is not needed any more."""
         self._abandoned = True
         if self._process is not None:
             self._process.kill()
 
     def _output(self, process: ChildProcess) -> bytes:
         """All it writes, up to its end."""
-        deadline_s = time.monotonic() + _LISTING_S
+        deadline_s = time.monotonic() + self._limit_s
         output = bytearray()
         ready = select.poll()
         ready.register(process.output, select.POLLIN)
@@ -86,7 +87,8 @@ class _Listing:
                 return bytes(output)
             output += data
         raise DeviceError(
-            "AUDIO_UNAVAILABLE", f"the audio system did not list its devices within {_LISTING_S:.0f} s; is it hanging?"
+            "AUDIO_UNAVAILABLE",
+            f"the audio system did not list its devices within {self._limit_s:.0f} s; is it hanging?",
         )
 
 

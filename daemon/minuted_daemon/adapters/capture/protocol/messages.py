@@ -30,7 +30,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The input that was opened, and the sound server's source behind it ("" if it is none of a server's)."""
+    """The input that was opened, and the sound server's source that it is ("" if it is none of a server's)."""
 
     device: NamedInput
     home: str

@@ -17,12 +17,12 @@ _WRAP = 1 << 32
 _NEAR = 1 << 16
 """Placeholders are rounded down to whole blocks, and have the length of a head taken off or added."""
 _TAIL = 1 << 16
-"""Where chunks behind audio of unknown length are looked for."""
+"""Where chunks after audio of unknown length are looked for."""
 _MOST_ZEROS = 1 << 26
 _STEP = 1 << 20
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN")
 _AUDIO_AGAIN = frozenset({b"data", b"SSND", b"RIFF", b"RIFX", b"RF64", b"FORM"})
-"""Recordings that were put one behind the other: their heads are but a click."""
+"""Recordings that were put one after the other: their heads are but a click."""
 _BEHIND_AUDIO = frozenset(
     {
         b"LIST",
@@ -113,7 +113,7 @@ def _is_placeholder(length: int) -> bool:
 
 
 def _ends_there(known: Layout, read: Bytes, size: int, end: int) -> bool:
-    """Whether what is behind `end` is no audio."""
+    """Whether what comes after `end` is no audio."""
     tail = size - end
     if tail <= 1:
         return True
@@ -128,7 +128,7 @@ def _ends_there(known: Layout, read: Bytes, size: int, end: int) -> bool:
 
 
 def _end(known: Layout, read: Bytes, size: int) -> int:
-    """Return where audio of unknown length ends: at the chunks behind it, or with the file."""
+    """Return where audio of unknown length ends: at the chunks after it, or with the file."""
     grammar = known.grammar
     if grammar is None or grammar.name != 4:
         return size

@@ -94,7 +94,7 @@ class Layout:
     kind: WAV, AIFF, AU, CAF or W64. plain: decoded without a codec worth the name. format: the content of WAV's `fmt `
     chunk. body: where the audio begins. stated: how many bytes of it there are said to be, None where the head says
     that it does not know. whole: where the file is said to end, None where nothing is said of it. lengths: the fields
-    that hold `stated`, each with how much more than that stands in it. grammar: of the chunks behind the audio.
+    that hold `stated`, each with how much more than that stands in it. grammar: of the chunks after the audio.
     """
 
     kind: str

@@ -56,7 +56,7 @@ class Reader:
     def read(self) -> list[Item]:
         """Return the next batch, an empty one at the end.
 
-        Raises DeviceError (FILE_DAMAGED), behind the last good one.
+        Raises DeviceError (FILE_DAMAGED), after the last good one.
         """
         if self._error is not None:
             raise self._error
@@ -135,7 +135,7 @@ class Reader:
                     return
 
     def _go_on(self) -> int:
-        """Find the first place behind some damage from where the recording can be read on; give how far that is.
+        """Find the first place after damage from where the recording can be read on; return how far that is.
 
         0: there is none.
         """

@@ -158,6 +158,6 @@ def _close_unwanted(opening: Any) -> None:
 
 
 def _retrieve(future: asyncio.Future[list[Rendered | CaptureHealth]]) -> None:
-    """Nobody may be left to hear of a failed read; asyncio would complain about that."""
+    """Retrieve a failed read's exception: its reader may be gone, and asyncio would complain."""
     if not future.cancelled():
         future.exception()

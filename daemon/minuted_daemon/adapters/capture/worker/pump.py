@@ -48,7 +48,7 @@ class Pump:
             self.fault = Fault("DEVICE_RUNAWAY", "the device delivers more than 1.5 times real time")
             return
         self._clock.observe(callback, self._renderer.taken + missing)
-        # Wall time moves against monotonic time when somebody sets the clock: read anew each time.
+        # Wall time moves against monotonic time when the clock is set: read each time.
         wall_offset_s = self._wall_clock() - time.monotonic()
         frames = np.frombuffer(callback.data, np.int16).reshape(-1, self._channels)
         chosen = self._downmix.select(frames).astype(np.float32) / np.float32(32768.0)

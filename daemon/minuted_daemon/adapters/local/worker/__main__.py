@@ -181,7 +181,7 @@ class Connection:
         self._lock = threading.Lock()
 
     def send(self, frame: Frame) -> None:
-        """Send a frame; end the process if nobody reads any more."""
+        """Send a frame; end the process if the daemon does not read any more."""
         try:
             with self._lock:
                 self._socket.sendall(frame.encode())
@@ -222,7 +222,7 @@ def _or_die(work: Callable[[], None]) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Let the kernel end this process with its daemon, and nobody else: signals to the group are the daemon's."""
+    """Let the kernel end this process with its daemon, and nothing else: signals to the group are the daemon's."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from minuted_daemon.core.samples import RATE_HZ, samples
 
 SILENCE_BEHIND = samples(0.4)
-"""Digital silence put behind the audio: without it the last word is often lost. Silence before it costs first words."""
+"""Digital silence after the audio: without it the last word is often lost. Silence before it costs first words."""
 BEAM = 2
 """Hypotheses kept side by side for a text that counts."""
 _TOKENS_A_SECOND = 6.5
@@ -33,7 +33,7 @@ class Continuation(Protocol):
     """Texts of one utterance that grow by a token at a time."""
 
     def __call__(self, rows: Sequence[int], tokens: Sequence[int]) -> Tensor:
-        """Go on with texts `rows` of the step before, each by its token; give the logits behind, shape (rows, tokens).
+        """Go on with texts `rows` of the step before, each by its token; return the logits, shape (rows, tokens).
 
         The first step goes on from one empty text with the token that begins all.
         """
@@ -67,7 +67,7 @@ class SpeechDecoder:
     _behind: Tensor = field(default_factory=lambda: np.zeros(SILENCE_BEHIND, dtype=np.float32))
 
     def __call__(self, pcm: NDArray[np.int16], beam: int = BEAM) -> str:
-        """Return the text of int16 audio, shape (n,), 16 kHz; empty where nobody speaks."""
+        """Return the text of int16 audio, shape (n,), 16 kHz; empty where there is no speech."""
         wave = np.concatenate((pcm.astype(np.float32) / 32_768.0, self._behind))
         most = round(len(pcm) / RATE_HZ * _TOKENS_A_SECOND) + _SPARE_TOKENS
         return spell(self._search(self.encoder(wave), beam, most), self.vocabulary)
@@ -100,7 +100,7 @@ def _best(texts: Sequence[_Text], logits: Tensor, count: int) -> list[tuple[int,
 
 
 def read_vocabulary(data: bytes) -> list[bytes]:
-    """Read the tokens' spellings: each behind its length, which takes a second byte from 128 on.
+    """Read the tokens' spellings: each after its length, which takes a second byte from 128 on.
 
     Raises ValueError if the data end within a token.
     """

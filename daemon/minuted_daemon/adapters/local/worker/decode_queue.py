@@ -27,7 +27,7 @@ _QUIET_FRAME = samples(0.1)
 _LONGEST_LOOP = 8
 _ALLOWED_REPEATS = 3
 _NOISE = "You"
-"""What the model makes of noise in which nobody speaks, always without a full stop."""
+"""What the model makes of noise without speech, always without a full stop."""
 _HYPHENED = re.compile(r"\b([Tt]o)-(day|morrow|night)\b")
 
 

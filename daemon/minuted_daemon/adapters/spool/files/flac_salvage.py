@@ -1,6 +1,6 @@
 """The frames of a FLAC file, found one by one: what damage left of it, each sample in its place.
 
-A decoder that is told to seek in a damaged file may search for a minute, and behind damage it no longer knows where it
+A decoder that is told to seek in a damaged file may search for a minute, and after damage it no longer knows where it
 is. But each frame of a FLAC stream tells its number, and each can be decoded alone. So the file is gone through once,
 from its first byte to its last; what is no whole frame is passed over. Nothing here touches a disk.
 

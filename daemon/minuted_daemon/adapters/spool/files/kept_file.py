@@ -27,9 +27,9 @@ SUFFIX = ".flac"
 CHUNK = 1 << 19
 """Bytes read at a time: about twenty seconds of speech."""
 UNREADABLE = 1 << 16
-"""Bytes passed over where the disk gives none back."""
-AT_ONCE = 8_000_000
-"""Bytes, about, that the disk is asked to take at a time: who else waits for it has its turn in between."""
+"""Bytes skipped where the disk cannot read."""
+STEP_BYTES = 8_000_000
+"""Bytes, about, that are written or overwritten in one step: others use the disk in between."""
 
 
 def kept_path(directory: Path, session_id: str) -> Path:
@@ -40,12 +40,13 @@ def kept_path(directory: Path, session_id: str) -> Path:
 class KeptFile:
     """A FLAC file in the making. Raises OSError from every step; then call `abandon`."""
 
-    def __init__(self, path: Path, sync: Sync) -> None:
+    def __init__(self, path: Path, sync: Sync, step_bytes: int = STEP_BYTES) -> None:
         """Begin, over whatever an earlier attempt left."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path = path
         self._part = path.with_suffix(PART)
         self._sync = sync
+        self._step_bytes = step_bytes
         self._frames = 0
         self._synced = 0
         self._out = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -72,7 +73,7 @@ class KeptFile:
         self._frames += len(wide_pcm)
 
     def finish(self) -> None:
-        """Return the file its name. An older one of that name is overwritten, byte for byte, and gone."""
+        """Give the file its name. An older one of that name is overwritten, byte for byte, and gone."""
         self._complete()
         if self._path.exists():
             put_in_place_of(self._path, self._part, self._sync)
@@ -83,7 +84,7 @@ class KeptFile:
     def sync(self) -> None:
         """Have the disk take what was added, once it is much: then little is left for the end."""
         size = os.fstat(self._out).st_size
-        if size - self._synced >= AT_ONCE:
+        if size - self._synced >= self._step_bytes:
             self._sync(self._out)
             self._synced = size
 
@@ -101,10 +102,10 @@ class KeptFile:
         with old:
             self._part.replace(self._path)
             sync_directory(self._path.parent)
-            yield from _overwriting(old.fileno(), self._sync)
+            yield from _overwriting(old.fileno(), self._sync, self._step_bytes)
 
     def abandon(self) -> None:
-        """Remove what was made so far. May be called again, and behind `finish`."""
+        """Remove what was made so far. May be called again, and after `finish`."""
         with contextlib.suppress(OSError, soundfile.SoundFileError, AssertionError):
             self._file.close()
         if self._out >= 0:
@@ -140,8 +141,8 @@ def remove(path: Path) -> None:
         sync_directory(path.parent)
 
 
-def erasing(path: Path, start: int, end: int, sync: Sync) -> Generator[None, None, None]:
-    """Make a kept file anew with [start, end) silent, a step at a time; exhaust it. Raises OSError from any step.
+def erasing(path: Path, start: int, end: int, sync: Sync, step_bytes: int = STEP_BYTES) -> Generator[None, None, None]:
+    """Rewrite a kept file with [start, end) silent, a step at a time; exhaust it. Raises OSError from any step.
 
     A step takes a part of a second, whatever the file is like, unless it waits for the disk. The old bytes are
     overwritten. What cannot be read of the file becomes silence too; if that is all of it, the file is overwritten and
@@ -159,7 +160,7 @@ def erasing(path: Path, start: int, end: int, sync: Sync) -> Generator[None, Non
         if stream is None:
             destroy(path, sync)
             return
-        fresh = KeptFile(path, sync)
+        fresh = KeptFile(path, sync, step_bytes)
         low, high = wide(start), wide(end)
         try:
             for at, pcm in _filled(stretches(stream, chain([first], read)), stream.length):
@@ -173,7 +174,7 @@ def erasing(path: Path, start: int, end: int, sync: Sync) -> Generator[None, Non
 
 
 def chunks(read: Callable[[int, int], bytes]) -> Iterator[bytes]:
-    """Return a file's bytes; `read` gives so many from an offset on. Bytes that the disk has lost are zeros."""
+    """Return a file's bytes; `read` returns so many from an offset on. Bytes that the disk has lost are zeros."""
     at = 0
     while True:
         try:
@@ -198,14 +199,14 @@ def _filled(found: Iterable[tuple[int, NDArray[np.int16]]], length: int) -> Iter
         at = place + len(pcm)
 
 
-def _overwriting(file: int, sync: Sync) -> Iterator[None]:
+def _overwriting(file: int, sync: Sync, step_bytes: int) -> Iterator[None]:
     """Overwrite a file a step at a time; left early, what is left of it goes in one step."""
     size, done = os.fstat(file).st_size, 0
     try:
         while done < size:
-            overwrite(file, done, min(done + AT_ONCE, size))
+            overwrite(file, done, min(done + step_bytes, size))
             sync(file)
-            done += AT_ONCE
+            done += step_bytes
             yield
     except GeneratorExit:
         overwrite(file, done, size)

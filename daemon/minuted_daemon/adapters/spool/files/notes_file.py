@@ -24,7 +24,7 @@ MAGIC = b"\xabmN1"
 LARGEST = 262_144
 """Bytes in one note at most."""
 REWRITE = 65_536
-"""Bytes after which the file is made anew, with what is still needed; and again when that has doubled."""
+"""Bytes after which the file is rewritten with what is still needed; and again when that has doubled."""
 MOST = 8_388_608
 """Bytes kept at most, however old the oldest audio is that is still needed: the oldest notes go."""
 
@@ -70,7 +70,7 @@ def _note_at(data: bytes, offset: int) -> Note | None:
 
 
 def needed(data: bytes, since: int, most: int) -> bytes:
-    """Return the notes that say something of what lies behind `since`: from the newest before it that is whole.
+    """Return the notes needed for what comes after `since`: from the newest whole note before it.
 
     Of more than `most` bytes the oldest notes go.
     """
@@ -81,15 +81,17 @@ def needed(data: bytes, since: int, most: int) -> bytes:
 
 
 class NotesFile:
-    """Written at its end, made anew when it has grown. One thread only. Everything here raises OSError as it comes."""
+    """Appended to, and rewritten when it has grown. One thread only. Everything here raises OSError as it comes."""
 
-    def __init__(self, directory: Path, sync: Sync) -> None:
+    def __init__(self, directory: Path, sync: Sync, rewrite: int = REWRITE, most: int = MOST) -> None:
         self._directory = directory
         self._path = directory / NAME
         self._sync = sync
         self._file = -1
+        self._rewrite_from = rewrite
+        self._most = most
         self._size = 0
-        self._rewrite_at = REWRITE
+        self._rewrite_at = rewrite
 
     def append(self, notes: Sequence[Note], needed_from: int) -> None:
         """Write notes; of what lies before `needed_from` nothing need be known. The directory must be there.
@@ -146,11 +148,12 @@ class NotesFile:
             self._size = os.fstat(self._file).st_size
 
     def _rewrite(self, needed_from: int) -> None:
-        kept = needed(self._path.read_bytes(), needed_from, MOST // 2 if self._size >= MOST else MOST)
-        self._rewrite_at = min(max(REWRITE, 2 * self._size), MOST)
+        most = self._most // 2 if self._size >= self._most else self._most
+        kept = needed(self._path.read_bytes(), needed_from, most)
+        self._rewrite_at = min(max(self._rewrite_from, 2 * self._size), self._most)
         self.close()
         self._replace(kept)
-        self._rewrite_at = min(max(REWRITE, 2 * len(kept)), MOST)
+        self._rewrite_at = min(max(self._rewrite_from, 2 * len(kept)), self._most)
 
     def _replace(self, data: bytes) -> None:
         fresh = self._path.with_suffix(PART)

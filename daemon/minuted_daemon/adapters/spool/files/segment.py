@@ -18,7 +18,7 @@ SEGMENT = 20 * RATE_HZ
 """Samples after which a file is full: little enough to be let go of soon, much enough that a day is 4,320 files."""
 SUFFIX = ".seg"
 PART = ".part"
-"""Ends the name of a file that is not to be read: it was left behind in the making."""
+"""Ends the name of a file that is not to be read: its writing was cut short."""
 ZEROS = bytes(65_536)
 
 Sync = Callable[[int], None]
@@ -106,7 +106,7 @@ class SegmentFile:
 
 
 def erase_from(directory: Path, serial: int, start: int, end: int, sync: Sync) -> Segment | None:
-    """Have no byte of [start, end) left in a closed segment; both ends must be even. Give what remains of it.
+    """Have no byte of [start, end) left in a closed segment; both ends must be even. Return what remains of it.
 
     The rest goes into a new file that takes the old one's place; then the old bytes are overwritten where they are, so
     that they are not even in the disk's free space (where the file system overwrites in place). Bytes that are no good

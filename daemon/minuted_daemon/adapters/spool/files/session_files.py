@@ -1,6 +1,6 @@
 """A session's files as their writer sees them. Blocks on the disk: everything here runs in the writing thread.
 
-It keeps nothing that the disk does not hold; what was not written is still its asker's.
+It keeps nothing that the disk does not hold; what was not written stays with the caller.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ class SessionFiles:
         self._notes = NotesFile(directory, sync)
 
     def write(self, blocks: Sequence[Heard]) -> Segment:
-        """Write blocks, in order, into the newest segment; back when they are on the disk. Give what was added to it.
+        """Write blocks, in order, into the newest segment; return what was added once it is on the disk.
 
         Raises OSError; then none of them counts as written.
         """
@@ -122,7 +122,7 @@ class SessionFiles:
                 raise
 
     def erase(self, serial: int, start: int, end: int) -> Segment | None:
-        """Erase [start, end) from a sealed segment and give what remains of it. Raises OSError."""
+        """Erase [start, end) from a sealed segment and return what remains of it. Raises OSError."""
         return erase_from(self._directory, serial, start, end, self._sync)
 
     def note(self, notes: Sequence[Note], needed_from: int) -> None:

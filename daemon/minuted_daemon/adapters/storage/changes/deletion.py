@@ -1,7 +1,7 @@
-"""Deletes sessions: at once for everybody who reads, and then portion by portion from the tables.
+"""Deletes sessions: at once for all readers, and then portion by portion from the tables.
 
-A day's session may have tens of thousands of turns, and whoever writes meanwhile must not wait for all of them. So a
-session is deleted by a row in `deleted_sessions`, which hides it, and taken out behind that.
+A day's session may have tens of thousands of turns, and other writes must not wait for all of them. So a session is
+deleted by a row in `deleted_sessions`, which hides it, and purged after that.
 """
 
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, tuple_
@@ -20,8 +20,8 @@ _HIDDEN = select(sessions.c.id).where(sessions.c.id.in_(select(deleted_sessions.
 _REMOVE = delete(sessions).where(sessions.c.id == bindparam("gone"))
 
 
-def hide(transaction: Transaction, session_id: SessionId) -> SessionRecord:
-    """Delete a session as far as any reader can tell, and give what is to be told of it, in state DELETED.
+def mark_deleted(transaction: Transaction, session_id: SessionId) -> SessionRecord:
+    """Delete a session as far as any reader can tell, and return its record in state DELETED.
 
     The request to erase it is kept with that.
 
@@ -36,8 +36,8 @@ def hide(transaction: Transaction, session_id: SessionId) -> SessionRecord:
     return deletion_record(transaction.connection.execute(_HIDE, values).one())
 
 
-def take_out(transaction: Transaction, limit: int) -> bool:
-    """Take at most `limit` rows of a deleted session out of the tables; give False once there is nothing left of any.
+def purge(transaction: Transaction, limit: int) -> bool:
+    """Delete at most `limit` rows of a deleted session; return False once nothing is left of any.
 
     Revisions and overlaps go with their turns.
     """

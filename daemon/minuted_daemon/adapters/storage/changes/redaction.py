@@ -1,6 +1,6 @@
 """Takes what was said in a stretch out of a session's turns, for good. Runs within a transaction of the writer.
 
-That no trace of it stays in the files is not seen to here, but in scrubbing.py.
+That no trace of it stays in the files is the task of scrub.py.
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ _FORGET_REVISION, _FORGET_OVERLAPS = (
 
 
 def redact(transaction: Transaction, interval: IntervalRecord, limit: int) -> Sequence[Record]:
-    """Store the interval, unless it is, and redact at most `limit` of the turns it touches; give what was stored.
+    """Store the interval, unless it is, and redact at most `limit` of the turns it touches; return what was stored.
 
-    From the first call on no turn that touches the interval is stored with words (writing.py), and the request to erase
-    it is kept. Further calls with the same interval take further turns; one that gives nothing found none left.
+    From the first call on no turn that touches the interval is stored with words (transactions.py), and the request to
+    erase it is kept. Further calls with the same interval take further turns; one that returns nothing found none left.
     Raises NotFound (SESSION_NOT_FOUND).
     """
     connection = transaction.connection
@@ -46,7 +46,7 @@ def redact(transaction: Transaction, interval: IntervalRecord, limit: int) -> Se
     query = select(turns).where(turns.c.session_id == interval.session_id, _touches(turns, interval), holds_words)
     for row in connection.execute(query.order_by(turns.c.start, turns.c.id).limit(limit)).all():
         turn = redacted(turn_record(row, ()), interval.start, interval.end)
-        stored.append(transaction.put_instead(turn))
+        stored.append(transaction.overwrite(turn))
     return stored
 
 

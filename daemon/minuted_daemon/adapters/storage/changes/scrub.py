@@ -1,10 +1,10 @@
-"""Overwrites what SQLite leaves behind of deleted text in the database file.
+"""Overwrites leftovers of deleted text in the database file.
 
 SQLite zeroes what it deletes (PRAGMA secure_delete). But when rows move from page to page as tables grow and shrink,
-the bytes they leave stay in the unused middle of the old page, and outlive the row. VACUUM would write the whole
-database anew, with the writer waiting, and needs its size in free space; what is done here needs neither.
+the bytes they leave stay in the unused middle of the old page, and outlive the row. VACUUM would rewrite the whole
+database, with the writer waiting, and needs its size in free space; what is done here needs neither.
 
-Only bytes that belong to nothing are overwritten, in pages that nobody can be writing: the lock is held, the log is
+Only bytes that belong to nothing are overwritten, in pages that no program can be writing: the lock is held, the log is
 empty. So a write that is cut short does no harm. Source: "Database File Format" in SQLite's documentation.
 """
 
@@ -16,12 +16,9 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from minuted_daemon.adapters.storage.limits import ErasureLimits
 from minuted_daemon.errors import StoreError
 
-PORTION = 2_048
-"""Pages that are looked through while the writer waits: 8 MB, some 10 ms, or 100 where much is left over."""
-PATIENCE_MS = 50
-"""How long to wait for those who read. The writer waits meanwhile, so it is better to come again."""
 DELAYED = "ERASURE_DELAYED"
 
 _HEADER = 100
@@ -29,16 +26,16 @@ _INTERIOR, _LEAF = (2, 5), (10, 13)
 _MOST_PAGES = 1 << 25  # up to it the pages of other kinds begin with 0 or 1
 
 
-def scrub(file: FileIO, path: Path, engine: Engine, first: int) -> int | None:
-    """Put the log into the file, and overwrite leftovers in a portion of its pages; give the page to go on with.
+def scrub(file: FileIO, path: Path, engine: Engine, first: int, limits: ErasureLimits) -> int | None:
+    """Put the log into the file, and overwrite leftovers in a portion of its pages; return the page to go on with.
 
-    `engine` is the one that writes; its connection is made anew, because it remembers pages as they were. `file` must
-    stay open for as long as there are connections: closing it would let go of their locks.
-    Raises StoreError (ERASURE_DELAYED while somebody reads an older state, STORE_FAILED), and FAULTS.
+    `engine` is the one that writes; its connection is made again, because it caches pages as they were. `file` must
+    stay open for as long as there are connections: closing it would release their locks.
+    Raises StoreError (ERASURE_DELAYED while another connection reads an older state, STORE_FAILED), and FAULTS.
     """
     engine.dispose()
     uri = f"{path.absolute().as_uri()}?mode=rw"
-    opened = sqlite3.connect(uri, uri=True, timeout=PATIENCE_MS / 1000, isolation_level=None)
+    opened = sqlite3.connect(uri, uri=True, timeout=limits.readers_ms / 1000, isolation_level=None)
     with contextlib.closing(opened) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
@@ -51,11 +48,11 @@ def scrub(file: FileIO, path: Path, engine: Engine, first: int) -> int | None:
             (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
             _check_layout(file, path, pages)
-            behind = min(first + PORTION, pages + 1)
-            _overwrite(file, page_bytes, range(first, behind))
+            next_page = min(first + limits.pages, pages + 1)
+            _overwrite(file, page_bytes, range(first, next_page))
         finally:
             connection.execute("ROLLBACK")
-    return behind if behind <= pages else None
+    return next_page if next_page <= pages else None
 
 
 def _check_layout(file: FileIO, path: Path, pages: int) -> None:

@@ -79,7 +79,7 @@ _FORGET_REVISIONS, _FORGET_OVERLAPS = (
 _REDACTED = (
     select(schema.intervals.c.start, schema.intervals.c.end)
     .where(schema.intervals.c.session_id == bindparam("of"), schema.intervals.c.start < bindparam("before"))
-    .where(schema.intervals.c.end > bindparam("behind"), schema.intervals.c.reason == literal_column(f"'{REDACTED}'"))
+    .where(schema.intervals.c.end > bindparam("after"), schema.intervals.c.reason == literal_column(f"'{REDACTED}'"))
     .order_by(schema.intervals.c.start)
 )
 
@@ -97,7 +97,7 @@ class Transaction:
         return Seq(self.seq)
 
     def put(self, record: Record) -> Record:
-        """Store a record under the next seq and give it back so; a turn without what was redacted of it."""
+        """Store a record under the next seq and return it so; a turn without what was redacted of it."""
         stored = replace(record, seq=self.next_seq())
         match stored:
             case TurnRecord():
@@ -111,7 +111,7 @@ class Transaction:
         return stored
 
     def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
-        """Store a changed record, unless it was stored otherwise or deleted since it was read; give what was stored."""
+        """Store a changed record, unless it was stored or deleted since it was read; return what was stored."""
         unchanged = _UNCHANGED_TURN if isinstance(record, TurnRecord) else _UNCHANGED_SESSION
         if self.connection.execute(unchanged, {"of": record.id, "as_read": record.seq}).first() is None:
             return ()
@@ -122,7 +122,7 @@ class Transaction:
         rows = [{"session_id": session_id, "at": point.at, "wall_s": point.wall_s} for point in points]
         self.connection.execute(_PUT_WALL_POINT, rows)
 
-    def put_instead(self, turn: TurnRecord) -> TurnRecord:
+    def overwrite(self, turn: TurnRecord) -> TurnRecord:
         """Store a turn under the next seq in the place of all its revisions; nothing is kept of what it was."""
         turn = replace(turn, seq=self.next_seq(), revision=turn.revision + 1)
         for forget in (_FORGET_REVISIONS, _FORGET_OVERLAPS):
@@ -132,7 +132,7 @@ class Transaction:
 
     def _put_turn(self, turn: TurnRecord) -> TurnRecord:
         # Words that come late must not bring back what was redacted meanwhile.
-        stretch = {"of": turn.session_id, "before": turn.end, "behind": turn.start}
+        stretch = {"of": turn.session_id, "before": turn.end, "after": turn.start}
         for row in self.connection.execute(_REDACTED, stretch):
             turn = redacted(turn, Sample(row.start), Sample(row.end))
         newest = self.connection.execute(_REVISION, {"turn_id": turn.id}).scalar()
@@ -157,7 +157,7 @@ Write = Callable[[Transaction], Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Alone:
+class Exclusive:
     """Something that must run between transactions. It is given the engine that writes."""
 
     act: Callable[[Engine], Any]
@@ -170,19 +170,23 @@ class GroupCommit:
         self._engine = engine
         self._path = path
 
-    def __call__(self, requests: Sequence[Write | Alone]) -> Sequence[Any]:
+    def handle(self, requests: Sequence[Write | Exclusive]) -> Sequence[Any]:
         """Return for each write its result, or the exception for which nothing of it was stored."""
         outcomes: list[Any] = []
         writes: list[Write] = []
         for request in requests:
-            if isinstance(request, Alone):
-                outcomes += [*self._together(writes), self._alone(request)]
+            if isinstance(request, Exclusive):
+                outcomes += [*self._together(writes), self._exclusive(request)]
                 writes = []
             else:
                 writes.append(request)
         return [*outcomes, *self._together(writes)]
 
-    def _alone(self, request: Alone) -> Any:
+    def finish(self) -> None:
+        """Close the connection."""
+        self._engine.dispose()
+
+    def _exclusive(self, request: Exclusive) -> Any:
         try:
             return request.act(self._engine)
         except Exception as fault:  # noqa: BLE001 - its own caller is told
@@ -205,7 +209,7 @@ class GroupCommit:
 
     def _commit(self, writes: Sequence[Write]) -> Sequence[Any]:
         with self._engine.begin() as connection:
-            # Read anew each time: what a failed commit gave out was never given out.
+            # Read each time: what a failed commit gave out was never given out.
             before = connection.execute(_HIGHEST).scalar_one()
             transaction = Transaction(connection, before)
             outcomes = [write(transaction) for write in writes]

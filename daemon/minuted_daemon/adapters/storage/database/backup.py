@@ -1,7 +1,7 @@
 """Copies the database into one file, also while the daemon writes to it. Runs in a process of its own.
 
 The copy is one state of the minutes: everything that was committed before it began. It is made by reading alone, so
-that nobody who writes waits for it.
+that no write waits for it.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minuted_daemon.adapters.disk import DISK_FULL
-from minuted_daemon.adapters.storage.database.sqlite_engines import BUSY_MS
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
+from minuted_daemon.adapters.storage.limits import DATABASE_LIMITS
 from minuted_daemon.errors import ConfigError, StoreError
 
 
@@ -126,7 +126,7 @@ def _sync(path: Path) -> None:
 @contextlib.contextmanager
 def _connected(path: Path, how: str) -> Iterator[sqlite3.Connection]:
     uri = f"{path.absolute().as_uri()}?{how}"
-    opened = sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None)
+    opened = sqlite3.connect(uri, uri=True, timeout=DATABASE_LIMITS.busy_ms / 1000, isolation_level=None)
     with contextlib.closing(opened) as connection:
         yield connection
 

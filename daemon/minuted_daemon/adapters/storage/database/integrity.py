@@ -10,16 +10,14 @@ from sqlalchemy import Connection
 
 from minuted_daemon.adapters.storage.database.migrate import known_revision
 from minuted_daemon.adapters.storage.database.sqlite_engines import read_engine
+from minuted_daemon.adapters.storage.limits import DatabaseLimits
 from minuted_daemon.errors import ConfigError
-
-THOROUGH_MB = 16
-"""Up to this size all pages are checked at start (some 0.1 s); above, only what opening and the newest rows touch."""
 
 _HEADER = b"SQLite format 3\0"
 _WRITABLE = "the daemon's user must be able to write the file and its folder"
 
 
-def examine(path: Path) -> None:
+def examine(path: Path, limits: DatabaseLimits) -> None:
     """Refuse a database that is none, is damaged, or is not of this minuted.
 
     Raises ConfigError (DATABASE_UNUSABLE, DATABASE_CORRUPT, DATABASE_TOO_NEW), and FAULTS.
@@ -33,23 +31,23 @@ def examine(path: Path) -> None:
         raise corrupt(path)
     log = Path(f"{path}-wal")
     # Without a log the file is all there is, and can be read without one being made beside it.
-    engine = read_engine(path, still=not (log.exists() and log.stat().st_size))
+    engine = read_engine(path, still=not (log.exists() and log.stat().st_size), busy_ms=limits.busy_ms)
     try:
         with engine.begin() as connection:
             known_revision(connection, path)
-            _check(connection, path)
+            _check(connection, path, limits.thorough_mb)
     finally:
         engine.dispose()
 
 
-def _check(connection: Connection, path: Path) -> None:
+def _check(connection: Connection, path: Path, thorough_mb: int) -> None:
     """Look for damage, for as long as a start may take: what is missed here is met, and told, when it is read.
 
     SQLite itself refuses a file that is cut off or has no header. A whole look at a big file would take minutes.
     """
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     page_bytes = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
-    if pages * page_bytes <= THOROUGH_MB * 1_000_000:
+    if pages * page_bytes <= thorough_mb * 1_000_000:
         if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
             raise corrupt(path)
         return

@@ -15,6 +15,7 @@ from minuted_daemon.adapters.storage.database.migrate import migrate
 from minuted_daemon.adapters.storage.database.sqlite_engines import write_engine
 from minuted_daemon.adapters.storage.database.state_files import StateFiles, read_state_files
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
+from minuted_daemon.adapters.storage.limits import DATABASE_LIMITS, DatabaseLimits
 from minuted_daemon.errors import ConfigError, StoreError
 
 
@@ -37,31 +38,31 @@ def database_path(url: str) -> Path:
     return Path(name)
 
 
-def prepare(path: Path, state_dir: Path | None = None) -> str:
-    """Create the database or bring it up to date, make sure it can be used, and give its store_id.
+def prepare(path: Path, state_dir: Path | None = None, limits: DatabaseLimits = DATABASE_LIMITS) -> str:
+    """Create the database or bring it up to date, make sure it can be used, and return its store_id.
 
     What an older version kept in files in the `state_dir` is taken into it.
 
-    A file that is there is never made anew, not even an empty one: an empty one is what is left of a damaged one. One
+    An existing file is never created again, not even an empty one, which is what is left of a damaged one. One
     that is not ours, or damaged, is left as it was.
     Raises ConfigError (DATABASE_UNUSABLE, DATABASE_CORRUPT, DATABASE_TOO_NEW), and StoreError where the trouble may
     pass by itself (DISK_FULL, DISK_FAILED, DATABASE_LOCKED).
     """
     try:
         if not path.exists():
-            _create(path)
-        examine(path)
+            _create(path, limits)
+        examine(path, limits)
         _keep_to_ourselves(path)
         files = StateFiles({}, (), ()) if state_dir is None else read_state_files(state_dir)
-        store_id = _bring_up(path, files)
+        store_id = _bring_up(path, files, limits)
         files.remove()
         return store_id
     except FAULTS as error:
         raise _refusal(as_store_error(error, path), path) from error
 
 
-def _create(path: Path) -> None:
-    """Make the database under another name first, so that a crash leaves none behind that is not whole."""
+def _create(path: Path, limits: DatabaseLimits) -> None:
+    """Make the database under another name first, so that a crash leaves no incomplete one."""
     log = Path(f"{path}-wal")
     if log.exists() and log.stat().st_size:
         # SQLite would throw it away.
@@ -75,14 +76,14 @@ def _create(path: Path) -> None:
     for name in (fresh, Path(f"{fresh}-wal"), Path(f"{fresh}-shm")):
         name.unlink(missing_ok=True)
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    _bring_up(fresh, StateFiles({}, (), ()))
+    _bring_up(fresh, StateFiles({}, (), ()), limits)
     fresh.rename(path)
     sync_directory(path.parent)
 
 
-def _bring_up(path: Path, files: StateFiles) -> str:
+def _bring_up(path: Path, files: StateFiles, limits: DatabaseLimits) -> str:
     # Foreign keys are off, because a migration may rebuild a table that others refer to.
-    engine = write_engine(path, foreign_keys=False)
+    engine = write_engine(path, foreign_keys=False, busy_ms=limits.busy_ms)
     try:
         return _brought_up(engine, path, files)
     finally:
@@ -105,9 +106,9 @@ def _brought_up(engine: Engine, path: Path, files: StateFiles) -> str:
 
 
 def _keep_to_ourselves(path: Path) -> None:
-    """Have nobody else read the database. SQLite gives its -wal and -shm files the same mode."""
+    """Make the database readable for its owner only. SQLite gives its -wal and -shm files the same mode."""
     for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
-        # A file that belongs to somebody else and that we may write is the administrator's choice.
+        # A file of another owner that we may write is the administrator's choice.
         with contextlib.suppress(FileNotFoundError, PermissionError):
             name.chmod(0o600)
 

@@ -9,17 +9,17 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.pool import QueuePool
 
-BUSY_MS = 5_000
-"""How long to wait for another program's lock. Our own writer has no rival."""
+from minuted_daemon.adapters.storage.limits import DATABASE_LIMITS
+
 CACHE_KB = 512
 """Pages that a connection keeps for itself; the system keeps them anyway, for all of them."""
 
 
-def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
+def write_engine(path: Path, foreign_keys: bool = True, busy_ms: int = DATABASE_LIMITS.busy_ms) -> Engine:
     """Return an engine whose transactions hold the write lock from their first statement on.
 
     A commit is on the disk when it returns, and what is deleted is overwritten there, though not in every place
-    (scrubbing.py). `foreign_keys` is off for migrations alone, which rebuild tables.
+    (changes/scrub.py). `foreign_keys` is off for migrations alone, which rebuild tables.
     """
     pragmas = (
         "journal_mode = WAL",
@@ -29,24 +29,24 @@ def write_engine(path: Path, foreign_keys: bool = True) -> Engine:
         "temp_store = MEMORY",
         "journal_size_limit = 67108864",
     )
-    return _engine(path, "mode=rw", "BEGIN IMMEDIATE", pragmas)
+    return _engine(path, "mode=rw", "BEGIN IMMEDIATE", pragmas, busy_ms)
 
 
-def read_engine(path: Path, still: bool = False) -> Engine:
+def read_engine(path: Path, still: bool = False, busy_ms: int = DATABASE_LIMITS.busy_ms) -> Engine:
     """Return an engine that cannot write; each of its transactions sees one state of the database.
 
-    `still`: nobody changes the file, and it has no log; then no other file is looked at or made beside it.
+    `still`: no program changes the file, and it has no log; then no other file is looked at or made beside it.
     """
-    return _engine(path, "mode=ro&immutable=1" if still else "mode=ro", "BEGIN", ())
+    return _engine(path, "mode=ro&immutable=1" if still else "mode=ro", "BEGIN", (), busy_ms)
 
 
-def _engine(path: Path, how: str, begin: str, pragmas: tuple[str, ...]) -> Engine:
+def _engine(path: Path, how: str, begin: str, pragmas: tuple[str, ...], busy_ms: int) -> Engine:
     uri = f"{path.absolute().as_uri()}?{how}"
 
     def connect() -> sqlite3.Connection:
         # Without an isolation level, sqlite3 begins nothing by itself: tables change within transactions, too.
         connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+            uri, uri=True, timeout=busy_ms / 1000, isolation_level=None, check_same_thread=False
         )
         try:
             for pragma in (f"cache_size = -{CACHE_KB}", *pragmas):

@@ -12,7 +12,7 @@ _TURNS = re.compile(r"(?P<list>[tdco]):(?P<session>[^:]*):(?P<start>[0-9]{1,18})
 
 
 def sessions_token(created_seq: int) -> str:
-    """Return the token of the page behind this session."""
+    """Return the token of the page after this session."""
     return _encode(f"s:{created_seq}")
 
 
@@ -28,7 +28,7 @@ def parse_sessions_token(token: str) -> int:
 
 
 def turns_token(session_id: SessionId, as_delivered: bool, start: int, turn_id: str) -> str:
-    """Return the token of the page behind this turn."""
+    """Return the token of the page after this turn."""
     return _encode(f"{_list(as_delivered)}:{session_id}:{start}:{turn_id}")
 
 
@@ -41,7 +41,7 @@ def parse_turns_token(token: str, session_id: SessionId, as_delivered: bool) -> 
 
 
 def claims_token(session_id: SessionId, start: int, thing_id: str) -> str:
-    """Return the token of the page behind what this turn or interval claims."""
+    """Return the token of the page after what this turn or interval claims."""
     return _encode(f"c:{session_id}:{start}:{thing_id}")
 
 
@@ -54,7 +54,7 @@ def parse_claims_token(token: str, session_id: SessionId) -> tuple[int, str]:
 
 
 def owed_token(session_id: SessionId, start: int, turn_id: str) -> str:
-    """Return the token of the page behind this turn, in the list of those that lack their text."""
+    """Return the token of the page after this turn, in the list of those that lack their text."""
     return _encode(f"o:{session_id}:{start}:{turn_id}")
 
 

@@ -165,7 +165,7 @@ def read_owed_turns(connection: Connection, session_id: SessionId, limit: int, t
 
 
 def _edge(before: bool) -> ScalarSelect[int | None]:
-    """Choose the end of the FINAL turn before each turn, or the start of the one behind it."""
+    """Choose the end of the FINAL turn before each turn, or the start of the one after it."""
     other = turns.alias()
     own, place = tuple_(turns.c.start, turns.c.id), tuple_(other.c.start, other.c.id)
     of_session = (other.c.session_id == turns.c.session_id) & (other.c.life == TurnLife.FINAL.value)

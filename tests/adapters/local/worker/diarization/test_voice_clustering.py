@@ -1,7 +1,5 @@
 import numpy as np
-import pytest
 
-from minuted_daemon.adapters.local.worker.diarization import voice_clustering as clustering
 from minuted_daemon.adapters.local.worker.diarization.co_occurrence import CoOccurrence
 from minuted_daemon.adapters.local.worker.diarization.voice_clustering import FREEZE, VoiceClusters, average_linkage
 
@@ -102,9 +100,8 @@ def test_a_short_or_tentative_voice_is_not_who_it_was_told_apart_from() -> None:
             assert clusters.labels()[2] == expected, (speech, pairs)
 
 
-def test_voices_that_were_hardly_ever_heard_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clustering, "MOST_FROZEN", 3)
-    clusters = VoiceClusters()
+def test_voices_that_were_hardly_ever_heard_are_forgotten() -> None:
+    clusters = VoiceClusters(most_frozen=3)
     for number, person in enumerate([0, 0, 1, 1, 2, 2, 3, 4, 5]):
         say(clusters, number, person, 400.0 * number)
     assert clusters.size <= 3 + 1
@@ -145,9 +142,8 @@ def test_a_step_costs_no_more_after_an_hour() -> None:
     assert max(sizes[400:]) <= max(sizes[:100])
 
 
-def test_a_lively_meeting_freezes_early(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clustering, "MOST_VOICES", 20)
-    clusters = VoiceClusters()
+def test_a_lively_meeting_freezes_early() -> None:
+    clusters = VoiceClusters(most_voices=20)
     for number in range(60):
         assert say(clusters, number, number % 3, 1.5 * number) == number % 3
     assert clusters.size <= 20 + 1 + 3

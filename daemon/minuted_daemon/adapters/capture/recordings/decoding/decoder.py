@@ -37,7 +37,7 @@ class Decoder(Protocol):
         ...
 
     def skip(self, count: int) -> int:
-        """Go past so many of the next frames if that is quickly and exactly done; give how many."""
+        """Skip so many of the next frames if that can be done quickly and exactly; return how many."""
         ...
 
     def at_end(self) -> bool:
@@ -45,7 +45,7 @@ class Decoder(Protocol):
         ...
 
     def resume(self, lost: int) -> bool:
-        """After Interrupted: go on `lost` frames behind the last one that was given; false if there is nothing."""
+        """After Interrupted: go on `lost` frames after the last one returned; false if there is nothing."""
         ...
 
     def abort(self) -> None:

@@ -1,4 +1,4 @@
-"""Ogg files that are several streams one behind the other, of which decoders take the first. No I/O.
+"""Ogg files that are several streams one after the other, of which decoders take the first. No I/O.
 
 Source: RFC 3533, section 6.
 """

@@ -107,7 +107,7 @@ class PlainDecoder:
         return self._file.error is None and self._file.tell() >= self._file.size
 
     def resume(self, lost: int) -> bool:
-        """See decoding.Decoder. A stream that lost its way is read anew from behind the damage."""
+        """See decoding.Decoder. A stream that lost its way is read again from after the damage."""
         if not self._reopens:
             return False
         try:

@@ -41,7 +41,7 @@ class UndecodableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a decoder may give nothing, and how much processor time it may use."""
+    """How long a decoder may be silent, and how much processor time it may use."""
 
     stalled_s: float = 8.0
     opening_s: float = 4.0
@@ -90,7 +90,7 @@ class ProcessDecoder:
         return 0
 
     def at_end(self) -> bool:
-        """See decoding.Decoder: nobody tells."""
+        """See decoder.Decoder: the process does not say."""
         return False
 
     def resume(self, lost: int) -> bool:

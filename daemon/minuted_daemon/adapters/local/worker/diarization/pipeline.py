@@ -87,7 +87,7 @@ class StreamDiarization:
         return self._look(self.done - self.look_ahead)
 
     def finish(self) -> list[DiarizerEvent]:
-        """Return what there is without look-ahead, and end whoever still speaks."""
+        """Return what there is without look-ahead, and end all speakers that still speak."""
         return self._look(self.done) + self._tell(self._tracker.close())
 
     def _look(self, horizon: int) -> list[DiarizerEvent]:

@@ -15,7 +15,7 @@ WINDOW = 160_000
 STEP = 270
 """Samples from one frame to the next."""
 FIRST_CENTRE = 496
-"""Where the first frame is centred, in samples behind the window's start."""
+"""Where the first frame is centred, in samples after the window's start."""
 
 ONSET = 0.5
 OFFSET = 0.4

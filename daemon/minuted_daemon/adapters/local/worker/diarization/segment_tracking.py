@@ -2,7 +2,7 @@
 
 Each window orders its local speakers anew and sees the last seconds again, the newest of them badly. So a segment is
 opened as soon as the horizon (the newest sample that is told about) passes its start, but it is settled only by the
-window in which its end lies behind the horizon. Whose voice it is, is not decided here.
+window in which its end lies beyond the horizon. Whose voice it is, is not decided here.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from minuted_daemon.adapters.local.worker.diarization.powerset import SHORTEST, 
 SAME_START = 6_400
 """Views of one segment agree about its start within 0.4 s."""
 SHORTEST_REST = 6_400
-"""What goes on behind a settled segment without a pause is told if it is this long (0.4 s); less is jitter."""
+"""Speech that goes on after a settled segment without a pause is told if it is this long (0.4 s); less is jitter."""
 COVERED = 0.6
 """A stretch of which this much is settled is not told again."""
 

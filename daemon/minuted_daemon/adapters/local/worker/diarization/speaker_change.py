@@ -16,7 +16,7 @@ from minuted_daemon.adapters.local.worker.diarization.voice_clustering import Em
 LOOK = 16_000
 """Samples of own speech that are compared: 1 s. Less is too little for a voice, more finds a change too late."""
 CHANGED = 0.36
-"""Below this similarity to what went before, somebody else is speaking."""
+"""Below this similarity to what went before, another person is speaking."""
 _DENSE = 1.4
 _SEARCHED_BEFORE = 9_600
 _SEARCHED_BEHIND = 8_000

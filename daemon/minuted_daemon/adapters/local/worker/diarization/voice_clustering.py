@@ -17,7 +17,7 @@ Embedding = NDArray[np.float32]
 SAME_VOICE = 0.43
 """Voices whose average cosine similarity reaches this belong together."""
 UNLIKE = 0.3
-"""Below this similarity to everybody, a voice that is only just heard is a new one."""
+"""Below this similarity to all others, a voice that has only just begun is a new one."""
 RELIABLE = 19_200
 """Samples of speech (1.2 s) from which on a voice may found a cluster."""
 FREEZE = 4_800_000
@@ -36,8 +36,8 @@ _APART = 8_000
 class Voice:
     """One segment's voice: a unit-length embedding of `speech` samples of it, and the label it has now.
 
-    A tentative one is still being spoken: it founds a cluster only if it is like nobody. `backing` is how much speech
-    stood behind the label when it was given; a tentative voice's label was a guess.
+    A tentative one is still being spoken: it founds a cluster only if it is like no other voice. `backing` is how much
+    speech supported the label when it was given; a tentative voice's label was a guess.
     """
 
     segment: int
@@ -74,6 +74,8 @@ class VoiceClusters:
 
     co_occurrence: CoOccurrence = field(default_factory=CoOccurrence)
     same_voice: float = SAME_VOICE
+    most_voices: int = MOST_VOICES
+    most_frozen: int = MOST_FROZEN
     _voices: dict[int, Voice] = field(default_factory=dict)
     _frozen: dict[int, FrozenVoice] = field(default_factory=dict)
     _next_label: int = 0
@@ -99,7 +101,7 @@ class VoiceClusters:
 
     def _freeze(self, now: int) -> None:
         oldest_first = sorted(self._voices.values(), key=lambda voice: voice.end)
-        surplus = len(oldest_first) - MOST_VOICES
+        surplus = len(oldest_first) - self.most_voices
         for position, voice in enumerate(oldest_first):
             if voice.label < 0 or (voice.end >= now - FREEZE and position >= surplus):
                 continue
@@ -109,7 +111,8 @@ class VoiceClusters:
             frozen = self._frozen.setdefault(voice.label, FrozenVoice(np.zeros_like(voice.embedding), 0))
             frozen.total = frozen.total + voice.embedding * voice.weight
             frozen.count += 1
-        for label in sorted(self._frozen, key=lambda label: np.linalg.norm(self._frozen[label].total))[:-MOST_FROZEN]:
+        by_speech = sorted(self._frozen, key=lambda label: np.linalg.norm(self._frozen[label].total))
+        for label in by_speech[: -self.most_frozen]:
             del self._frozen[label]
 
     def _cluster(self) -> None:
@@ -152,7 +155,7 @@ class VoiceClusters:
         return apart
 
     def _like_another(self, i: int, settled: Sequence[int], voices: Sequence[Voice], apart: NDArray[np.bool_]) -> bool:
-        """Whether a tentative voice is near enough to somebody to wait until there is more of it."""
+        """Whether a tentative voice is near enough to a known one to wait until there is more of it."""
         others = [voices[j].embedding for j in settled if not apart[i, j]]
         others += [frozen.centroid for frozen in self._frozen.values()]
         return any(float(other @ voices[i].embedding) >= UNLIKE for other in others)
@@ -190,7 +193,7 @@ class VoiceClusters:
 
 
 def average_linkage(distances: NDArray[np.float64], sizes: NDArray[np.float64], below: float) -> list[list[int]]:
-    """Merge the two nearest groups while their mean distance is below `below`; give the groups as lists of indices.
+    """Merge the two nearest groups while their mean distance is below `below`; return the groups as lists of indices.
 
     distances: shape (n, n), symmetric; infinite where two must never be in one group. sizes: how many each stands for.
     """
