@@ -66,6 +66,19 @@ def test_every_file_to_edit_is_there() -> None:
     assert [path for path in paths if not any((place / path).exists() for place in places)] == []
 
 
+def test_every_room_is_told() -> None:
+    """Every package of the daemon stands in the tables of rooms, and what stands there exists."""
+    text = section("daemon/README.md", "Rooms")
+    home = ROOT / "daemon" / "minuted_daemon"
+    places = (home.parent, home, home / "service", home / "core", home / "adapters", home / "adapters" / "capture")
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text)
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+    packages = {path.parent for path in home.rglob("__init__.py")} - {home}
+    told = {place / name.rstrip("/") for name in named for place in places}
+    inside = {"protocol", "diarization"}  # of a package that is told as a whole
+    assert [path for path in packages - told if path.name not in inside or "adapters" not in path.parts] == []
+
+
 def test_every_make_target_is_there() -> None:
     makefile = read("Makefile")
     named = {target for name in NAMES for target in re.findall(r"`make ([a-z0-9-]+)", read(name))}
