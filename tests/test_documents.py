@@ -25,6 +25,7 @@ from tests import documents
 from tests.documents import NAMES, ROOT, SETTINGS_DOCUMENT, blocks, read, rows, section
 
 CHANGELOG = read("CHANGELOG.md")
+SOURCE = "\n".join(path.read_text() for path in (ROOT / "daemon" / "minuted_daemon").rglob("*.py"))
 
 
 def test_the_readme_is_short_and_says_where_to_read_on() -> None:
@@ -167,35 +168,47 @@ def test_settings_are_right(block: documents.Block, tmp_path: Path) -> None:
     assert load_config(file, {})
 
 
-def test_every_reason_of_a_request_is_told() -> None:
-    """What a client may have to handle stands in the contract's table; and what stands there is in the code."""
-    raised = {error.__name__ for error in (*errors.RequestError.__subclasses__(), errors.DeviceError)}
-    reason = re.compile(r"[A-Z]+(_[A-Z0-9]+)+")
-    sources = [path.read_text() for path in (ROOT / "daemon" / "minuted_daemon").rglob("*.py")]
-    found = {
+def _reasons(errors_raised: set[str]) -> set[str]:
+    """Return the reasons with which the daemon makes errors of these classes."""
+    return {
         call.args[0].value
-        for source in sources
-        for call in ast.walk(ast.parse(source))
+        for call in ast.walk(ast.parse(SOURCE))
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
-        and call.func.id in raised
+        and call.func.id in errors_raised
         and call.args
         and isinstance(call.args[0], ast.Constant)
         and isinstance(call.args[0].value, str)
     }
+
+
+def test_every_reason_of_a_request_is_told() -> None:
+    """What a client may have to handle stands in the contract's table; and what stands there is in the code."""
+    raised = {error.__name__ for error in (*errors.RequestError.__subclasses__(), errors.DeviceError)}
+    reason = re.compile(r"[A-Z]+(_[A-Z0-9]+)+")
+    found = _reasons(raised)
     text = section("proto/README.md", "Errors")
     told = {word for word in re.findall(r"`([A-Z0-9_]+)`", text) if reason.fullmatch(word)}
     statuses = {row[0].strip("`") for row in rows(text)}
     only_while_running = {"FILE_DAMAGED"}  # ends a session: it stands in its `failure`
     assert found - told - only_while_running == set()
-    assert [word for word in told - statuses if not any(f'"{word}"' in source for source in sources)] == []
+    assert [word for word in told - statuses if f'"{word}"' not in SOURCE] == []
 
 
 def test_every_symptom_has_a_reason_that_is_there() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "daemon" / "minuted_daemon").rglob("*.py"))
     told = re.findall(r"`([A-Z]+(?:_[A-Z0-9]+)+)`", section(SETTINGS_DOCUMENT, "Faults by symptom"))
     assert len(told) > 30
-    assert [word for word in told if f'"{word}"' not in sources] == []
+    assert [word for word in told if f'"{word}"' not in SOURCE] == []
+
+
+def test_every_reason_of_a_link_has_a_symptom() -> None:
+    """What an engine, a device or the configuration may fail with stands in the administrator's guide."""
+    raised = {"Unavailable", "Rejected", "Garbled", "ConfigError", "Fault"}
+    never_seen = {"STREAM_CLOSED", "ENDED"}  # of what this side has ended
+    found = _reasons(raised)
+    told = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", read(SETTINGS_DOCUMENT)))
+    assert len(found) > 40
+    assert found - told - never_seen == set()
 
 
 def test_the_glossary_is_short() -> None:
