@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def _check(command: str) -> None:
 
 
 SYSTEM_COMMANDS = {
-    *("apt-get", "export", "ln", "make", "mkdir", "mv", "pip", "python3"),
+    *("apt-get", "export", "kill", "ln", "make", "mkdir", "mv", "pip", "python3"),
     *("sleep", "systemctl", "systemd-sysusers"),
 }
 
@@ -168,13 +169,17 @@ def test_settings_are_right(block: documents.Block, tmp_path: Path) -> None:
     assert load_config(file, {})
 
 
+@cache
+def _calls() -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(SOURCE)) if isinstance(node, ast.Call)]
+
+
 def _reasons(errors_raised: set[str]) -> set[str]:
     """Return the reasons with which the daemon makes errors of these classes."""
     return {
         call.args[0].value
-        for call in ast.walk(ast.parse(SOURCE))
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
+        for call in _calls()
+        if isinstance(call.func, ast.Name)
         and call.func.id in errors_raised
         and call.args
         and isinstance(call.args[0], ast.Constant)
