@@ -31,6 +31,7 @@ from minuted_daemon.config.settings import Config, MergeConfig
 from minuted_daemon.core.merge.merger import Merger, MergeSettings, Resumption
 from minuted_daemon.errors import ConfigError, WrongState
 from minuted_daemon.ports.engines import Diarizer, Transcriber, VoicePrinter
+from minuted_daemon.rpc.budgets import RpcLimits
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.engines.catalog import Diarizers, Offer, Offers, Transcribers
 from minuted_daemon.service.erasure import Erasure
@@ -108,7 +109,10 @@ async def run(config: Config) -> None:
         await registry.recover(serving)
         going_on_erasing = group.create_task(erasing.run())
         stack.callback(going_on_erasing.cancel)
-        server = await start_server(config.daemon.listen, sessions=registry, store=store, hub=hub, capture=capture)
+        limits = RpcLimits(config.limits.streams, config.limits.streams_per_connection, config.limits.reads)
+        server = await start_server(
+            config.daemon.listen, sessions=registry, store=store, hub=hub, capture=capture, limits=limits
+        )
         serving.set()
         stack.push_async_callback(server.stop, SERVER_GRACE_S)
         stack.push_async_callback(registry.stop_all, STOP_LIMIT_S)

@@ -78,6 +78,15 @@ class LinksConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsConfig:
+    """How many RPCs clients may have under way; see rpc/budgets.py. Control is never refused."""
+
+    streams: int = 1_000
+    streams_per_connection: int = 500
+    reads: int = 100
+
+
+@dataclass(frozen=True, slots=True)
 class SpoolConfig:
     """How much audio of all sessions is held for as long as it is needed; past either bound the oldest goes."""
 
@@ -104,6 +113,7 @@ class Config:
     storage: StorageConfig = StorageConfig()
     pyannote: PyannoteConfig = PyannoteConfig()
     openai: OpenAIConfig = OpenAIConfig()
+    limits: LimitsConfig = LimitsConfig()
     links: LinksConfig = LinksConfig()
     merge: MergeConfig = MergeConfig()
     spool: SpoolConfig = SpoolConfig()
@@ -127,6 +137,11 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "delay": values.text(values.delay),
         "noise_reduction": values.text(values.noise_reduction),
         "prompt": values.text(values.prompt),
+    },
+    "limits": {
+        "streams": values.whole(1, 100_000),
+        "streams_per_connection": values.whole(1, 100_000),
+        "reads": values.whole(1, 10_000),
     },
     "links": {"retry_refused_s": values.number(1, 86_400, "seconds")},
     "merge": {
@@ -226,6 +241,7 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
         storage=replace(StorageConfig(), **made("storage")),  # type: ignore[arg-type]
         pyannote=replace(PyannoteConfig(), **made("pyannote")),  # type: ignore[arg-type]
         openai=replace(OpenAIConfig(), **made("openai")),  # type: ignore[arg-type]
+        limits=replace(LimitsConfig(), **made("limits")),  # type: ignore[arg-type]
         links=replace(LinksConfig(), **made("links")),  # type: ignore[arg-type]
         merge=replace(MergeConfig(), **made("merge")),  # type: ignore[arg-type]
         spool=replace(SpoolConfig(), **made("spool")),  # type: ignore[arg-type]

@@ -74,6 +74,17 @@ def number(low: float, high: float, unit: str) -> Setting:
     return Setting(check, _number_from_text)
 
 
+def whole(low: int, high: int) -> Setting:
+    """A whole number in [low, high]."""
+
+    def check(value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value % 1:
+            raise ValueError(f"must be a whole number from {low} to {high}, not {shown(value)}")
+        return int(value)
+
+    return Setting(check, _number_from_text)
+
+
 def automatic_or(setting: Setting) -> Setting:
     """The word `auto`, which gives None, or what the other setting takes."""
 

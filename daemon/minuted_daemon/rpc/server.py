@@ -29,6 +29,7 @@ from minuted_daemon.addresses import TcpAddress, UnixAddress
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.ports.capture import Capture
 from minuted_daemon.ports.store import Store
+from minuted_daemon.rpc.budgets import BudgetInterceptor, RpcLimits
 from minuted_daemon.rpc.daemon import DaemonService
 from minuted_daemon.rpc.devices import DeviceService
 from minuted_daemon.rpc.sessions import SessionService
@@ -59,8 +60,6 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
-CONCURRENT_RPCS = 1_000
-"""Past this, RPCs are refused with RESOURCE_EXHAUSTED."""
 STUCK_S = 2.0
 """So long behind its grace gRPC may take to stop. It has been seen to stop never, where connections broke just then."""
 
@@ -101,16 +100,22 @@ class Server:
 
 
 async def start_server(
-    listen: Sequence[str], *, sessions: Sessions, store: Store, hub: Hub, capture: Capture
+    listen: Sequence[str],
+    *,
+    sessions: Sessions,
+    store: Store,
+    hub: Hub,
+    capture: Capture,
+    limits: RpcLimits | None = None,
 ) -> Server:
     """Listen at every address and serve; whoever can connect is served from then on.
 
     Raises ConfigError (LISTEN_INVALID, SOCKET_PATH_TOO_LONG, SOCKET_IN_USE, SOCKET_UNUSABLE, ADDRESS_UNUSABLE,
     TLS_REQUIRED) with everything that is wrong among its problems; then nothing is left behind.
     """
-    server = grpc.aio.server(
-        interceptors=[StatusInterceptor()], options=OPTIONS, maximum_concurrent_rpcs=CONCURRENT_RPCS
-    )
+    # No limit of grpcio's own: it would count all RPCs alike, and refuse to pause because others listen.
+    interceptors = (BudgetInterceptor(limits or RpcLimits()), StatusInterceptor())
+    server = grpc.aio.server(interceptors=interceptors, options=OPTIONS)
     # The RPCs that are not offered yet are those the generated classes leave abstract; status.py answers for them.
     sessions_pb2_grpc.add_SessionServiceServicer_to_server(SessionService(sessions, hub), server)
     turns_pb2_grpc.add_TurnServiceServicer_to_server(TurnService(store, hub), server)  # type: ignore[abstract]

@@ -9,8 +9,9 @@ import grpc
 import grpc.aio
 import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
-from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
 from minuted_daemon.errors import (
@@ -36,6 +37,8 @@ DOMAIN = "minuted"
 DETAILS_KEY = "grpc-status-details-bin"
 OURS = "/minuted."
 MESSAGE_LIMIT = 1_000
+RETRY_S = 1
+"""How long a client that met a limit waits at least."""
 FACT_LIMIT = 300
 """Characters that are sent: an error travels, twice, in the 8 KiB of headers that peers accept."""
 
@@ -70,8 +73,12 @@ def details_of(error: MinutedError) -> bytes:
     facts = {name: fact[:FACT_LIMIT] for name, fact in error.facts.items()}
     info = AnyMessage()
     info.Pack(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=facts))
+    details = [info]
+    if isinstance(error, Exhausted):  # the same request may succeed later
+        details.append(AnyMessage())
+        details[-1].Pack(RetryInfo(retry_delay=Duration(seconds=RETRY_S)))
     number, _ = code_of(error).value
-    return cast(bytes, Status(code=number, message=error.message[:MESSAGE_LIMIT], details=[info]).SerializeToString())
+    return cast(bytes, Status(code=number, message=error.message[:MESSAGE_LIMIT], details=details).SerializeToString())
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
@@ -125,7 +132,7 @@ def _unary(method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> 
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001  # the last place where anything can be done about it
-            await _refuse(context, method, error)
+            await refuse(context, method, error)
 
     return answer
 
@@ -142,12 +149,13 @@ def _stream(method: str, behaviour: Callable[[Any, Any], Any]) -> Callable[[Any,
         except grpc.aio.AbortError:
             raise
         except Exception as error:  # noqa: BLE001  # the last place where anything can be done about it
-            await _refuse(context, method, error)
+            await refuse(context, method, error)
 
     return answer
 
 
-async def _refuse(context: Context, method: str, error: Exception) -> NoReturn:
+async def refuse(context: Context, method: str, error: Exception) -> NoReturn:
+    """End an RPC with the status of an error; one that is not ours is a bug, and logged."""
     if isinstance(error, MinutedError):
         code = code_of(error)
         if code is not grpc.StatusCode.INTERNAL:
