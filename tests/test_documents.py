@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests import documents
 from tests.documents import NAMES, ROOT, SETTINGS_DOCUMENT, blocks, read, rows, section
 
 CHANGELOG = read("CHANGELOG.md")
+SOURCE = "\n".join(path.read_text() for path in (ROOT / "daemon" / "minuted_daemon").rglob("*.py"))
 
 
 def test_the_readme_is_short_and_says_where_to_read_on() -> None:
@@ -64,6 +66,18 @@ def test_every_file_to_edit_is_there() -> None:
     places = (ROOT, ROOT / "daemon" / "minuted_daemon", ROOT / "clients" / "python", ROOT / "clients/python/minuted")
     assert len(paths) > 30
     assert [path for path in paths if not any((place / path).exists() for place in places)] == []
+
+
+def test_every_room_is_told() -> None:
+    """Every package of the daemon stands in the tables of rooms, and what stands there exists."""
+    text = section("daemon/README.md", "Rooms")
+    home = ROOT / "daemon" / "minuted_daemon"
+    places = (home.parent, home, home / "service", home / "core", home / "adapters", home / "adapters" / "capture")
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)*(?:\.py|/))`", text)
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+    packages = {path.parent for floor in ("*", "*/*") for path in home.glob(f"{floor}/__init__.py")}
+    told = {place / name.rstrip("/") for name in named for place in places}
+    assert packages - told == set()
 
 
 def test_every_make_target_is_there() -> None:
@@ -107,7 +121,7 @@ def _check(command: str) -> None:
 
 
 SYSTEM_COMMANDS = {
-    *("apt-get", "export", "ln", "make", "mkdir", "mv", "pip", "python3"),
+    *("apt-get", "export", "kill", "ln", "make", "mkdir", "mv", "pip", "python3"),
     *("sleep", "systemctl", "systemd-sysusers"),
 }
 
@@ -155,35 +169,51 @@ def test_settings_are_right(block: documents.Block, tmp_path: Path) -> None:
     assert load_config(file, {})
 
 
-def test_every_reason_of_a_request_is_told() -> None:
-    """What a client may have to handle stands in the contract's table; and what stands there is in the code."""
-    raised = {error.__name__ for error in (*errors.RequestError.__subclasses__(), errors.DeviceError)}
-    reason = re.compile(r"[A-Z]+(_[A-Z0-9]+)+")
-    sources = [path.read_text() for path in (ROOT / "daemon" / "minuted_daemon").rglob("*.py")]
-    found = {
+@cache
+def _calls() -> list[ast.Call]:
+    return [node for node in ast.walk(ast.parse(SOURCE)) if isinstance(node, ast.Call)]
+
+
+def _reasons(errors_raised: set[str]) -> set[str]:
+    """Return the reasons with which the daemon makes errors of these classes."""
+    return {
         call.args[0].value
-        for source in sources
-        for call in ast.walk(ast.parse(source))
-        if isinstance(call, ast.Call)
-        and isinstance(call.func, ast.Name)
-        and call.func.id in raised
+        for call in _calls()
+        if isinstance(call.func, ast.Name)
+        and call.func.id in errors_raised
         and call.args
         and isinstance(call.args[0], ast.Constant)
         and isinstance(call.args[0].value, str)
     }
+
+
+def test_every_reason_of_a_request_is_told() -> None:
+    """What a client may have to handle stands in the contract's table; and what stands there is in the code."""
+    raised = {error.__name__ for error in (*errors.RequestError.__subclasses__(), errors.DeviceError)}
+    reason = re.compile(r"[A-Z]+(_[A-Z0-9]+)+")
+    found = _reasons(raised)
     text = section("proto/README.md", "Errors")
     told = {word for word in re.findall(r"`([A-Z0-9_]+)`", text) if reason.fullmatch(word)}
     statuses = {row[0].strip("`") for row in rows(text)}
     only_while_running = {"FILE_DAMAGED"}  # ends a session: it stands in its `failure`
     assert found - told - only_while_running == set()
-    assert [word for word in told - statuses if not any(f'"{word}"' in source for source in sources)] == []
+    assert [word for word in told - statuses if f'"{word}"' not in SOURCE] == []
 
 
 def test_every_symptom_has_a_reason_that_is_there() -> None:
-    sources = "".join(path.read_text() for path in (ROOT / "daemon" / "minuted_daemon").rglob("*.py"))
     told = re.findall(r"`([A-Z]+(?:_[A-Z0-9]+)+)`", section(SETTINGS_DOCUMENT, "Faults by symptom"))
     assert len(told) > 30
-    assert [word for word in told if f'"{word}"' not in sources] == []
+    assert [word for word in told if f'"{word}"' not in SOURCE] == []
+
+
+def test_every_reason_of_a_link_has_a_symptom() -> None:
+    """What an engine, a device or the configuration may fail with stands in the administrator's guide."""
+    raised = {"Unavailable", "Rejected", "Garbled", "ConfigError", "Fault"}
+    never_seen = {"STREAM_CLOSED", "ENDED"}  # of what this side has ended
+    found = _reasons(raised)
+    told = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", read(SETTINGS_DOCUMENT)))
+    assert len(found) > 40
+    assert found - told - never_seen == set()
 
 
 def test_the_glossary_is_short() -> None:
