@@ -9,7 +9,7 @@ way, sooner those that are gone, and a subscriber that had not seen them is cut 
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import takewhile
@@ -66,7 +66,6 @@ class Hub:
         self._closed_turns: OrderedDict[TurnId, None] = OrderedDict()
         self._touched: OrderedDict[SessionId, int] = OrderedDict()  # to version
         self._deletions: OrderedDict[SessionId, SessionRecord] = OrderedDict()
-        self._forgetting: list[Callable[[], None]] = []
 
     # --- for those who publish ----------------------------------------------------------------------------------------
 
@@ -103,8 +102,6 @@ class Hub:
         """Something of a session was erased: tell nothing of it from memory any more, only from the store."""
         self.erasures += 1
         self._note_sessions(self.ring.forget())
-        for forget in self._forgetting:
-            forget()
         for turn_id, (_, partial) in list(self._partials.items()):
             if partial.turn.turn.session_id == session_id:
                 del self._partials[turn_id]
@@ -112,10 +109,6 @@ class Hub:
                     self.version += 1
                     self._partials[turn_id] = (self.version, _wordless(partial))
         self._ring_bell()
-
-    def when_forgetting(self, forget: Callable[[], None]) -> None:
-        """Have this called whenever something was erased; for whoever keeps what was delivered. Never taken back."""
-        self._forgetting.append(forget)
 
     def touch(self, session_id: SessionId) -> None:
         """Tell that a session's live state changed (a link's health) without anything having been stored."""
