@@ -9,7 +9,7 @@ from contextlib import aclosing
 from minuted.v1 import turns_pb2 as pb
 from minuted.v1.turns_pb2_grpc import TurnServiceServicer
 from minuted_daemon.errors import Stopping
-from minuted_daemon.ports.store import Store
+from minuted_daemon.ports.minutes import MinutesReader
 from minuted_daemon.rpc import convert, requests
 from minuted_daemon.rpc.status import Context
 from minuted_daemon.service.feed.hub import Hub
@@ -18,7 +18,7 @@ from minuted_daemon.service.feed.hub import Hub
 class TurnService(TurnServiceServicer):
     """Streams turns from the hub and lists them from the store."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: MinutesReader, hub: Hub) -> None:
         self._store = store
         self._hub = hub
 
