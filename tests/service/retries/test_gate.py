@@ -72,6 +72,7 @@ class Sessions:
         self.diarizer, self.transcriber = SlowDiarizer(), SlowTranscriber()
         self.told: list[Link] = [Link(Health.OFF)] * (2 * count)
         self.group: asyncio.TaskGroup
+        self.tasks: list[asyncio.Task[None]] = []
 
     def begin(self, number: int) -> None:
         doors = self.gates.door("diarizer", "pyannote"), self.gates.door("transcriber", "openai", ("en",))
@@ -89,8 +90,8 @@ class Sessions:
             log,
         )
         link.door, other.door = doors
-        self.group.create_task(link.run())
-        self.group.create_task(other.run())
+        self.tasks.append(self.group.create_task(link.run()))
+        self.tasks.append(self.group.create_task(other.run()))
 
     def _tell(self, place: int, link: Link) -> None:
         self.told[place] = link
@@ -107,7 +108,7 @@ async def live(count: int, *, refused: int = 0) -> AsyncIterator[Sessions]:
         for number in range(count):
             made.begin(number)
         yield made
-        for task in group._tasks:  # type: ignore[attr-defined]
+        for task in made.tasks:
             task.cancel()
 
 

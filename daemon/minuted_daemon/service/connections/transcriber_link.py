@@ -28,7 +28,7 @@ from minuted_daemon.service.retries.gate import own_door
 from minuted_daemon.service.retries.policy import RetryPolicy
 from minuted_daemon.service.task_groups import single_error_group
 
-REST_S = 30.0
+CATCH_UP_IDLE_S = 30.0
 """The connection that makes up for outages is closed after so long without work."""
 LASTS_FROM_S = 30.0
 """A refusal that is asked about later than this is one that lasts."""
@@ -48,8 +48,8 @@ class TranscriberLink:
         log: structlog.stdlib.BoundLogger,
     ) -> None:
         """`policy` makes a fresh one for each connection that is kept; `report` hears of every change of the first."""
-        self._first = RenewingTranscriber(transcriber, languages, spool, sink, log)
-        self._beside = RenewingTranscriber(transcriber, languages, spool, sink, log, makes_up=True, rest_s=REST_S)
+        self._live = RenewingTranscriber(transcriber, languages, spool, sink, log)
+        self._catch_up = RenewingTranscriber(transcriber, languages, spool, sink, log, CATCH_UP_IDLE_S)
         self._policy = policy
         self._sink = sink
         self._report = _Reported(report)
@@ -57,7 +57,7 @@ class TranscriberLink:
         self.door = own_door()
         """Where a refusal is waited for."""
         self._up = False
-        self._made_up: UtteranceId | None = None  # the last one that was begun beside
+        self._caught_up: UtteranceId | None = None  # the last one that was begun on the catch-up connection
 
     def submit(self, command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
         """Hand over the next command; never waits. Without a connection it is void, as the merger is told.
@@ -73,8 +73,8 @@ class TranscriberLink:
             self._report.recovered()
             return
         if isinstance(command, Append) and command.makes_up:
-            self._made_up = command.utterance
-        (self._beside if command.utterance == self._made_up else self._first).submit(command)
+            self._caught_up = command.utterance
+        (self._catch_up if command.utterance == self._caught_up else self._live).submit(command)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
@@ -92,16 +92,16 @@ class TranscriberLink:
             self._report.link(link)
 
         async with single_error_group() as group:
-            making_up = group.create_task(self._make_up())
+            catching_up = group.create_task(self._catch_up_when_wanted())
             await keep_connected(
-                "transcriber", lambda: self._first.connect(opened), policy, report, self._log, self.door
+                "transcriber", lambda: self._live.connect(opened), policy, report, self._log, self.door
             )
-            making_up.cancel()
+            catching_up.cancel()
 
-    async def _make_up(self) -> None:
+    async def _catch_up_when_wanted(self) -> None:
         """Have a connection beside the first one whenever there is something to make up for."""
         while True:
-            await self._beside.wanted.wait()
+            await self._catch_up.wanted.wait()
             # What was asked for so far went nowhere.
             self._sink.transcribed(TranscriberLost(makes_up=True))
             policy = self._policy()
@@ -111,14 +111,14 @@ class TranscriberLink:
 
             await keep_connected(
                 "transcriber_beside",
-                lambda: self._beside.connect(opened),
+                lambda: self._catch_up.connect(opened),
                 policy,
-                self._tell_refused_beside,
+                self._tell_catch_up_refused,
                 self._log,
                 self.door,
             )
 
-    def _tell_refused_beside(self, link: Link) -> None:
+    def _tell_catch_up_refused(self, link: Link) -> None:
         """Where only the connection beside is refused, and not just for now, the first one serves for both."""
         if self._up and self._lasts(link):
             self._sink.transcribed(TranscriberRefused(makes_up=True))

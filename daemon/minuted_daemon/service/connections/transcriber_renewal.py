@@ -38,7 +38,7 @@ SHORTEST_LIFETIME_S = 2.0
 """A connection that is said to end sooner is not renewed but left to its end: such a renewal would be a storm."""
 RENEW_AGAIN_S = 10.0
 """After a renewal that failed, or a quarter of the margin if that is shorter."""
-LAST_CALL_S = 15.0
+HANDOVER_DEADLINE_S = 15.0
 """So long before the end of the connection, or a quarter of what it has left when it is renewed, an utterance that is
 still open on it begins again on the fresh one. What was committed may be answered to the very end."""
 ANSWER_S = 2.0
@@ -63,11 +63,12 @@ class RenewingTranscriber:
         spool: Spool,
         sink: TranscriptionSink,
         log: structlog.stdlib.BoundLogger,
-        *,
-        makes_up: bool = False,
-        rest_s: float | None = None,
+        catch_up_idle_s: float | None = None,
     ) -> None:
-        """`rest_s`: close the connection after so long without work; None keeps it for ever."""
+        """`catch_up_idle_s`: it catches up after an outage, and is closed after so long without work; None: it is live.
+
+        A live connection is kept for ever.
+        """
         self.wanted = asyncio.Event()
         """Set when an utterance is begun while there is no connection."""
         self._transcriber = transcriber
@@ -75,18 +76,21 @@ class RenewingTranscriber:
         self._spool = spool
         self._sink = sink
         self._log = log
-        self._makes_up = makes_up
-        self._rest_s = rest_s
+        self._catch_up_idle_s = catch_up_idle_s
         self._line: TranscriberConnection | None = None  # where utterances begin
-        self._retiring: list[TranscriberConnection] = []
+        self._superseded: list[TranscriberConnection] = []
         self._begun_again: set[UtteranceId] = set()  # with no word of the second attempt yet
         self._worked_s = 0.0
+
+    @property
+    def _catches_up(self) -> bool:
+        return self._catch_up_idle_s is not None
 
     def submit(self, command: Command) -> None:
         """Hand over the next command; never waits."""
         if not isinstance(command, Append):
             self._begun_again.discard(command.utterance)
-        line = next((line for line in self._retiring if line.begun == command.utterance), self._line)
+        line = next((line for line in self._superseded if line.begun == command.utterance), self._line)
         if line is not None:
             self._worked_s = asyncio.get_running_loop().time()
             line.submit(command)
@@ -94,40 +98,40 @@ class RenewingTranscriber:
             self.wanted.set()
 
     async def connect(self, opened: Callable[[], None]) -> None:
-        """Serve over one connection and those that replace it without a break, until there was no work for `rest_s`.
+        """Serve over one connection and those that replace it without a break, until there was no work for long enough.
 
         `opened` is called once it is there. Raises VendorError when it cannot be opened, or breaks.
         """
         line = self._line = await self._open()
         self.wanted.clear()
         self._worked_s = asyncio.get_running_loop().time()
-        self._sink.transcribed(TranscriberReady(self._makes_up, self._transcriber.capabilities.repeats))
+        self._sink.transcribed(TranscriberReady(self._catches_up, self._transcriber.capabilities.repeats))
         opened()
         try:
             async with single_error_group() as group:
                 group.create_task(self._serve(line))
                 group.create_task(self._renew(line, group))
                 del line  # this frame stays as long as all those that follow it
-                if self._rest_s is not None:
-                    group.create_task(self._rest(self._rest_s))
-        except _Rested:
+                if self._catch_up_idle_s is not None:
+                    group.create_task(self._wait_idle(self._catch_up_idle_s))
+        except _IdleTimeout:
             return
         except Exception:
             self._lose()
             raise
         finally:
             self._line = None
-            self._retiring.clear()
+            self._superseded.clear()
 
-    async def _rest(self, after_s: float) -> None:
+    async def _wait_idle(self, after_s: float) -> None:
         """Wait until there was nothing to do for a while; then raise."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(max(1.0, self._worked_s + after_s - loop.time()))
-            busy = self._line is None or not self._line.idle.is_set() or self._retiring
+            busy = self._line is None or not self._line.idle.is_set() or self._superseded
             if not busy and loop.time() - self._worked_s >= after_s:
                 self._line = None  # at once: what is begun from now on needs another one
-                raise _Rested
+                raise _IdleTimeout
 
     async def _open(self) -> TranscriberConnection:
         async with deadline(
@@ -142,14 +146,14 @@ class RenewingTranscriber:
             async with single_error_group() as group:
                 group.create_task(line.send())
                 group.create_task(self._receive(line))
-                group.create_task(self._retire(line))
-        except _Retired:
+                group.create_task(self._drain(line))
+        except _Drained:
             self._hand_over(line)
         except Exception as error:
             if line is self._line:
                 # Told at once: closing may take its time.
                 self._lose()
-            if not isinstance(error, VendorError) or line not in self._retiring:
+            if not isinstance(error, VendorError) or line not in self._superseded:
                 raise
             self._log.warning("superseded_link_lost", role="transcriber", reason=error.reason)
             self._hand_over(line)
@@ -169,7 +173,7 @@ class RenewingTranscriber:
         """Replace each line in time by a fresh one."""
         while (fresh := await self._successor(line)) is not None:
             self._log.info("link_renewed", role="transcriber", in_mid_turn=line.begun is not None, owed=len(line.owed))
-            self._retiring.append(line)
+            self._superseded.append(line)
             self._line = fresh
             line.superseded.set()
             group.create_task(self._serve(fresh))
@@ -190,14 +194,14 @@ class RenewingTranscriber:
                 self._log.warning("renewal_failed", role="transcriber", reason=error.reason)
                 await asyncio.sleep(min(RENEW_AGAIN_S, margin_s / 4))
 
-    async def _retire(self, line: TranscriberConnection) -> None:
+    async def _drain(self, line: TranscriberConnection) -> None:
         """Wait until the line is superseded and has nothing left to do, or no time left to do it; then raise."""
         await line.superseded.wait()
         left_s = line.stream.expires_in_s
-        if not await _idle(line, None if left_s is None else left_s - _last_call_s(left_s)):
+        if not await _idle(line, None if left_s is None else left_s - _handover_deadline_s(left_s)):
             self._begin_again(line)
             await _idle(line, line.stream.expires_in_s)
-        raise _Retired
+        raise _Drained
 
     def _begin_again(self, line: TranscriberConnection) -> None:
         """Move the utterance that is open on a superseded line to the one that utterances begin on now."""
@@ -209,9 +213,9 @@ class RenewingTranscriber:
 
     def _hand_over(self, line: TranscriberConnection) -> None:
         """A superseded line is over: what it has not finished is to be done again."""
-        if line not in self._retiring or self._line is None:
+        if line not in self._superseded or self._line is None:
             return
-        self._retiring.remove(line)
+        self._superseded.remove(line)
         self._begin_again(line)
         for utterance in line.owed:
             self._sink.transcribed(TextFailed(utterance, "CONNECTION_ENDED"))
@@ -219,21 +223,21 @@ class RenewingTranscriber:
     def _lose(self) -> None:
         if self._line is not None:
             self._line = None
-            self._retiring.clear()
+            self._superseded.clear()
             self._begun_again.clear()
-            self._sink.transcribed(TranscriberLost(self._makes_up))
+            self._sink.transcribed(TranscriberLost(self._catches_up))
 
 
-class _Rested(Exception):
+class _IdleTimeout(Exception):
     """There was nothing to do for a while."""
 
 
-class _Retired(Exception):
+class _Drained(Exception):
     """A superseded line has nothing left to do, or no time left to do it."""
 
 
-def _last_call_s(left_s: float) -> float:
-    return min(LAST_CALL_S, max(left_s / 4, min(ANSWER_S, left_s / 2)))
+def _handover_deadline_s(left_s: float) -> float:
+    return min(HANDOVER_DEADLINE_S, max(left_s / 4, min(ANSWER_S, left_s / 2)))
 
 
 async def _idle(line: TranscriberConnection, within_s: float | None) -> bool:
