@@ -2,7 +2,7 @@
 
 What is said now has a connection for the session's whole life. What makes up for an outage goes over another one beside
 it, made when it is needed, so that neither the past nor what may go wrong with it holds up the present. How connections
-follow each other is transcriber_track.py's.
+follow each other belongs in transcriber_renewal.py.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ from minuted_daemon.service.retries.policy import RetryPolicy
 from minuted_daemon.service.task_groups import single_error_group
 
 CATCH_UP_IDLE_S = 30.0
-"""The connection that makes up for outages is closed after so long without work."""
+"""The connection that catches up after outages is closed after so long without work."""
 LASTS_FROM_S = 30.0
 """A refusal that is asked about later than this is one that lasts."""
 
@@ -99,7 +99,7 @@ class TranscriberLink:
             catching_up.cancel()
 
     async def _catch_up_when_wanted(self) -> None:
-        """Have a connection beside the first one whenever there is something to make up for."""
+        """Connect to catch up whenever there is something to catch up on."""
         while True:
             await self._catch_up.wanted.wait()
             # What was asked for so far went nowhere.
@@ -119,7 +119,7 @@ class TranscriberLink:
             )
 
     def _tell_catch_up_refused(self, link: Link) -> None:
-        """Where only the connection beside is refused, and not just for now, the first one serves for both."""
+        """Where only the catch-up connection is refused, and not just for now, the live one serves for both."""
         if self._up and self._lasts(link):
             self._sink.transcribed(TranscriberRefused(makes_up=True))
 

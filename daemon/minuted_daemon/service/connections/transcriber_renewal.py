@@ -77,7 +77,7 @@ class RenewingTranscriber:
         self._sink = sink
         self._log = log
         self._catch_up_idle_s = catch_up_idle_s
-        self._line: TranscriberConnection | None = None  # where utterances begin
+        self._connection: TranscriberConnection | None = None  # where utterances begin
         self._superseded: list[TranscriberConnection] = []
         self._begun_again: set[UtteranceId] = set()  # with no word of the second attempt yet
         self._worked_s = 0.0
@@ -90,10 +90,13 @@ class RenewingTranscriber:
         """Hand over the next command; never waits."""
         if not isinstance(command, Append):
             self._begun_again.discard(command.utterance)
-        line = next((line for line in self._superseded if line.begun == command.utterance), self._line)
-        if line is not None:
+        connection = next(
+            (connection for connection in self._superseded if connection.open_utterance == command.utterance),
+            self._connection,
+        )
+        if connection is not None:
             self._worked_s = asyncio.get_running_loop().time()
-            line.submit(command)
+            connection.submit(command)
         elif isinstance(command, Append):
             self.wanted.set()
 
@@ -102,16 +105,16 @@ class RenewingTranscriber:
 
         `opened` is called once it is there. Raises VendorError when it cannot be opened, or breaks.
         """
-        line = self._line = await self._open()
+        connection = self._connection = await self._open()
         self.wanted.clear()
         self._worked_s = asyncio.get_running_loop().time()
         self._sink.transcribed(TranscriberReady(self._catches_up, self._transcriber.capabilities.repeats))
         opened()
         try:
             async with single_error_group() as group:
-                group.create_task(self._serve(line))
-                group.create_task(self._renew(line, group))
-                del line  # this frame stays as long as all those that follow it
+                group.create_task(self._serve(connection))
+                group.create_task(self._renew(connection, group))
+                del connection  # this frame stays as long as all those that follow it
                 if self._catch_up_idle_s is not None:
                     group.create_task(self._wait_idle(self._catch_up_idle_s))
         except _IdleTimeout:
@@ -120,7 +123,7 @@ class RenewingTranscriber:
             self._lose()
             raise
         finally:
-            self._line = None
+            self._connection = None
             self._superseded.clear()
 
     async def _wait_idle(self, after_s: float) -> None:
@@ -128,9 +131,9 @@ class RenewingTranscriber:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(max(1.0, self._worked_s + after_s - loop.time()))
-            busy = self._line is None or not self._line.idle.is_set() or self._superseded
+            busy = self._connection is None or not self._connection.idle.is_set() or self._superseded
             if not busy and loop.time() - self._worked_s >= after_s:
-                self._line = None  # at once: what is begun from now on needs another one
+                self._connection = None  # at once: what is begun from now on needs another one
                 raise _IdleTimeout
 
     async def _open(self) -> TranscriberConnection:
@@ -140,48 +143,53 @@ class RenewingTranscriber:
             stream = await self._transcriber.open(self._languages)
         return TranscriberConnection(stream, self._spool)
 
-    async def _serve(self, line: TranscriberConnection) -> None:
-        """Send and receive until the line breaks or, once superseded, has nothing left to do."""
+    async def _serve(self, connection: TranscriberConnection) -> None:
+        """Send and receive until the connection breaks or, once superseded, has nothing left to do."""
         try:
             async with single_error_group() as group:
-                group.create_task(line.send())
-                group.create_task(self._receive(line))
-                group.create_task(self._drain(line))
+                group.create_task(connection.send())
+                group.create_task(self._receive(connection))
+                group.create_task(self._drain(connection))
         except _Drained:
-            self._hand_over(line)
+            self._hand_over(connection)
         except Exception as error:
-            if line is self._line:
+            if connection is self._connection:
                 # Told at once: closing may take its time.
                 self._lose()
-            if not isinstance(error, VendorError) or line not in self._superseded:
+            if not isinstance(error, VendorError) or connection not in self._superseded:
                 raise
             self._log.warning("superseded_link_lost", role="transcriber", reason=error.reason)
-            self._hand_over(line)
+            self._hand_over(connection)
         finally:
-            await line.stream.close()
+            await connection.stream.close()
 
-    async def _receive(self, line: TranscriberConnection) -> None:
-        async for event in line.stream.events():
-            line.answered(event)
+    async def _receive(self, connection: TranscriberConnection) -> None:
+        async for event in connection.stream.events():
+            connection.answered(event)
             if isinstance(event, TextGrew) and event.utterance in self._begun_again:
                 self._begun_again.discard(event.utterance)
                 event = replace(event, replaces=True)  # what the first attempt said is said again
             self._sink.transcribed(event)
         raise Unavailable("STREAM_ENDED", "the transcriber ended the connection")
 
-    async def _renew(self, line: TranscriberConnection, group: asyncio.TaskGroup) -> None:
-        """Replace each line in time by a fresh one."""
-        while (fresh := await self._successor(line)) is not None:
-            self._log.info("link_renewed", role="transcriber", in_mid_turn=line.begun is not None, owed=len(line.owed))
-            self._superseded.append(line)
-            self._line = fresh
-            line.superseded.set()
+    async def _renew(self, connection: TranscriberConnection, group: asyncio.TaskGroup) -> None:
+        """Replace each connection in time by a fresh one."""
+        while (fresh := await self._successor(connection)) is not None:
+            self._log.info(
+                "link_renewed",
+                role="transcriber",
+                in_mid_turn=connection.open_utterance is not None,
+                unanswered=len(connection.unanswered),
+            )
+            self._superseded.append(connection)
+            self._connection = fresh
+            connection.superseded.set()
             group.create_task(self._serve(fresh))
-            line = fresh
+            connection = fresh
 
-    async def _successor(self, line: TranscriberConnection) -> TranscriberConnection | None:
-        """Wait until the line is to be renewed, and give the fresh one; None if it cannot be."""
-        lifetime_s = line.stream.expires_in_s
+    async def _successor(self, connection: TranscriberConnection) -> TranscriberConnection | None:
+        """Wait until the connection is to be renewed, and give the fresh one; None if it cannot be."""
+        lifetime_s = connection.stream.expires_in_s
         if lifetime_s is None or lifetime_s < SHORTEST_LIFETIME_S:
             return None
         margin_s = min(RENEW_MARGIN_S, lifetime_s / 4)
@@ -194,35 +202,35 @@ class RenewingTranscriber:
                 self._log.warning("renewal_failed", role="transcriber", reason=error.reason)
                 await asyncio.sleep(min(RENEW_AGAIN_S, margin_s / 4))
 
-    async def _drain(self, line: TranscriberConnection) -> None:
-        """Wait until the line is superseded and has nothing left to do, or no time left to do it; then raise."""
-        await line.superseded.wait()
-        left_s = line.stream.expires_in_s
-        if not await _idle(line, None if left_s is None else left_s - _handover_deadline_s(left_s)):
-            self._begin_again(line)
-            await _idle(line, line.stream.expires_in_s)
+    async def _drain(self, connection: TranscriberConnection) -> None:
+        """Wait until the connection is superseded and has nothing left to do, or no time left to do it; then raise."""
+        await connection.superseded.wait()
+        left_s = connection.stream.expires_in_s
+        if not await _idle(connection, None if left_s is None else left_s - _handover_deadline_s(left_s)):
+            self._begin_again(connection)
+            await _idle(connection, connection.stream.expires_in_s)
         raise _Drained
 
-    def _begin_again(self, line: TranscriberConnection) -> None:
-        """Move the utterance that is open on a superseded line to the one that utterances begin on now."""
-        # Only one utterance is open at a time, so the fresh line has none of its own yet.
-        for stretch in line.let_go():
+    def _begin_again(self, connection: TranscriberConnection) -> None:
+        """Move the utterance that is open on a superseded connection to the one that utterances begin on now."""
+        # Only one utterance is open at a time, so the fresh connection has none of its own yet.
+        for stretch in connection.take_back_open():
             self._begun_again.add(stretch.utterance)
-            if self._line is not None:
-                self._line.submit(stretch)
+            if self._connection is not None:
+                self._connection.submit(stretch)
 
-    def _hand_over(self, line: TranscriberConnection) -> None:
-        """A superseded line is over: what it has not finished is to be done again."""
-        if line not in self._superseded or self._line is None:
+    def _hand_over(self, connection: TranscriberConnection) -> None:
+        """A superseded connection is over: what it has not finished is to be done again."""
+        if connection not in self._superseded or self._connection is None:
             return
-        self._superseded.remove(line)
-        self._begin_again(line)
-        for utterance in line.owed:
+        self._superseded.remove(connection)
+        self._begin_again(connection)
+        for utterance in connection.unanswered:
             self._sink.transcribed(TextFailed(utterance, "CONNECTION_ENDED"))
 
     def _lose(self) -> None:
-        if self._line is not None:
-            self._line = None
+        if self._connection is not None:
+            self._connection = None
             self._superseded.clear()
             self._begun_again.clear()
             self._sink.transcribed(TranscriberLost(self._catches_up))
@@ -233,17 +241,17 @@ class _IdleTimeout(Exception):
 
 
 class _Drained(Exception):
-    """A superseded line has nothing left to do, or no time left to do it."""
+    """A superseded connection has nothing left to do, or no time left to do it."""
 
 
 def _handover_deadline_s(left_s: float) -> float:
     return min(HANDOVER_DEADLINE_S, max(left_s / 4, min(ANSWER_S, left_s / 2)))
 
 
-async def _idle(line: TranscriberConnection, within_s: float | None) -> bool:
+async def _idle(connection: TranscriberConnection, within_s: float | None) -> bool:
     try:
         async with asyncio.timeout(within_s):
-            await line.idle.wait()
+            await connection.idle.wait()
     except TimeoutError:
         return False
     return True
