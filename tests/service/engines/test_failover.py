@@ -175,7 +175,7 @@ async def test_what_the_substitute_lags_is_held_back_at_once() -> None:
     made.local_diarizer = FakeDiarizer(VOICES, lag_s=1.9)
     async with made.open() as registry:
         view = await registry.start(request())
-        merger = registry._sessions[view.record.id]._parts.merger
+        merger = registry._sessions[view.record.id]._driver._merger
         await asyncio.sleep(5.0)
         assert merger.hold_back_s == 0.5
         made.diarizer.streams[0].break_now(NO_PLAN)

@@ -337,7 +337,7 @@ async def test_a_bug_in_the_merge_ends_this_session_only() -> None:
         def broken(now: object) -> None:
             raise ZeroDivisionError
 
-        registry._sessions[ill.record.id]._parts.merger.advance = broken  # type: ignore[assignment,method-assign]
+        registry._sessions[ill.record.id]._driver._merger.advance = broken  # type: ignore[assignment,method-assign]
         await made.ended(ill.record.id)
         assert (await registry.view("well")).record.state is SessionState.RUNNING
         assert (await registry.view("ill")).record.state is SessionState.FAILED
@@ -390,7 +390,7 @@ async def test_the_final_follows_the_vendors_answer_at_once() -> None:
                 answered_s.append(wall_s())
             before(event)  # type: ignore[arg-type]
 
-        session._transcribing._sink.transcribed = noted  # type: ignore[union-attr,method-assign]
+        session._driver.transcriber._sink.transcribed = noted  # type: ignore[union-attr,method-assign]
         write = made.store.write
 
         async def written(*of_it: object) -> object:

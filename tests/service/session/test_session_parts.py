@@ -27,8 +27,8 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.samples import BLOCK, Sample, samples
 from minuted_daemon.core.session_rules import is_session_name
 from minuted_daemon.service.ids import UlidSource
+from minuted_daemon.service.merge.intervals import IntervalRecords, IntervalTracker
 from minuted_daemon.service.merge.turn_records import TurnRecords
-from minuted_daemon.service.session.interval_tracker import IntervalTracker
 from minuted_daemon.service.session.wall_clock import WallClock
 
 # --- names ---
@@ -80,12 +80,16 @@ def test_the_map_takes_a_jump_and_keeps_what_was_before() -> None:
 # --- intervals ---
 
 
-def ledger() -> IntervalTracker:
-    return IntervalTracker(SessionId("s"), IntervalKind.GAP, UlidSource(), lambda at: 1000.0 + at / 16000)
+def clock() -> WallClock:
+    return WallClock([WallPoint(Sample(0), 1000.0)])
+
+
+def tracker() -> IntervalTracker:
+    return IntervalTracker(IntervalKind.GAP, IntervalRecords(SessionId("s"), UlidSource(), clock()))
 
 
 def test_neighbouring_stretches_are_one_interval_stored_at_its_end() -> None:
-    gaps = ledger()
+    gaps = tracker()
     assert gaps.add(Sample(800), Sample(1600), "DEVICE_LOST") == []
     assert gaps.passed(Sample(1600)) == []
     assert gaps.add(Sample(1600), Sample(2000), "DEVICE_LOST") == []
@@ -96,7 +100,7 @@ def test_neighbouring_stretches_are_one_interval_stored_at_its_end() -> None:
 
 
 def test_another_reason_is_another_interval() -> None:
-    gaps = ledger()
+    gaps = tracker()
     gaps.add(Sample(0), Sample(1600), "DEVICE_LOST")
     (first,) = gaps.add(Sample(1600), Sample(3200), "OVERRUN")
     (second,) = gaps.close()
@@ -105,7 +109,7 @@ def test_another_reason_is_another_interval() -> None:
 
 
 def test_a_long_gap_is_told_while_it_lasts_and_not_with_every_block() -> None:
-    gaps = ledger()
+    gaps = tracker()
     stored: list[IntervalRecord] = []
     blocks = 3 * 600
     for n in range(blocks):
@@ -125,7 +129,7 @@ class Now:
 
 
 def turn_records(now: Now) -> TurnRecords:
-    return TurnRecords(SessionId("s"), "standup", UlidSource(), lambda at: 1000.0 + at / 16000, lambda: now.s)
+    return TurnRecords(SessionId("s"), "standup", UlidSource(), clock(), lambda: now.s)
 
 
 def turn(number: int, text: str = "hello", speaker: int | None = 1, end_s: float = 2.0) -> TurnState:
