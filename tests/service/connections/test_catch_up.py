@@ -19,8 +19,9 @@ from minuted_daemon.core.events import (
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.errors import Rejected, StoreError, Unavailable
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import CATCH_UP_IDLE_S, TranscriberLink
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Retries
 from tests.fakes_service.capture import block
 from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.transcriber import FakeTranscriber
@@ -42,7 +43,11 @@ class Room:
         for n in range(600):
             self.spool.append(block(True, n))
         self.link = TranscriberLink(
-            engine, (), self.spool, lambda: RetryPolicy(lambda: 0.5), self, self.healths.append, structlog.get_logger()
+            TranscriberOpener(engine, (), self.spool),
+            Retries(lambda: 0.5),
+            self,
+            self.healths.append,
+            structlog.get_logger(),
         )
         self.past: dict[UtteranceId, float] = {}
 

@@ -42,7 +42,7 @@ from minuted_daemon.service.backfill.audio import owed_audio
 from minuted_daemon.service.backfill.engine_backoff import EngineBackoff
 from minuted_daemon.service.backfill.request import Answer, BackfillConnection
 from minuted_daemon.service.connections.retry_request import RefusedLink
-from minuted_daemon.service.connections.transcriber_renewal import OPEN_LIMIT_S
+from minuted_daemon.service.connections.transcriber_connection import OPEN_LIMIT_S
 from minuted_daemon.service.coverage import lacks_text
 from minuted_daemon.service.engines.catalog import NONE
 from minuted_daemon.service.engines.usage import EngineUsage

@@ -25,8 +25,7 @@ from minuted_daemon.errors import MinutedError, Unavailable
 from minuted_daemon.service.connections.credibility import CheckedDiarizer, Credibility
 from minuted_daemon.service.connections.diarizer_connection import DiarizationSink, DiarizerConnection
 from minuted_daemon.service.connections.reconnect import OFF, keep_connected
-from minuted_daemon.service.retries.gate import own_door
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Retries
 from minuted_daemon.service.task_groups import deadline, single_error_group
 
 OPEN_LIMIT_S = 45.0
@@ -51,17 +50,15 @@ class DiarizerLink:
     def __init__(
         self,
         diarizer: CheckedDiarizer,
-        policy: RetryPolicy,
+        retries: Retries,
         sink: DiarizationSink,
         report: Callable[[Link], None],
         log: structlog.stdlib.BoundLogger,
         epochs: Epoch = Epoch(0),  # noqa: B008  a number
     ) -> None:
         """`report` hears of every change of this link's health. `epochs`: the last that there has been so far."""
-        self.door = own_door()
-        """Where a refusal is waited for."""
         self._diarizer = diarizer
-        self._policy = policy
+        self._policy, self._door = retries.policy(), retries.door
         self._sink = sink
         self._report = report
         self._log = log
@@ -121,7 +118,7 @@ class DiarizerLink:
     async def run(self) -> None:
         """Stay connected until `finish`."""
         while True:
-            await keep_connected("diarizer", self._connections, self._policy, self._report, self._log, self.door)
+            await keep_connected("diarizer", self._connections, self._policy, self._report, self._log, self._door)
             if self._finishing:
                 return
             self._report(OFF)
@@ -220,7 +217,7 @@ class DiarizerLink:
             self._log.error("link_fault", role="diarizer", exc_info=fault)
         delay_s = self._policy.failed(asyncio.get_running_loop().time(), failure)
         self._log.warning("renewal_failed", role="diarizer", reason=failure.reason, retry_in_s=delay_s)
-        await self.door.pause(delay_s)
+        await self._door.pause(delay_s)
 
     def _switch_over(
         self, connection: DiarizerConnection, successor: DiarizerConnection, group: asyncio.TaskGroup

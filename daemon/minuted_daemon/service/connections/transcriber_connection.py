@@ -6,7 +6,7 @@ Which connection an utterance goes to is decided in transcriber_link.py, when on
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,11 @@ from minuted_daemon.core.events import (
 )
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples, seconds
 from minuted_daemon.errors import StoreError, Unavailable
-from minuted_daemon.ports.engines import TranscriberStream
+from minuted_daemon.ports.engines import Transcriber, TranscriberStream
 from minuted_daemon.ports.spool import Spool
 from minuted_daemon.service.task_groups import deadline
 
+OPEN_LIMIT_S = 25.0
 SEND_LIMIT_S = 10.0
 PIECE = samples(0.2)
 """Audio is sent in pieces of at most so many samples."""
@@ -158,6 +159,28 @@ class TranscriberConnection:
     def _note_idle(self) -> None:
         if not self._commands and self.open_utterance is None and not self._unanswered:
             self.idle.set()
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberOpener:
+    """Opens one session's connections to its transcriber, always in the same languages, with the same audio."""
+
+    transcriber: Transcriber
+    languages: Sequence[str]
+    spool: Spool
+
+    @property
+    def repeats(self) -> bool:
+        """Return whether the transcriber says the same of the same audio each time."""
+        return self.transcriber.capabilities.repeats
+
+    async def open(self) -> TranscriberConnection:
+        """Connect once. Raises VendorError."""
+        async with deadline(
+            OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
+        ):
+            stream = await self.transcriber.open(self.languages)
+        return TranscriberConnection(stream, self.spool)
 
 
 def _adjoin(first: Append, second: Append) -> bool:

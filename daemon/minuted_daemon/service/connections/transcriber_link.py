@@ -6,7 +6,7 @@ follow each other belongs in transcriber_renewal.py.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 
@@ -20,11 +20,10 @@ from minuted_daemon.core.events import (
     UtteranceId,
 )
 from minuted_daemon.core.records import Health, Link
-from minuted_daemon.ports.engines import Transcriber
-from minuted_daemon.ports.spool import Spool
 from minuted_daemon.service.connections.reconnect import UP, keep_connected
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_renewal import RenewingTranscriber, TranscriptionSink
-from minuted_daemon.service.retries.gate import own_door
+from minuted_daemon.service.retries.gate import Retries
 from minuted_daemon.service.retries.policy import RetryPolicy
 from minuted_daemon.service.task_groups import single_error_group
 
@@ -39,23 +38,19 @@ class TranscriberLink:
 
     def __init__(
         self,
-        transcriber: Transcriber,
-        languages: Sequence[str],
-        spool: Spool,
-        policy: Callable[[], RetryPolicy],
+        opener: TranscriberOpener,
+        retries: Retries,
         sink: TranscriptionSink,
         report: Callable[[Link], None],
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        """`policy` makes a fresh one for each connection that is kept; `report` hears of every change of the first."""
-        self._live = RenewingTranscriber(transcriber, languages, spool, sink, log)
-        self._catch_up = RenewingTranscriber(transcriber, languages, spool, sink, log, CATCH_UP_IDLE_S)
-        self._policy = policy
+        """`report` hears of every change of the live connection."""
+        self._live = RenewingTranscriber(opener, sink, log)
+        self._catch_up = RenewingTranscriber(opener, sink, log, CATCH_UP_IDLE_S)
+        self._retries = retries
         self._sink = sink
         self._report = _Reported(report)
         self._log = log
-        self.door = own_door()
-        """Where a refusal is waited for."""
         self._up = False
         self._caught_up: UtteranceId | None = None  # the last one that was begun on the catch-up connection
 
@@ -78,7 +73,7 @@ class TranscriberLink:
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        policy = self._policy()
+        policy = self._retries.policy()
 
         def opened() -> None:
             policy.opened(asyncio.get_running_loop().time())
@@ -94,7 +89,7 @@ class TranscriberLink:
         async with single_error_group() as group:
             catching_up = group.create_task(self._catch_up_when_wanted())
             await keep_connected(
-                "transcriber", lambda: self._live.connect(opened), policy, report, self._log, self.door
+                "transcriber", lambda: self._live.connect(opened), policy, report, self._log, self._retries.door
             )
             catching_up.cancel()
 
@@ -104,7 +99,7 @@ class TranscriberLink:
             await self._catch_up.wanted.wait()
             # What was asked for so far went nowhere.
             self._sink.transcribed(TranscriberLost(makes_up=True))
-            policy = self._policy()
+            policy = self._retries.policy()
 
             def opened(policy: RetryPolicy = policy) -> None:
                 policy.opened(asyncio.get_running_loop().time())
@@ -115,7 +110,7 @@ class TranscriberLink:
                 policy,
                 self._tell_catch_up_refused,
                 self._log,
-                self.door,
+                self._retries.door,
             )
 
     def _tell_catch_up_refused(self, link: Link) -> None:
@@ -124,7 +119,7 @@ class TranscriberLink:
             self._sink.transcribed(TranscriberRefused(makes_up=True))
 
     def _lasts(self, link: Link) -> bool:
-        wait_s = 0.0 if link.next_s is None else link.next_s - self.door.wall_s
+        wait_s = 0.0 if link.next_s is None else link.next_s - self._retries.door.wall_s
         return link.health is Health.REFUSED and wait_s > LASTS_FROM_S
 
 

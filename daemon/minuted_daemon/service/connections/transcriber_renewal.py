@@ -1,14 +1,14 @@
-"""Connections to a transcriber, one after another, for one track of utterances: the present, or what makes up for it.
+"""Connections to a transcriber, one after another, for one track of utterances: the present, or what catches up.
 
 Nothing is dropped here. A connection is renewed before the vendor ends it: from then on new utterances begin on the
-fresh one, while the old one still hears out the utterance that was begun on it and answers what it owes. When the
+fresh one, while the old one still hears out the utterance that was begun on it and answers what it was sent. When the
 connection breaks that new utterances go to, the merger is told and asks again for all that is unanswered.
 
 When to connect again is decided in transcriber_link.py.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
@@ -26,12 +26,9 @@ from minuted_daemon.core.events import (
     UtteranceId,
 )
 from minuted_daemon.errors import Unavailable, VendorError
-from minuted_daemon.ports.engines import Transcriber
-from minuted_daemon.ports.spool import Spool
-from minuted_daemon.service.connections.transcriber_connection import TranscriberConnection
-from minuted_daemon.service.task_groups import deadline, single_error_group
+from minuted_daemon.service.connections.transcriber_connection import TranscriberConnection, TranscriberOpener
+from minuted_daemon.service.task_groups import single_error_group
 
-OPEN_LIMIT_S = 25.0
 RENEW_MARGIN_S = 300.0
 """A connection is renewed so long before its end, or a quarter of its lifetime if that is shorter."""
 SHORTEST_LIFETIME_S = 2.0
@@ -46,7 +43,7 @@ ANSWER_S = 2.0
 
 
 class TranscriptionSink(Protocol):
-    """Who wants to know."""
+    """What is told of connections and of what the transcriber says."""
 
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""
@@ -58,9 +55,7 @@ class RenewingTranscriber:
 
     def __init__(
         self,
-        transcriber: Transcriber,
-        languages: Sequence[str],
-        spool: Spool,
+        opener: TranscriberOpener,
         sink: TranscriptionSink,
         log: structlog.stdlib.BoundLogger,
         catch_up_idle_s: float | None = None,
@@ -71,9 +66,7 @@ class RenewingTranscriber:
         """
         self.wanted = asyncio.Event()
         """Set when an utterance is begun while there is no connection."""
-        self._transcriber = transcriber
-        self._languages = languages
-        self._spool = spool
+        self._opener = opener
         self._sink = sink
         self._log = log
         self._catch_up_idle_s = catch_up_idle_s
@@ -105,10 +98,10 @@ class RenewingTranscriber:
 
         `opened` is called once it is there. Raises VendorError when it cannot be opened, or breaks.
         """
-        connection = self._connection = await self._open()
+        connection = self._connection = await self._opener.open()
         self.wanted.clear()
         self._worked_s = asyncio.get_running_loop().time()
-        self._sink.transcribed(TranscriberReady(self._catches_up, self._transcriber.capabilities.repeats))
+        self._sink.transcribed(TranscriberReady(self._catches_up, self._opener.repeats))
         opened()
         try:
             async with single_error_group() as group:
@@ -135,13 +128,6 @@ class RenewingTranscriber:
             if not busy and loop.time() - self._worked_s >= after_s:
                 self._connection = None  # at once: what is begun from now on needs another one
                 raise _IdleTimeout
-
-    async def _open(self) -> TranscriberConnection:
-        async with deadline(
-            OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
-        ):
-            stream = await self._transcriber.open(self._languages)
-        return TranscriberConnection(stream, self._spool)
 
     async def _serve(self, connection: TranscriberConnection) -> None:
         """Send and receive until the connection breaks or, once superseded, has nothing left to do."""
@@ -196,7 +182,7 @@ class RenewingTranscriber:
         await asyncio.sleep(lifetime_s - margin_s)
         while True:
             try:
-                return await self._open()
+                return await self._opener.open()
             except VendorError as error:
                 # Also for a refusal: the present connection still serves.
                 self._log.warning("renewal_failed", role="transcriber", reason=error.reason)
