@@ -310,7 +310,7 @@ async def test_a_transcriber_that_fails_at_everything_is_not_told_to_be_up() -> 
     assert told == [(Health.CONNECTING, ""), (Health.UP, ""), failing, down, failing, (Health.UP, "")]
     lines = [one for one in logged if one["event"].startswith("transcriber_")]
     assert [(one["event"], one["log_level"]) for one in lines] == [
-        ("transcriber_faltered", "warning"),
+        ("transcriber_failing", "warning"),
         ("transcriber_recovered", "info"),
     ]
     assert (lines[0]["reason"], lines[1]["failures"], lines[1]["waiting"]) == ("INSUFFICIENT_AUDIO", 9, 17)

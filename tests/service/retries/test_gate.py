@@ -13,7 +13,7 @@ from minuted_daemon.errors import MinutedError, Rejected, Unavailable
 from minuted_daemon.service.connections.diarizer_link import DiarizerLink
 from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import TranscriberLink
-from minuted_daemon.service.engines.failover import EngagedDiarizer, EngagedTranscriber, Post
+from minuted_daemon.service.engines.failover import FailoverDiarizer, FailoverTranscriber, EngineSlot
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.retries.gate import ASKED_AGAIN_S, Door, Gates, Retries
 from tests.fakes_service.diarizer import FakeDiarizer, FakeDiarizerStream
@@ -77,11 +77,13 @@ class Sessions:
     def begin(self, number: int) -> None:
         doors = self.gates.door("diarizer", "pyannote"), self.gates.door("transcriber", "openai", ("en",))
         log = structlog.get_logger()
-        heard = EngagedDiarizer(Post("diarizer", self.diarizer, None, EngineUsage(), log, doors[0]))
+        heard = FailoverDiarizer(EngineSlot("diarizer", self.diarizer, None, EngineUsage(), log, doors[0]))
         link = DiarizerLink(
             heard, Retries(lambda: 0.5, doors[0]), Nobody(), lambda told: self._tell(2 * number, told), log
         )
-        written = EngagedTranscriber(Post("transcriber", self.transcriber, None, EngineUsage(), log, doors[1]), ("en",))
+        written = FailoverTranscriber(
+            EngineSlot("transcriber", self.transcriber, None, EngineUsage(), log, doors[1]), ("en",)
+        )
         other = TranscriberLink(
             TranscriberOpener(written, ("en",), FakeSpool()),
             Retries(lambda: 0.5, doors[1]),

@@ -60,7 +60,7 @@ class TranscriberLink:
         That the transcriber fails at everything is no command: it is told and logged, once.
         """
         if isinstance(command, TranscriberFaltered):
-            self._log.warning("transcriber_faltered", reason=command.reason, failures=command.failures)
+            self._log.warning("transcriber_failing", reason=command.reason, failures=command.failures)
             self._report.falters(command)
             return
         if isinstance(command, TranscriberRecovered):

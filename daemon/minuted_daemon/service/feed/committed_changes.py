@@ -98,7 +98,7 @@ class CommittedChanges:
             if await self._store.highest_seq() > self.highest:
                 self.mark_uncertain()
         except StoreError as error:
-            log.warning("store_not_asked", reason=error.reason)
+            log.warning("store_read_failed", reason=error.reason)
 
     async def _skip_overdue(self) -> None:
         async with self._asking:
@@ -108,11 +108,11 @@ class CommittedChanges:
             try:
                 highest = await self._store.highest_seq()
             except StoreError as error:
-                log.warning("store_not_asked", reason=error.reason)
+                log.warning("store_read_failed", reason=error.reason)
                 self.mark_uncertain()
                 return
             if highest > self.highest:
-                log.info("changes_overdue", count=highest - self.highest)
+                log.info("unpublished_changes_found", count=highest - self.highest)
                 self._ring.skip(highest)
                 self.publish(())
 

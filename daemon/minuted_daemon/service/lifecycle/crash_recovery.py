@@ -93,7 +93,7 @@ class CrashRecovery:
             log.error("session_not_resumed", session=record.name, session_id=record.id, reason=error.reason)
             await self._leave(record, error.reason, error.message)
         except Exception:
-            log.exception("resume_fault", session=record.name, session_id=record.id)
+            log.exception("session_resume_fault", session=record.name, session_id=record.id)
             await self._leave(record, *INTERNAL_FAULT)
         finally:
             lock.release()

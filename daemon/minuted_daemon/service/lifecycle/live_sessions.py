@@ -131,7 +131,7 @@ class LiveSessions:
         if running:
             _, late = await asyncio.wait(running, timeout=left_s)
             for task in late:
-                log.error("session_cut_off")
+                log.error("session_cancelled")
                 task.cancel()
 
     async def _run(self, session: Session) -> None:

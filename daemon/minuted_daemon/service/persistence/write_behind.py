@@ -180,7 +180,7 @@ class WriteBehindQueue:
             gone = [record for record in batch if _may_go(record)]
             if gone:
                 if self._shed == 0:
-                    self._log.error("records_shed", limit=self._max_waiting)
+                    self._log.error("records_dropped", limit=self._max_waiting)
                 self._waiting -= len(gone)
                 kept = tuple(record for record in batch if not _may_go(record))
                 if kept:

@@ -21,7 +21,7 @@ from minuted_daemon.service.connections.transcriber_link import TranscriberLink
 from minuted_daemon.service.connections.transcriber_renewal import TranscriptionSink
 from minuted_daemon.service.engines import unavailable
 from minuted_daemon.service.engines.catalog import Diarizers, Transcribers
-from minuted_daemon.service.engines.failover import EngagedDiarizer, EngagedTranscriber, Post
+from minuted_daemon.service.engines.failover import FailoverDiarizer, FailoverTranscriber, EngineSlot
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.merge.driver import MergeDriver
 from minuted_daemon.service.merge.intervals import IntervalRecords
@@ -179,26 +179,28 @@ class SessionFactory:
             raise WrongState("ENGINE_MISSING", f"there is no transcriber {record.settings.transcriber}")
         return self._engaged(record, engine, told)
 
-    def _engaged(self, record: SessionRecord, engine: Transcriber, told: EngineUsage) -> EngagedTranscriber:
+    def _engaged(self, record: SessionRecord, engine: Transcriber, told: EngineUsage) -> FailoverTranscriber:
         settings = record.settings
         substitute = self._workshop.transcribers.substitute(settings.transcriber, settings.fallback)
         door = self._transcriber_door(settings)
-        return EngagedTranscriber(
-            Post("transcriber", engine, substitute, told, log_of(record), door), settings.languages
+        return FailoverTranscriber(
+            EngineSlot("transcriber", engine, substitute, told, log_of(record), door), settings.languages
         )
 
     def _transcriber_door(self, settings: SessionSettings) -> Door:
         return self.gates.door("transcriber", settings.transcriber, settings.languages)
 
-    def _diarizer(self, record: SessionRecord, engine: Diarizer | None, status: EngineStatus) -> EngagedDiarizer | None:
+    def _diarizer(
+        self, record: SessionRecord, engine: Diarizer | None, status: EngineStatus
+    ) -> FailoverDiarizer | None:
         if engine is None:
             return None
         settings = record.settings
         substitute = self._workshop.diarizers.substitute(settings.diarizer, settings.fallback)
-        return EngagedDiarizer(Post("diarizer", engine, substitute, status.usage, log_of(record), status.door))
+        return FailoverDiarizer(EngineSlot("diarizer", engine, substitute, status.usage, log_of(record), status.door))
 
     def _diarizer_link(
-        self, diarizer: EngagedDiarizer | None, sink: DiarizationSink, status: SessionStatus, resumed: Resumed | None
+        self, diarizer: FailoverDiarizer | None, sink: DiarizationSink, status: SessionStatus, resumed: Resumed | None
     ) -> DiarizerLink | None:
         if diarizer is None:
             return None
