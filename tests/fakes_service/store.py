@@ -23,7 +23,8 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import NotFound, StoreError
-from minuted_daemon.ports.store import NONE_INTERRUPTED, ErasureRequest, Interruption, OwedTurn, Page, ResumePoint
+from minuted_daemon.ports.minutes import Page
+from minuted_daemon.ports.store import NONE_INTERRUPTED, ErasureRequest, Interruption, OwedTurn, ResumePoint
 
 
 class FakeStore:

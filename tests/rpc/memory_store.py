@@ -20,7 +20,8 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import Invalid, NotFound, StoreError
-from minuted_daemon.ports.store import NONE_INTERRUPTED, Interruption, Page
+from minuted_daemon.ports.minutes import Page
+from minuted_daemon.ports.store import NONE_INTERRUPTED, Interruption
 
 
 class MemoryStore:
@@ -61,6 +62,10 @@ class MemoryStore:
         self._committed.set()
         await self._pause()
         return stored
+
+    def burn(self, seq: Seq) -> None:
+        """Give out no number up to this one any more."""
+        self._seq = seq
 
     async def committed(self, seq: int) -> None:
         """Wait until this seq was given out."""

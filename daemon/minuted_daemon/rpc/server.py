@@ -28,7 +28,7 @@ from minuted.v1 import (
 from minuted_daemon.addresses import TcpAddress, UnixAddress
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.ports.capture import Capture
-from minuted_daemon.ports.store import Store
+from minuted_daemon.ports.minutes import MinutesReader
 from minuted_daemon.rpc.budgets import BudgetInterceptor, RpcLimits
 from minuted_daemon.rpc.daemon import DaemonService
 from minuted_daemon.rpc.devices import DeviceService
@@ -103,7 +103,7 @@ async def start_server(
     listen: Sequence[str],
     *,
     sessions: Sessions,
-    store: Store,
+    store: MinutesReader,
     hub: Hub,
     capture: Capture,
     limits: RpcLimits | None = None,

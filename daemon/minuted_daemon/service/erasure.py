@@ -105,7 +105,7 @@ class Erasure:
 
     async def _go_on(self, request: ErasureRequest) -> None:
         """Never raises StoreError: what cannot be finished for one session must not hold up the others."""
-        _log.info("erasure_goes_on", session_id=request.session_id)
+        _log.info("erasure_resumed", session_id=request.session_id)
         try:
             try:
                 await self._finish(request)
@@ -134,7 +134,7 @@ class Erasure:
         except StoreError:
             self._unfinished.set()
             raise
-        _log.info("erased", session_id=request.session_id, whole=request.interval is None, turns=left.turns)
+        _log.info("erasure_finished", session_id=request.session_id, whole=request.interval is None, turns=left.turns)
         return left
 
     async def _take_out(self, request: ErasureRequest, stored: Sequence[Record]) -> Redaction:

@@ -61,7 +61,7 @@ class RestartResume:
             async with asyncio.timeout(KEEPING_LIMIT_S):
                 await self._store.write((), interrupted)
         except (StoreError, TimeoutError) as error:
-            log.warning("interruption_not_kept", error=type(error).__name__, sessions=len(interrupted))
+            log.warning("interruption_not_stored", error=type(error).__name__, sessions=len(interrupted))
 
     async def end(self, session_id: SessionId) -> None:
         """Have a session never go on, not even if the daemon dies now.
@@ -106,7 +106,7 @@ class RestartResume:
             return SessionState.PAUSED if interruption.paused else None
         away_s = self._now_s() - interruption.at_s
         if away_s > LONGEST_S:
-            log.info("interrupted_session_stays_ended", session_id=record.id, away_s=round(away_s))
+            log.info("interrupted_session_not_resumed", session_id=record.id, away_s=round(away_s))
             return None
         if record.state in _ENDED_BY_US and wanted(record):
             return SessionState.PAUSED if interruption.paused else SessionState.RUNNING

@@ -2,23 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
 
 from minuted_daemon.core.records import IntervalId, IntervalKind, IntervalRecord, SessionId
 from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.service.persistence.losses import SampleClock
 
 TOLD_AFTER = samples(5.0)
 """A stretch is stored when it has ended; one that lasts longer than this is stored while it still grows."""
 TOLD_AGAIN = samples(60.0)
 """How much a stored stretch grows before it is stored again."""
-
-
-class SampleClock(Protocol):
-    """The map from a session's samples to wall time."""
-
-    def wall_s(self, at: Sample) -> float:
-        """Return the wall time of a sample, seconds since 1970."""
-        ...
 
 
 class IntervalRecords:

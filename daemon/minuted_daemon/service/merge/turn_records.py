@@ -25,7 +25,7 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.core.suspicion.judge import Suspicion, said_in
 from minuted_daemon.core.words import storable
-from minuted_daemon.service.merge.intervals import SampleClock
+from minuted_daemon.service.persistence.losses import SampleClock
 from minuted_daemon.service.views import PartialTurn
 
 FORGET_AFTER = samples(600.0)

@@ -2,7 +2,7 @@
 
 A gate is open until something is refused there. Then nobody asks before it is due; whoever asks first asks for all, and
 the others are told the same refusal without a request to the vendor. Once a request is accepted the gate is open for
-all, who come one after another. When it is due is decided in retry.py.
+all, who come one after another. When it is due is decided in policy.py.
 
 What is refused to the key or its account has one gate for each engine; what is refused to a request as it was made (its
 settings, for example) has one for each kind of request.
@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -138,8 +139,20 @@ class Gates:
 
 
 def own_door() -> "Door":
-    """Return the way to an engine that nobody else uses."""
+    """Return the way to an engine that no other link uses."""
     return Gates(lambda: 0.0, time.time).door("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a link tries again. `random` gives numbers in [0, 1); `door`: where a refusal is waited for."""
+
+    random: Callable[[], float]
+    door: "Door" = field(default_factory=own_door)
+
+    def policy(self) -> RetryPolicy:
+        """Return a fresh policy, for one connection that is kept."""
+        return RetryPolicy(self.random)
 
 
 class Door:

@@ -16,11 +16,12 @@ from minuted_daemon.ports.spool import Spool, Spools
 from minuted_daemon.service.connections.diarizer_connection import DiarizationSink
 from minuted_daemon.service.connections.diarizer_link import DiarizerLink
 from minuted_daemon.service.connections.reconnect import CONNECTING, OFF
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import TranscriberLink
 from minuted_daemon.service.connections.transcriber_renewal import TranscriptionSink
 from minuted_daemon.service.engines import unavailable
 from minuted_daemon.service.engines.catalog import Diarizers, Transcribers
-from minuted_daemon.service.engines.failover import EngagedDiarizer, EngagedTranscriber, Post
+from minuted_daemon.service.engines.failover import FailoverDiarizer, FailoverTranscriber, EngineSlot
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.merge.driver import MergeDriver
 from minuted_daemon.service.merge.intervals import IntervalRecords
@@ -34,8 +35,7 @@ from minuted_daemon.service.persistence.write_behind import WriteBehindQueue
 from minuted_daemon.service.recovery.recorder import RecoveryRecorder
 from minuted_daemon.service.recovery.replay import Replay
 from minuted_daemon.service.recovery.state import Resumed
-from minuted_daemon.service.retries.gate import Door, Gates
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Door, Gates, Retries
 from minuted_daemon.service.session.audio_intake import AudioIntake, AudioKeeping
 from minuted_daemon.service.session.context import Return, SessionParts, SharedServices
 from minuted_daemon.service.session.nonspeech import NonSpeechTracker
@@ -138,8 +138,8 @@ class SessionFactory:
         if resumed is not None:
             turn_records.recall(resumed.speakers)
         sink = RecordSink(status, turn_records, around.store, around.publisher, around.hub)
-        losses = Losses(record.id, around.new_id, clock.wall_s)
-        outbox = WriteBehindQueue(sink.write, sink.write_points, sink.stamp, sink.stored, sink.health, losses, log)
+        losses = Losses(record.id, around.new_id, clock)
+        outbox = WriteBehindQueue(sink, losses, log)
         intervals = IntervalRecords(record.id, around.new_id, clock)
         owed = _owed(resumed, engines, spool)
         outputs = MergeOutputs(turn_records, intervals, outbox, sink, owed)
@@ -179,35 +179,36 @@ class SessionFactory:
             raise WrongState("ENGINE_MISSING", f"there is no transcriber {record.settings.transcriber}")
         return self._engaged(record, engine, told)
 
-    def _engaged(self, record: SessionRecord, engine: Transcriber, told: EngineUsage) -> EngagedTranscriber:
+    def _engaged(self, record: SessionRecord, engine: Transcriber, told: EngineUsage) -> FailoverTranscriber:
         settings = record.settings
         substitute = self._workshop.transcribers.substitute(settings.transcriber, settings.fallback)
         door = self._transcriber_door(settings)
-        return EngagedTranscriber(
-            Post("transcriber", engine, substitute, told, log_of(record), door), settings.languages
+        return FailoverTranscriber(
+            EngineSlot("transcriber", engine, substitute, told, log_of(record), door), settings.languages
         )
 
     def _transcriber_door(self, settings: SessionSettings) -> Door:
         return self.gates.door("transcriber", settings.transcriber, settings.languages)
 
-    def _diarizer(self, record: SessionRecord, engine: Diarizer | None, status: EngineStatus) -> EngagedDiarizer | None:
+    def _diarizer(
+        self, record: SessionRecord, engine: Diarizer | None, status: EngineStatus
+    ) -> FailoverDiarizer | None:
         if engine is None:
             return None
         settings = record.settings
         substitute = self._workshop.diarizers.substitute(settings.diarizer, settings.fallback)
-        return EngagedDiarizer(Post("diarizer", engine, substitute, status.usage, log_of(record), status.door))
+        return FailoverDiarizer(EngineSlot("diarizer", engine, substitute, status.usage, log_of(record), status.door))
 
     def _diarizer_link(
-        self, diarizer: EngagedDiarizer | None, sink: DiarizationSink, status: SessionStatus, resumed: Resumed | None
+        self, diarizer: FailoverDiarizer | None, sink: DiarizationSink, status: SessionStatus, resumed: Resumed | None
     ) -> DiarizerLink | None:
         if diarizer is None:
             return None
-        policy, epochs = RetryPolicy(self._around.random), Epoch(0) if resumed is None else resumed.recollection.epochs
-        link = DiarizerLink(
-            diarizer, policy, sink, lambda link: status.link(diarizer=link), log_of(status.record), epochs
+        retries = Retries(self._around.random, status.diarizer.door)
+        epochs = Epoch(0) if resumed is None else resumed.recollection.epochs
+        return DiarizerLink(
+            diarizer, retries, sink, lambda link: status.link(diarizer=link), log_of(status.record), epochs
         )
-        link.door = status.diarizer.door
-        return link
 
     def _transcriber_link(
         self,
@@ -219,17 +220,14 @@ class SessionFactory:
     ) -> TranscriberLink | None:
         if engine is None or spool is None:
             return None
-        link = TranscriberLink(
-            self._engaged(record, engine, status.transcriber.usage),
-            record.settings.languages,
-            spool,
-            lambda: RetryPolicy(self._around.random),
+        transcriber = self._engaged(record, engine, status.transcriber.usage)
+        return TranscriberLink(
+            TranscriberOpener(transcriber, record.settings.languages, spool),
+            Retries(self._around.random, status.transcriber.door),
             sink,
             lambda link: status.link(transcriber=link),
             log_of(record),
         )
-        link.door = status.transcriber.door
-        return link
 
 
 def _owed(resumed: Resumed | None, engines: Engines, spool: Spool | None) -> OwedTexts:

@@ -124,8 +124,8 @@ class SessionStatus:
             record = replace(record, state=SessionState.STOPPING, ended_s=None, reason="", detail="")
         links = replace(
             links,
-            diarizer=self._diarizer.usage.told(links.diarizer),
-            transcriber=self._transcriber.usage.told(links.transcriber),
+            diarizer=self._diarizer.usage.annotate(links.diarizer),
+            transcriber=self._transcriber.usage.annotate(links.transcriber),
         )
         return SessionView(record, links, self._heard)
 
