@@ -62,7 +62,7 @@ def delete(room: Client, args: Namespace) -> None:
 
 def redact(room: Client, args: Namespace) -> None:
     """Have a stretch of a session forgotten."""
-    left = room.redact(args.name, last_s=args.last, start_s=getattr(args, "from"), end_s=args.to)
+    left = room.redact(args.name, last_s=args.last, start_s=args.start, end_s=args.to)
     _each(args, [left], lines.redaction_line)
 
 
@@ -190,7 +190,7 @@ def rename(room: Client, args: Namespace) -> None:
 
 def merge(room: Client, args: Namespace) -> None:
     """Make two speakers one."""
-    _each(args, [room.merge(args.name, getattr(args, "from"), args.into)], lines.speaker_line)
+    _each(args, [room.merge(args.name, args.duplicate, args.into)], lines.speaker_line)
 
 
 def retry(room: Client, args: Namespace) -> None:
