@@ -13,7 +13,7 @@ from minuted_daemon.addresses import UnixAddress, parse_listen
 from minuted_daemon.config.network_problems import network_remarks, network_summary
 from minuted_daemon.config.settings import Config, OpenAIConfig, vendor_urls
 from minuted_daemon.config.sources import DEFAULT_FILE
-from minuted_daemon.core.session_rules import SessionConfig
+from minuted_daemon.core.session_rules import SessionConfig, file_path
 
 _OUT_OF_THE_UNITS_REACH = ("/home/", "/root/", "/tmp/", "/var/tmp/")  # noqa: S108
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
@@ -98,9 +98,9 @@ def _remarks(config: Config) -> list[str]:
             remarks.append(f"sessions.{name}.diarizer: pyannote cannot be used without a key (pyannoteai_api_key)")
         if session.transcriber == "openai" and not config.openai.api_key:
             remarks.append(f"sessions.{name}.transcriber: openai cannot be used without a key (openai_api_key)")
-        if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
-            remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
-        remarks += _sandbox_remarks(config, f"sessions.{name}.device", session.device.partition("file:")[2])
+        if (file := file_path(session.device)) and not Path(file).exists():
+            remarks.append(f"sessions.{name}.device: there is no file {file}")
+        remarks += _sandbox_remarks(config, f"sessions.{name}.device", file)
         remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
         if session.languages and config.openai.api_key:
             told = fitted(config.openai.model, Hints(languages=session.languages)).remarks

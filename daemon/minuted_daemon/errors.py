@@ -61,6 +61,12 @@ class AlreadyExists(RequestError):
 class Invalid(RequestError):
     """One or more fields are wrong. The message names all of them."""
 
+    @classmethod
+    def fields(cls, problems: Mapping[str, str]) -> "Invalid":
+        """Return INVALID_REQUEST from what is wrong with each field: the facts are these, the message joins them."""
+        message = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
+        return cls("INVALID_REQUEST", message, **problems)
+
 
 class WrongState(RequestError):
     """The thing exists, but is in no state for this request."""

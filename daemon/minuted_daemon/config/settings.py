@@ -14,7 +14,7 @@ from minuted_daemon.config.listen import listen
 from minuted_daemon.config.network_problems import network_problems
 from minuted_daemon.config.sources import DEFAULT_FILE, Entry, Source, read_source
 from minuted_daemon.core.channels.choice import MIXES, MOST_CHANNELS
-from minuted_daemon.core.session_rules import SessionConfig
+from minuted_daemon.core.session_rules import SessionConfig, is_session_name
 from minuted_daemon.errors import ConfigError
 
 
@@ -187,7 +187,7 @@ def _checked(section: tuple[str, ...], entries: Mapping[str, Entry], problems: l
     """Return the section's fields, and put what is wrong with its keys into `problems`."""
     settings = SETTINGS[section[0]]
     fields: dict[str, object] = {}
-    if section[0] == "sessions" and not values.SESSION_NAME.fullmatch(section[1]):
+    if section[0] == "sessions" and not is_session_name(section[1]):
         rule = "use small letters, digits and dashes, a letter first, no dash last, at most 63"
         problems.append(f"sessions.{section[1]!a}: is no session name; {rule}")
     for key, entry in entries.items():
