@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -26,13 +26,14 @@ from minuted_daemon.adapters.local.availability import local_engine_missing
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.adapters.voice_activity import SileroModels
+from minuted_daemon.config.engines import ENGINES, EngineEntry
 from minuted_daemon.config.proxies import Proxies
 from minuted_daemon.config.settings import Config, MergeConfig
 from minuted_daemon.core.merge.merger import Merger, MergeSettings, Resumption
 from minuted_daemon.errors import ConfigError, WrongState
 from minuted_daemon.ports.engines import Diarizer, Transcriber, VoicePrinter
 from minuted_daemon.rpc.server import start_server
-from minuted_daemon.service.engines.catalog import Diarizers, Offer, Offers, Transcribers
+from minuted_daemon.service.engines.catalog import LOCAL, Diarizers, E, Offer, Offers, Transcribers
 from minuted_daemon.service.erasure import Erasure
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.ids import UlidSource
@@ -70,8 +71,7 @@ async def run(config: Config) -> None:
     async with AsyncExitStack() as stack:
         stack.enter_context(_claimed(config.daemon.state_dir))
         told_to_stop = stack.enter_context(_told_to_stop())
-        url = config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}"
-        store = await open_store(url, config.daemon.state_dir)
+        store = await open_store(config.storage_url, config.daemon.state_dir)
         stack.push_async_callback(store.close)
         bounds = Bounds(int(config.spool.max_gb * 1e9), config.spool.max_age_h * 3600.0)
         spools = await open_spools(config.daemon.state_dir, bounds)
@@ -175,18 +175,16 @@ def _engines(config: Config) -> tuple[Diarizers, Transcribers]:
         hints = Hints(own.languages, own.keywords, own.delay, own.noise_reduction, own.prompt)
         return OpenAITranscriber(own.base_url, own.api_key or "", own.model, hints, network=network())
 
-    no_pyannote = _key_missing("pyannote", config.pyannote.api_key, "PYANNOTEAI_API_KEY", "pyannoteai_api_key")
-    no_openai = _key_missing("openai", config.openai.api_key, "OPENAI_API_KEY", "openai_api_key")
     return (
-        Offers(
-            "diarizer",
-            [Offer("pyannote", lambda: no_pyannote, pyannote), Offer("local", _local_missing, local_diarizer)],
-        ),
-        Offers(
-            "transcriber",
-            [Offer("openai", lambda: no_openai, openai), Offer("local", _local_missing, local_transcriber)],
-        ),
+        Offers("diarizer", _offers(config, "diarizer", {"pyannote": pyannote, "local": local_diarizer})),
+        Offers("transcriber", _offers(config, "transcriber", {"openai": openai, "local": local_transcriber})),
     )
+
+
+def _offers(config: Config, role: str, builders: Mapping[str, Callable[[], E]]) -> list[Offer[E]]:
+    """Return an offer for each engine of a role, in the order in which `auto` prefers them."""
+    engines = [engine for engine in ENGINES if engine.role == role]
+    return [Offer(engine.name, partial(_missing, config, engine), builders[engine.name]) for engine in engines]
 
 
 def _voice_printer() -> VoicePrinter | None:
@@ -198,11 +196,9 @@ def _voice_printer() -> VoicePrinter | None:
     return LocalVoicePrinter()
 
 
-def _key_missing(engine: str, key: str | None, variable: str, credential: str) -> WrongState | None:
-    if key:
-        return None
-    remedy = f"set {variable}, or put it into the credential file {credential}, and start the daemon again"
-    return WrongState("KEY_MISSING", f"{engine} needs a key: {remedy}", engine=engine, variable=variable)
+def _missing(config: Config, engine: EngineEntry) -> WrongState | None:
+    """Return why an engine cannot be used now, None if it can."""
+    return _local_missing() if engine.name == LOCAL else engine.key_missing(config.key(engine.name))
 
 
 def _local_missing() -> WrongState | None:

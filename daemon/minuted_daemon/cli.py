@@ -156,8 +156,7 @@ def _backup(config_file: Path | None, destination: Path) -> int:
 
     try:
         config = load_config(config_file, os.environ)
-        url = config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}"
-        made = back_up(database_path(url), destination)
+        made = back_up(database_path(config.storage_url), destination)
     except MinutedError as error:
         return _failed(error)
     counts = f"{made.sessions} sessions, {made.turns} turns, all changes up to {made.highest_seq}"
