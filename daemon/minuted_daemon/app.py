@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from minuted_daemon.adapters.network.route import Network
 
 STOP_LIMIT_S = 7.0
-"""How long sessions may take to settle when the daemon is told to end; with all that follows it is less than 10 s."""
+"""How long sessions may take to settle at the end; with all that follows it is less than 10 s."""
 WARM_UP_AFTER_S = 1.0
-"""Whoever asks at once after the start is answered first."""
+"""Requests right after the start are answered first."""
 SERVER_GRACE_S = 1.0
 CLOSE_LIMIT_S = 1.5
 SPOOL_CLOSE_LIMIT_S = 0.5
@@ -62,7 +62,7 @@ log = structlog.get_logger()
 async def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then let every session settle and end, within 10 s.
 
-    Each step's undoing is put on a stack with it: what was started first is stopped last.
+    Each step puts its undoing on a stack: the first to start is the last to stop.
     Raises ConfigError if the configuration cannot be used here (STATE_DIR_IN_USE, STATE_DIR_UNUSABLE, and those of the
     store and the server), and StoreError.
     """
@@ -70,7 +70,7 @@ async def run(config: Config) -> None:
     notifier = Notifier()
     async with AsyncExitStack() as stack:
         stack.enter_context(_claimed(config.daemon.state_dir))
-        told_to_stop = stack.enter_context(_told_to_stop())
+        stop_requested = stack.enter_context(_stop_signal())
         store = await open_store(config.storage_url, config.daemon.state_dir)
         stack.push_async_callback(store.close)
         bounds = Bounds(int(config.spool.max_gb * 1e9), config.spool.max_age_h * 3600.0)
@@ -84,7 +84,7 @@ async def run(config: Config) -> None:
         close_voices = [] if voice_printer is None else [voice_printer.close]
         stack.push_async_callback(_close, capture.close, diarizers.close, transcribers.close, *close_voices)
         group = await stack.enter_async_context(single_error_group())
-        watchdog = group.create_task(_keep_watchdog_quiet(notifier))
+        watchdog = group.create_task(_notify_watchdog(notifier))
         stack.callback(watchdog.cancel)
         tending = group.create_task(spools.run())
         stack.callback(tending.cancel)
@@ -99,8 +99,8 @@ async def run(config: Config) -> None:
         )
         gates = Gates(random.random, time.time, config.links.retry_refused_s)
         around = SharedServices(store, publisher, hub, UlidSource(), time.time, random.random, voice_printer, gates)
-        if told_to_stop.is_set():
-            return  # before any session goes on, or is noted as interrupted once more
+        if stop_requested.is_set():
+            return  # before any session resumes, or is recorded as interrupted once more
         erasing = Erasure(store, publisher, hub, spools)
         registry = Registry(group, workshop, around, config.sessions, erasing)
         serving = asyncio.Event()
@@ -120,13 +120,13 @@ async def run(config: Config) -> None:
         if config.openai.api_key:
             warming = group.create_task(_warm_up())
             stack.callback(warming.cancel)
-        await told_to_stop.wait()
+        await stop_requested.wait()
         log.info("daemon_stopping", live_sessions=registry.live_count())
     log.info("daemon_stopped")
 
 
 async def _warm_up() -> None:
-    """What the vendors' engines need takes its time to import, which the first session should not have to wait for."""
+    """Import the vendors' engines, which takes time that the first session should not have to wait for."""
     await asyncio.sleep(WARM_UP_AFTER_S)
     await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.openai.engine")
     await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.pyannote.engine")
@@ -188,7 +188,7 @@ def _offers(config: Config, role: str, builders: Mapping[str, Callable[[], E]]) 
 
 
 def _voice_printer() -> VoicePrinter | None:
-    """What joins speakers by voice when a diarizer's connection broke; the offline engine's, where it is installed."""
+    """Return the recogniser of voices, which joins speakers after a reconnect; None without the offline engine."""
     if local_engine_missing() is not None:
         return None
     from minuted_daemon.adapters.local.voiceprint import LocalVoicePrinter
@@ -252,15 +252,15 @@ def _claimed(state_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[asyncio.Event]:
-    """Return an event that SIGTERM and SIGINT set; SIGTERM also if it came before and was held back."""
-    told = asyncio.Event()
+def _stop_signal() -> Iterator[asyncio.Event]:
+    """Return an event that SIGTERM and SIGINT set, also a SIGTERM that came earlier and was held back."""
+    requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, requested.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
-        yield told
+        yield requested
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -274,15 +274,15 @@ async def _close(*closes: Callable[[], Awaitable[None]]) -> None:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await close()
         except TimeoutError:
-            log.warning("close_gave_up", limit_s=CLOSE_LIMIT_S)
+            log.warning("close_timed_out", limit_s=CLOSE_LIMIT_S)
 
     async with asyncio.TaskGroup() as group:
         for close in closes:
             group.create_task(closed(close))
 
 
-async def _keep_watchdog_quiet(notifier: Notifier) -> None:
-    """Say three times in each watchdog period that the event loop turns."""
+async def _notify_watchdog(notifier: Notifier) -> None:
+    """Report three times in each watchdog period that the event loop runs."""
     if notifier.watchdog_s is not None:
         while True:
             notifier.alive()

@@ -12,7 +12,7 @@
     ├── DeviceError      an audio source cannot be opened or stopped working
     ├── VendorError
     │   ├── Unavailable  try again, not before `retry_after_s`
-    │   ├── Rejected     refused: ask again seldom, or once somebody has changed something
+    │   ├── Rejected     refused: ask again seldom, or after something was changed
     │   └── Garbled      the peer spoke nonsense: reconnect, and count it
     └── StoreError       the database cannot be read or written
 
@@ -97,7 +97,7 @@ class Unavailable(VendorError):
 
 
 class Rejected(VendorError):
-    """The vendor refuses, and will until somebody changes something: a bad key, no plan, a setting it does not know.
+    """The vendor refuses, and will until something is changed: a bad key, no plan, a setting it does not know.
 
     `retry_after_s` is when it may be asked again, None where nothing is known about that.
     """

@@ -1,7 +1,7 @@
 """The daemon's configuration as typed, frozen values, and the one function that reads it.
 
-Which keys there are, their defaults and their bounds stand here; config_file.py finds the values, config_values.py
-checks each, credentials.py reads the vendors' keys.
+Which keys there are, their defaults and their bounds stand here; sources.py finds the values, values.py checks
+each, engines.py lists the engines, credentials.py reads the vendors' keys.
 """
 
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ class OpenAIConfig:
 
 @dataclass(frozen=True, slots=True)
 class MergeConfig:
-    """How turns are cut; see core/merger.py."""
+    """How turns are cut; see core/merge/merger.py."""
 
     hold_back_s: float | None = None  # None: auto
     join_gap_s: float = 0.8
@@ -73,7 +73,7 @@ class MergeConfig:
 
 @dataclass(frozen=True, slots=True)
 class LinksConfig:
-    """How the links to the vendors are kept; see service/retry.py."""
+    """How the links to the vendors are kept; see service/retries/."""
 
     retry_refused_s: float = 600.0
 
@@ -99,7 +99,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything the daemon was told. `file` is the file it was read from, None without one."""
+    """The whole configuration. `file` is the file it was read from, None without one."""
 
     daemon: DaemonConfig = DaemonConfig()
     storage: StorageConfig = StorageConfig()

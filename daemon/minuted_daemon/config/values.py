@@ -29,7 +29,7 @@ _MOST_BITS = 1_000  # of a whole number that is written out; Python writes out n
 class Setting:
     """How one key's value is read. `from_text` turns an environment variable into what TOML would have given.
 
-    `check` gives the value for the field, or raises ValueError.
+    `check` returns the value for the field, or raises ValueError.
     """
 
     check: Callable[[object], object]
@@ -73,7 +73,7 @@ def number(low: float, high: float, unit: str) -> Setting:
 
 
 def automatic_or(setting: Setting) -> Setting:
-    """The word `auto`, which gives None, or what the other setting takes."""
+    """The word `auto`, which means None, or what the other setting takes."""
 
     def check(value: object) -> object:
         if value == "auto":
@@ -199,7 +199,7 @@ def noise_reduction(value: str) -> str:
 
 
 def prompt(value: str) -> str:
-    """Take what a model is told beforehand; how much of it a model takes is the adapter's business."""
+    """Take an instruction to the model; how much of it a model takes is the adapter's business."""
     if any(not c.isprintable() and c not in "\n\t" for c in value):
         raise ValueError("must not hold control characters")
     return value.strip()
@@ -248,7 +248,7 @@ def device(value: str) -> str:
 
 
 def base_url(value: str) -> str:
-    """Take an https:// address, or http:// on this machine; gives it without a slash at its end."""
+    """Take an https:// address, or http:// on this machine; return it without a slash at its end."""
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port

@@ -56,7 +56,7 @@ class Converted:
         self._last: OrderedDict[int, tuple[Delivery, pb.StreamTurnsResponse]] = OrderedDict()
 
     def __call__(self, delivery: Delivery) -> pb.StreamTurnsResponse:
-        """Return a delivery's message. It is shared: nobody may change it."""
+        """Return a delivery's message. It is shared and must not be changed."""
         known = self._last.get(id(delivery))
         if known:
             return known[1]

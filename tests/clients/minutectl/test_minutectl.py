@@ -343,7 +343,7 @@ def test_files_get_an_absolute_path(daemon: Daemon, tmp_path: Path, monkeypatch:
 
 
 def covered(daemon: Daemon) -> None:
-    """Return the rehearsed session a coverage that adds up to its 3723.45 s."""
+    """Give the rehearsed session a coverage that adds up to its 3723.45 s."""
     told = daemon.session.coverage
     daemon.session.duration.FromNanoseconds(3_723_450_000_000)
     told.text.FromNanoseconds(3_000_062_500_000)
