@@ -83,18 +83,18 @@ class Server:
         """Say in the health service that the daemon is going away. RPCs go on being served."""
         await self._health.enter_graceful_shutdown()
 
-    async def stop(self, grace_s: float) -> None:
+    async def stop(self, grace_s: float, stuck_s: float = STUCK_S) -> None:
         """End every stream (UNAVAILABLE, DAEMON_STOPPING) once it has what was published, then the server.
 
-        RPCs that are still under way after `grace_s` are cancelled. Idempotent.
+        RPCs still under way after `grace_s` are cancelled, and gRPC gets `stuck_s` more. Idempotent.
         """
         await self.drain()
         self._hub.close()
         try:
-            async with asyncio.timeout(grace_s + STUCK_S):
+            async with asyncio.timeout(grace_s + stuck_s):
                 await self._server.stop(grace_s)
         except TimeoutError:
-            log.warning("server_stop_timed_out", waited_s=grace_s + STUCK_S)
+            log.warning("server_stop_timed_out", waited_s=grace_s + stuck_s)
         for claim in self._claims:
             claim.release()
         self._claims.clear()
