@@ -185,24 +185,40 @@ def test_check_sees_a_directory_that_is_closed(
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ([], ["a command is missing"]),
-        (["rnu"], ["did you mean run?"]),
-        (
-            ["--fast", "run", "extra", "--confg", "--config"],
-            ["--fast", "--confg; did you mean", "extra", "--config need"],
-        ),
-        (["rnu", "--fast"], ["rnu", "--fast"]),
-        (["demo", "--config", "x"], ["demo takes no --config"]),
-        (["backup"], ["backup needs the name of the file"]),
-        (["backup", ""], ["backup needs the name of the file"]),
-        (["backup", "a", "b", "--config"], ['"b" is one argument too many', "--config needs"]),
-        (["backup", "a", "--confg"], ["--confg; did you mean --config?", "minuted backup DEST"]),
+        ([], ["required: COMMAND"]),
+        (["rnu"], ["'rnu'", "'run'"]),
+        (["run", "extra"], ["unrecognized arguments: extra"]),
+        (["run", "--confg"], ["unrecognized arguments: --confg"]),
+        (["run", "--config"], ["--config: expected one argument"]),
+        (["--config", "", "run"], ["--config: must be the name of a file"]),
+        (["demo", "--config", "x"], ["unrecognized arguments: --config"]),
+        (["--config", "x", "demo"], ["demo takes no --config"]),
+        (["backup"], ["required: DEST"]),
+        (["backup", ""], ["DEST: must be the name of a file"]),
+        (["backup", "a", "b"], ["unrecognized arguments: b"]),
     ],
 )
-def test_usage(arguments: list[str], named: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(arguments) == 2
-    told = capsys.readouterr().err
-    assert all(word in told for word in named), told
+def test_a_mistake_in_the_command_line_is_told_in_one_line_after_the_usage(
+    arguments: list[str], named: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    told = capsys.readouterr()
+    assert (left.value.code, told.out) == (2, "")
+    assert told.err.startswith("usage: minuted")
+    assert all(word in told.err.splitlines()[-1] for word in named), told.err
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_the_configuration_file_is_taken_before_and_after_the_command(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = app_that(None, monkeypatch)
+    file = tmp_path / "m.toml"
+    file.write_text("[merge]\njoin_gap_s = 0.5\n")
+    option = ["--config", str(file)]
+    assert main([*option, "run"] if place == "before" else ["run", *option]) == 0
+    assert [config.merge.join_gap_s for config in ran] == [0.5]  # type: ignore[attr-defined]
 
 
 def test_backup_copies_the_configured_database(

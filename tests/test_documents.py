@@ -20,7 +20,7 @@ import minuted
 from minutectl.arguments import COMMANDS, parse
 from minuted_daemon import errors
 from minuted_daemon.cli import COMMANDS as DAEMON_COMMANDS
-from minuted_daemon.cli import _parse as parse_daemon_command
+from minuted_daemon.cli import parse as parse_daemon_command
 from minuted_daemon.config.settings import SETTINGS, load_config
 from tests import documents
 from tests.documents import NAMES, ROOT, SETTINGS_DOCUMENT, blocks, read, rows, section
@@ -108,7 +108,7 @@ def _check(command: str) -> None:
         case "minutectl":
             assert parse(arguments, "").command in COMMANDS
         case "minuted":
-            assert parse_daemon_command(arguments)[0] in DAEMON_COMMANDS
+            assert parse_daemon_command(arguments).command in DAEMON_COMMANDS
         case "python" if arguments[0] == "-m":
             assert find_spec(arguments[1])
             assert all((ROOT / path).exists() for path in arguments[2:] if path.startswith("tests/"))

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -67,8 +68,22 @@ def test_a_terminal_gets_lines_for_people_even_below_a_service_manager() -> None
     out = Screen()
     configure_logging({"JOURNAL_STREAM": "8:1"}, out)
     structlog.get_logger().info("session_started", name="boardroom")
-    assert "session_started name=boardroom" in out.getvalue()
+    assert "session_started name=boardroom" in re.sub(r"\x1b\[\d*m", "", out.getvalue())
     assert not out.getvalue().startswith("<")
+
+
+def test_a_terminal_gets_no_local_variables_and_no_control_characters_of_values() -> None:
+    out = Screen()
+    configure_logging({}, out)
+    precious = "precious"
+    try:
+        raise ValueError(f"wss://host/?token={precious}")
+    except ValueError:
+        structlog.get_logger().exception("crashed", name="a\x1b[2J\nb")
+    assert "ValueError" in out.getvalue()
+    assert "precious" not in out.getvalue().replace("{precious}", "").replace('precious = "precious"', "")
+    assert "\x1b[2J" not in out.getvalue()
+    assert "\nb" not in out.getvalue()
 
 
 def test_level() -> None:
@@ -136,7 +151,7 @@ def test_a_traceback_is_one_scrubbed_line() -> None:
 def test_no_value_can_fake_a_line_or_a_field() -> None:
     out = to_journal()
     structlog.get_logger().info("named", name="a\n<3>crashed", other="x y=z\x1b[2J")
-    assert out.getvalue() == '<6>named name="a\\n<3>crashed" other="x y=z\\u001b[2J"\n'
+    assert out.getvalue() == '<6>named name=a\\n<3>crashed other="x y=z\\\\x1b[2J"\n'
 
 
 @pytest.mark.parametrize("name", ["websockets.client", "httpx", "httpcore.http11", "openai._base_client", "grpc", "x"])

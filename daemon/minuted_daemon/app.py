@@ -10,7 +10,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from functools import cache, partial
@@ -26,6 +26,7 @@ from minuted_daemon.adapters.local.availability import local_engine_missing
 from minuted_daemon.adapters.spool.spools import Bounds, open_spools
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.adapters.voice_activity import SileroModels
+from minuted_daemon.config.engines import ENGINES, EngineEntry
 from minuted_daemon.config.proxies import Proxies
 from minuted_daemon.config.settings import Config, MergeConfig
 from minuted_daemon.core.merge.merger import Merger, MergeSettings, Resumption
@@ -33,7 +34,7 @@ from minuted_daemon.errors import ConfigError, WrongState
 from minuted_daemon.ports.engines import Diarizer, Transcriber, VoicePrinter
 from minuted_daemon.rpc.budgets import RpcLimits
 from minuted_daemon.rpc.server import start_server
-from minuted_daemon.service.engines.catalog import Diarizers, Offer, Offers, Transcribers
+from minuted_daemon.service.engines.catalog import LOCAL, Diarizers, E, Offer, Offers, Transcribers
 from minuted_daemon.service.erasure import Erasure
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.ids import UlidSource
@@ -49,9 +50,9 @@ if TYPE_CHECKING:
     from minuted_daemon.adapters.network.route import Network
 
 STOP_LIMIT_S = 7.0
-"""How long sessions may take to settle when the daemon is told to end; with all that follows it is less than 10 s."""
+"""How long sessions may take to settle at the end; with all that follows it is less than 10 s."""
 WARM_UP_AFTER_S = 1.0
-"""Whoever asks at once after the start is answered first."""
+"""Requests right after the start are answered first."""
 SERVER_GRACE_S = 1.0
 CLOSE_LIMIT_S = 1.5
 SPOOL_CLOSE_LIMIT_S = 0.5
@@ -62,7 +63,7 @@ log = structlog.get_logger()
 async def run(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then let every session settle and end, within 10 s.
 
-    Each step's undoing is put on a stack with it: what was started first is stopped last.
+    Each step puts its undoing on a stack: the first to start is the last to stop.
     Raises ConfigError if the configuration cannot be used here (STATE_DIR_IN_USE, STATE_DIR_UNUSABLE, and those of the
     store and the server), and StoreError.
     """
@@ -70,9 +71,8 @@ async def run(config: Config) -> None:
     notifier = Notifier()
     async with AsyncExitStack() as stack:
         stack.enter_context(_claimed(config.daemon.state_dir))
-        told_to_stop = stack.enter_context(_told_to_stop())
-        url = config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}"
-        store = await open_store(url, config.daemon.state_dir)
+        stop_requested = stack.enter_context(_stop_signal())
+        store = await open_store(config.storage_url, config.daemon.state_dir)
         stack.push_async_callback(store.close)
         bounds = Bounds(int(config.spool.max_gb * 1e9), config.spool.max_age_h * 3600.0)
         spools = await open_spools(config.daemon.state_dir, bounds)
@@ -85,7 +85,7 @@ async def run(config: Config) -> None:
         close_voices = [] if voice_printer is None else [voice_printer.close]
         stack.push_async_callback(_close, capture.close, diarizers.close, transcribers.close, *close_voices)
         group = await stack.enter_async_context(single_error_group())
-        watchdog = group.create_task(_keep_watchdog_quiet(notifier))
+        watchdog = group.create_task(_notify_watchdog(notifier))
         stack.callback(watchdog.cancel)
         tending = group.create_task(spools.run())
         stack.callback(tending.cancel)
@@ -100,8 +100,8 @@ async def run(config: Config) -> None:
         )
         gates = Gates(random.random, time.time, config.links.retry_refused_s)
         around = SharedServices(store, publisher, hub, UlidSource(), time.time, random.random, voice_printer, gates)
-        if told_to_stop.is_set():
-            return  # before any session goes on, or is noted as interrupted once more
+        if stop_requested.is_set():
+            return  # before any session resumes, or is recorded as interrupted once more
         erasing = Erasure(store, publisher, hub, spools)
         registry = Registry(group, workshop, around, config.sessions, erasing)
         serving = asyncio.Event()
@@ -124,13 +124,13 @@ async def run(config: Config) -> None:
         if config.openai.api_key:
             warming = group.create_task(_warm_up())
             stack.callback(warming.cancel)
-        await told_to_stop.wait()
+        await stop_requested.wait()
         log.info("daemon_stopping", live_sessions=registry.live_count())
     log.info("daemon_stopped")
 
 
 async def _warm_up() -> None:
-    """What the vendors' engines need takes its time to import, which the first session should not have to wait for."""
+    """Import the vendors' engines, which takes time that the first session should not have to wait for."""
     await asyncio.sleep(WARM_UP_AFTER_S)
     await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.openai.engine")
     await asyncio.to_thread(importlib.import_module, "minuted_daemon.adapters.pyannote.engine")
@@ -179,22 +179,20 @@ def _engines(config: Config) -> tuple[Diarizers, Transcribers]:
         hints = Hints(own.languages, own.keywords, own.delay, own.noise_reduction, own.prompt)
         return OpenAITranscriber(own.base_url, own.api_key or "", own.model, hints, network=network())
 
-    no_pyannote = _key_missing("pyannote", config.pyannote.api_key, "PYANNOTEAI_API_KEY", "pyannoteai_api_key")
-    no_openai = _key_missing("openai", config.openai.api_key, "OPENAI_API_KEY", "openai_api_key")
     return (
-        Offers(
-            "diarizer",
-            [Offer("pyannote", lambda: no_pyannote, pyannote), Offer("local", _local_missing, local_diarizer)],
-        ),
-        Offers(
-            "transcriber",
-            [Offer("openai", lambda: no_openai, openai), Offer("local", _local_missing, local_transcriber)],
-        ),
+        Offers("diarizer", _offers(config, "diarizer", {"pyannote": pyannote, "local": local_diarizer})),
+        Offers("transcriber", _offers(config, "transcriber", {"openai": openai, "local": local_transcriber})),
     )
 
 
+def _offers(config: Config, role: str, builders: Mapping[str, Callable[[], E]]) -> list[Offer[E]]:
+    """Return an offer for each engine of a role, in the order in which `auto` prefers them."""
+    engines = [engine for engine in ENGINES if engine.role == role]
+    return [Offer(engine.name, partial(_missing, config, engine), builders[engine.name]) for engine in engines]
+
+
 def _voice_printer() -> VoicePrinter | None:
-    """What joins speakers by voice when a diarizer's connection broke; the offline engine's, where it is installed."""
+    """Return the recogniser of voices, which joins speakers after a reconnect; None without the offline engine."""
     if local_engine_missing() is not None:
         return None
     from minuted_daemon.adapters.local.voiceprint import LocalVoicePrinter
@@ -202,11 +200,9 @@ def _voice_printer() -> VoicePrinter | None:
     return LocalVoicePrinter()
 
 
-def _key_missing(engine: str, key: str | None, variable: str, credential: str) -> WrongState | None:
-    if key:
-        return None
-    remedy = f"set {variable}, or put it into the credential file {credential}, and start the daemon again"
-    return WrongState("KEY_MISSING", f"{engine} needs a key: {remedy}", engine=engine, variable=variable)
+def _missing(config: Config, engine: EngineEntry) -> WrongState | None:
+    """Return why an engine cannot be used now, None if it can."""
+    return _local_missing() if engine.name == LOCAL else engine.key_missing(config.key(engine.name))
 
 
 def _local_missing() -> WrongState | None:
@@ -260,15 +256,15 @@ def _claimed(state_dir: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[asyncio.Event]:
-    """Return an event that SIGTERM and SIGINT set; SIGTERM also if it came before and was held back."""
-    told = asyncio.Event()
+def _stop_signal() -> Iterator[asyncio.Event]:
+    """Return an event that SIGTERM and SIGINT set, also a SIGTERM that came earlier and was held back."""
+    requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, requested.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
-        yield told
+        yield requested
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -282,15 +278,15 @@ async def _close(*closes: Callable[[], Awaitable[None]]) -> None:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await close()
         except TimeoutError:
-            log.warning("close_gave_up", limit_s=CLOSE_LIMIT_S)
+            log.warning("close_timed_out", limit_s=CLOSE_LIMIT_S)
 
     async with asyncio.TaskGroup() as group:
         for close in closes:
             group.create_task(closed(close))
 
 
-async def _keep_watchdog_quiet(notifier: Notifier) -> None:
-    """Say three times in each watchdog period that the event loop turns."""
+async def _notify_watchdog(notifier: Notifier) -> None:
+    """Report three times in each watchdog period that the event loop runs."""
     if notifier.watchdog_s is not None:
         while True:
             notifier.alive()

@@ -7,10 +7,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from minuted_daemon.errors import ConfigError, MinutedError
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from minuted_daemon.config.settings import Config
 
 FAILED = 1
-USAGE = 2
 CONFIG = 78
 INTERRUPTED = 130
 
@@ -28,39 +26,23 @@ COMMANDS = {
     "backup": "copy the minutes into the file DEST, also while the daemon runs",
     "demo": "minute a recorded meeting, offline, and show it live",
 }
-_USAGE = "minuted run|check [--config FILE], minuted backup DEST [--config FILE], minuted demo"
-_NO_VALUE = "\0"  # what --config gets where its value is missing; no path can be this
-
-
-class UsageError(Exception):
-    """The command line is wrong; `problems` names everything that is."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError([message])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give the exit code: 0 done, 1 failed, 2 usage, 78 configuration, 130 interrupted."""
-    try:
-        command, config_file, destination = _parse(sys.argv[1:] if arguments is None else arguments)
-    except UsageError as error:
-        _say(f"usage: {_USAGE}", *(f"minuted: {p}" for p in error.problems))
-        return USAGE
-    # gRPC's own remarks would stand between ours; it reads this once, when it is first imported.
+    """Run one command and return the exit code: 0 done, 1 failed, 2 usage, 78 configuration, 130 interrupted.
+
+    Leaves with SystemExit after --help, --version and a mistake in the command line (2).
+    """
+    args = parse(sys.argv[1:] if arguments is None else arguments)
+    # gRPC's own messages would stand between ours; it reads this once, when it is first imported.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        if command == "run":
-            return _run(config_file)
-        if command == "check":
-            return _check(config_file)
-        if destination is not None:
-            return _backup(config_file, destination)
+        if args.command == "run":
+            return _run(args.config)
+        if args.command == "check":
+            return _check(args.config)
+        if args.command == "backup":
+            return _backup(args.config, args.destination)
         return _demo()
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -72,47 +54,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return CONFIG
 
 
-def _parse(arguments: Sequence[str]) -> tuple[str, Path | None, Path | None]:
-    """Return the command, the configuration file and where a backup goes.
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line: `command`, `config` (a path or None), and `destination` of a backup.
 
-    Raises UsageError that names every mistake.
+    Leaves with SystemExit: 0 after --help and --version, 2 after a mistake, which is told on standard error.
     """
-    parser = _Parser(
-        prog="minuted",
-        usage=_USAGE,
+    text = "settings in TOML (else /etc/minuted/minuted.toml if it is there)"
+    configured = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    configured.add_argument("--config", metavar="FILE", type=_file, help=text)
+    parser = argparse.ArgumentParser(
+        "minuted",
         description="Turns a meeting room's microphones into live, speaker-attributed minutes.",
-        epilog="commands:\n" + "\n".join(f"  {name:<7} {text}" for name, text in COMMANDS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[configured],
         allow_abbrev=False,
     )
-    text = "settings in TOML (else /etc/minuted/minuted.toml if it is there)"
-    parser.add_argument("--config", metavar="FILE", nargs="?", const=_NO_VALUE, help=text)
     parser.add_argument("--version", action="version", version=f"minuted {_version()}")
-    # The command is not an argument of the parser's, which would stop at the first mistake.
-    found, rest = parser.parse_known_args(arguments)
-    words = [word for word in rest if not word.startswith("-")]
-    problems = []
-    if not words:
-        problems.append(f"a command is missing: {', '.join(COMMANDS)}")
-    elif words[0] not in COMMANDS:
-        near = get_close_matches(words[0], COMMANDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
-        problems.append(f'there is no command "{words[0]}"; {hint}')
-    taken = 2 if words[:1] == ["backup"] else 1
-    if taken > len(words) > 0 or words[1:taken] == [""]:
-        problems.append("backup needs the name of the file to write")
-    problems += [f'"{word}" is one argument too many' for word in words[taken:]]
-    for word in rest:
-        if word.startswith("-"):
-            near = get_close_matches(word, ("--config", "--version", "--help"), n=1)
-            problems.append(f"unknown option {word}" + (f"; did you mean {near[0]}?" if near else ""))
-    if found.config in (_NO_VALUE, ""):
-        problems.append("--config needs the name of a file")
-    elif found.config and words[:1] == ["demo"]:
-        problems.append("demo takes no --config: it brings its own settings")
-    if problems:
-        raise UsageError(problems)
-    return words[0], Path(found.config) if found.config else None, Path(words[1]) if taken == 2 else None
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        parents = [] if name == "demo" else [configured]
+        command = subparsers.add_parser(name, help=text, description=f"{text}.", parents=parents, allow_abbrev=False)
+        if name == "backup":
+            command.add_argument("destination", metavar="DEST", type=_file, help="the file to write")
+    found = parser.parse_args(arguments, argparse.Namespace(config=None))
+    if found.command == "demo" and found.config:
+        parser.error("demo takes no --config: it brings its own settings")
+    return found
+
+
+def _file(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must be the name of a file")
+    return Path(text)
 
 
 def _run(config_file: Path | None) -> int:
@@ -184,8 +156,7 @@ def _backup(config_file: Path | None, destination: Path) -> int:
 
     try:
         config = load_config(config_file, os.environ)
-        url = config.storage.url or f"sqlite:///{config.daemon.state_dir.absolute() / 'minuted.db'}"
-        made = back_up(database_path(url), destination)
+        made = back_up(database_path(config.storage_url), destination)
     except MinutedError as error:
         return _failed(error)
     counts = f"{made.sessions} sessions, {made.turns} turns, all changes up to {made.highest_seq}"

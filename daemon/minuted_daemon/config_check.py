@@ -10,10 +10,11 @@ from minuted_daemon.adapters.local.availability import LANGUAGES, local_engine_m
 from minuted_daemon.adapters.openai.dialects import is_azure
 from minuted_daemon.adapters.openai.settings import MODELS, Hints, fitted
 from minuted_daemon.addresses import UnixAddress, parse_listen
+from minuted_daemon.config.engines import ENGINES
 from minuted_daemon.config.network_problems import network_remarks, network_summary
 from minuted_daemon.config.settings import Config, OpenAIConfig, vendor_urls
 from minuted_daemon.config.sources import DEFAULT_FILE
-from minuted_daemon.core.session_rules import SessionConfig
+from minuted_daemon.core.session_rules import SessionConfig, file_path
 
 _OUT_OF_THE_UNITS_REACH = ("/home/", "/root/", "/tmp/", "/var/tmp/")  # noqa: S108
 _LONGEST_PYANNOTE_STREAM_S = 18_000.0
@@ -40,8 +41,7 @@ def inspect(config: Config, environ: Mapping[str, str] | None = None) -> Checkup
 
 def store_file(config: Config) -> Path:
     """Return the database's path."""
-    url = config.storage.url
-    return Path(url.removeprefix("sqlite:///")).absolute() if url else config.daemon.state_dir / "minuted.db"
+    return Path(config.storage_url.removeprefix("sqlite:///")).absolute()
 
 
 def _problems(config: Config) -> list[str]:
@@ -94,13 +94,13 @@ def _remarks(config: Config) -> list[str]:
     for address in config.daemon.listen:
         remarks += _sandbox_remarks(config, "daemon.listen", address.partition("unix:")[2])
     for name, session in config.sessions.items():
-        if session.diarizer == "pyannote" and not config.pyannote.api_key:
-            remarks.append(f"sessions.{name}.diarizer: pyannote cannot be used without a key (pyannoteai_api_key)")
-        if session.transcriber == "openai" and not config.openai.api_key:
-            remarks.append(f"sessions.{name}.transcriber: openai cannot be used without a key (openai_api_key)")
-        if session.device.startswith("file:") and not Path(session.device.removeprefix("file:")).exists():
-            remarks.append(f"sessions.{name}.device: there is no file {session.device.removeprefix('file:')}")
-        remarks += _sandbox_remarks(config, f"sessions.{name}.device", session.device.partition("file:")[2])
+        for engine in ENGINES:
+            if engine.key and getattr(session, engine.role) == engine.name and not config.key(engine.name):
+                without = f"{engine.name} cannot be used without a key ({engine.key.file})"
+                remarks.append(f"sessions.{name}.{engine.role}: {without}")
+        if (file := file_path(session.device)) and not Path(file).exists():
+            remarks.append(f"sessions.{name}.device: there is no file {file}")
+        remarks += _sandbox_remarks(config, f"sessions.{name}.device", file)
         remarks += [f"sessions.{name}.{remark}" for remark in _local_remarks(config, session)]
         if session.languages and config.openai.api_key:
             told = fitted(config.openai.model, Hints(languages=session.languages)).remarks
@@ -145,14 +145,16 @@ def _local_remarks(config: Config, session: SessionConfig) -> list[str]:
 
 
 def _summary(config: Config) -> list[str]:
-    diarizer = "pyannote" if config.pyannote.api_key else "local"
-    transcriber = "openai" if config.openai.api_key else "local"
+    auto = {
+        role: next(one.name for one in ENGINES if one.role == role and not one.key_missing(config.key(one.name)))
+        for role in ("diarizer", "transcriber")
+    }
     lines = [
         f"ok: {config.file or 'defaults and environment, no file'}",
         f"listen: {', '.join(config.daemon.listen)}",
         f"state_dir: {config.daemon.state_dir}",
         f"store: {store_file(config)}",
-        f"auto means: diarizer {diarizer}, transcriber {transcriber}",
+        f"auto means: {', '.join(f'{role} {engine}' for role, engine in auto.items())}",
     ]
     for name, session in sorted(config.sessions.items()):
         start = "started with the daemon" if session.autostart else "started on request"

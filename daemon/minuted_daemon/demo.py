@@ -37,7 +37,7 @@ class Failed(Exception):
 
 
 def demo(directory: Path) -> int:
-    """Run the demo in `directory` (made if it is not there; what is in it is kept) and give the exit code, 0.
+    """Run the demo in `directory` (made if it is not there; what is in it is kept) and return the exit code, 0.
 
     Raises Failed; KeyboardInterrupt once the daemon has been stopped.
     """
@@ -60,7 +60,7 @@ def demo(directory: Path) -> int:
     finally:
         signal.signal(signal.SIGTERM, before)
     if not turns:
-        raise Failed("the meeting was heard, but no turn came of it")
+        raise Failed("the recording was played, but it made no turn")
     _say(f"\n{turns} turns of {speakers} speakers are stored in {home}. To read them again:")
     _say(f"  {_command('minuted', 'run', '--config', _short(config_file))} & sleep 5")
     _say(f"  {_command('minutectl', '--address', address, 'turns', NAME)}")
@@ -69,7 +69,7 @@ def demo(directory: Path) -> int:
 
 
 def _configure(home: Path) -> tuple[str, Path]:
-    """Write the daemon's configuration; give the address and the file."""
+    """Write the daemon's configuration; return the address and the file."""
     socket = home / "minuted.sock"
     if len(bytes(socket)) > _LONGEST_SOCKET_PATH:  # a socket's path may not be as long as a file's
         socket = Path(tempfile.mkdtemp(prefix="minuted-")) / "minuted.sock"
@@ -86,7 +86,7 @@ def _toml(text: str) -> str:
 
 @contextmanager
 def _daemon(config_file: Path, log_file: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the daemon, its log in a file, deaf to Ctrl-C; stop it at the end.
+    """Run the daemon, its log in a file, unreachable for Ctrl-C; stop it at the end.
 
     Raises Failed if it ended by itself, or badly.
     """
@@ -127,7 +127,7 @@ def _stop(running: subprocess.Popen[bytes]) -> int:
 
 
 def _ready(room: Client, running: subprocess.Popen[bytes]) -> int:
-    """Wait until the daemon answers and give its highest seq."""
+    """Wait until the daemon answers and return its highest seq."""
     deadline = time.monotonic() + _READY_S
     while True:
         try:
@@ -135,14 +135,14 @@ def _ready(room: Client, running: subprocess.Popen[bytes]) -> int:
         except Unreachable:
             code = running.poll()
             if code is not None:
-                raise Failed(f"the daemon ended with exit code {code} at its start{_told(running)}") from None
+                raise Failed(f"the daemon ended with exit code {code} at its start{_log_tail(running)}") from None
             if time.monotonic() > deadline:
-                raise Failed(f"the daemon did not answer within {_READY_S:g} s{_told(running)}") from None
+                raise Failed(f"the daemon did not answer within {_READY_S:g} s{_log_tail(running)}") from None
             time.sleep(0.1)
 
 
 def _follow(room: Client, running: subprocess.Popen[bytes], seq: int) -> Session:
-    """Start the session and show its turns until it has ended; give it as it ended."""
+    """Start the session and show its turns until it has ended; return its last state."""
     for left in room.sessions():
         if left.name == NAME and left.state not in _ENDED:  # a demo that was killed; a new one is a new session
             room.stop(left.id)
@@ -154,7 +154,7 @@ def _follow(room: Client, running: subprocess.Popen[bytes], seq: int) -> Session
             if isinstance(event, Interrupted):
                 code = running.poll()
                 if code is not None:
-                    raise Failed(f"the daemon ended with exit code {code} in the middle{_told(running)}")
+                    raise Failed(f"the daemon ended with exit code {code} in the middle{_log_tail(running)}")
                 continue
             show(event)
             if event.WhichOneof("event") == "session" and event.session.state in _ENDED:
@@ -182,7 +182,7 @@ def _screen(stack: ExitStack) -> tuple[Callable[[StreamTurnsResponse], None], bo
     return show, False
 
 
-def _told(running: subprocess.Popen[bytes]) -> str:
+def _log_tail(running: subprocess.Popen[bytes]) -> str:
     return _last_words(Path(str(running.args[-1])).with_name("minuted.log")) if isinstance(running.args, list) else ""
 
 

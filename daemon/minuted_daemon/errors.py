@@ -12,7 +12,7 @@
     ├── DeviceError      an audio source cannot be opened or stopped working
     ├── VendorError
     │   ├── Unavailable  try again, not before `retry_after_s`
-    │   ├── Rejected     refused: ask again seldom, or once somebody has changed something
+    │   ├── Rejected     refused: ask again seldom, or after something was changed
     │   └── Garbled      the peer spoke nonsense: reconnect, and count it
     └── StoreError       the database cannot be read or written
 
@@ -61,6 +61,12 @@ class AlreadyExists(RequestError):
 class Invalid(RequestError):
     """One or more fields are wrong. The message names all of them."""
 
+    @classmethod
+    def fields(cls, problems: Mapping[str, str]) -> "Invalid":
+        """Return INVALID_REQUEST from what is wrong with each field: the facts are these, the message joins them."""
+        message = "; ".join(f"{field}: {problem}" for field, problem in problems.items())
+        return cls("INVALID_REQUEST", message, **problems)
+
 
 class WrongState(RequestError):
     """The thing exists, but is in no state for this request."""
@@ -91,7 +97,7 @@ class Unavailable(VendorError):
 
 
 class Rejected(VendorError):
-    """The vendor refuses, and will until somebody changes something: a bad key, no plan, a setting it does not know.
+    """The vendor refuses, and will until something is changed: a bad key, no plan, a setting it does not know.
 
     `retry_after_s` is when it may be asked again, None where nothing is known about that.
     """

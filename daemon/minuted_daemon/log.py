@@ -1,14 +1,13 @@
 """How the daemon logs: one line an event, to stderr, for the journal or for a person at a terminal.
 
-What must never be in a log (keys, audio, transcript text, URLs with tokens) is kept out by those who log. This file is
-the last line of defence: fields of such names lose their value, and addresses are cut behind their host.
+What must never be in a log (keys, audio, transcript text, URLs with tokens) is kept out where events are logged. This
+file is the last line of defence: fields of such names lose their value, and addresses are cut after their host.
 """
 
 import json
 import logging
 import re
 import sys
-import traceback
 from collections.abc import Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -17,7 +16,6 @@ import structlog
 
 LEVELS = ("debug", "info", "warning", "error")
 _PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
-_COLOURS = {"debug": "\x1b[2m", "warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
 # They log addresses with tokens, headers or messages at DEBUG and INFO.
 _CHATTY = ("websockets", "httpx", "httpcore", "openai", "grpc", "asyncio", "sqlalchemy", "alembic", "urllib3")
 
@@ -27,7 +25,6 @@ _FORBIDDEN = re.compile(
 )
 _ADDRESS = re.compile(r"\b(wss?|https?)://(?:[^\s/@\"'<>]*@)?([^\s/?#\"'<>]*)[^\s\"'<>]*")
 _SECRET = re.compile(r"(?i)\b(bearer\s+|sk-|sk_|ek_)[\w.~+/=-]{6,}|([?&]?(?:token|api_key|key)=)[^\s&\"']+")
-_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+,%-]+")
 
 Event = MutableMapping[str, Any]
 
@@ -39,15 +36,21 @@ def configure_logging(environ: Mapping[str, str], stream: TextIO | None = None) 
     """
     out = stream or sys.stderr
     terminal = out.isatty()
-    publisher = bool(environ.get("JOURNAL_STREAM")) and not terminal
+    journal = bool(environ.get("JOURNAL_STREAM")) and not terminal
+    form: list[Any] = [render_journal if journal else render_file]
+    if terminal:
+        # Plain tracebacks: the others show local variables.
+        plain = structlog.dev.ConsoleRenderer(pad_event_to=0, exception_formatter=structlog.dev.plain_traceback)
+        form = [structlog.processors.TimeStamper("%H:%M:%S", utc=False), plain]
     asked = environ.get("MINUTED_LOG_LEVEL", "info").strip().lower()
     level = asked if asked in LEVELS else "info"
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
+            structlog.processors.format_exc_info,
             withhold,
-            render_journal if publisher else (render_terminal if terminal else render_file),
+            *form,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(out),
@@ -79,81 +82,59 @@ class _FromLibraries(logging.Handler):
 
 
 def withhold(_logger: object, _method: str, event: Event) -> Event:
-    """Take the values away from fields whose names say that they must not be logged, at any depth."""
+    """Take the values away from fields whose names say that they must not be logged, at any depth; scrub the others."""
     for name, value in event.items():
-        event[name] = _safe(name, value)
+        safe = _safe(name, value)
+        event[name] = json.dumps(safe, default=str, ensure_ascii=False) if isinstance(safe, dict | list) else safe
     return event
 
 
 def _safe(name: str, value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if value is None or isinstance(value, bool | int):
         return value
-    if name not in ("event", "exc_info") and _FORBIDDEN.fullmatch(name.lower()):
+    if name not in ("event", "exception") and _FORBIDDEN.fullmatch(name.lower()):
         return "[withheld]"
     if isinstance(value, Mapping):
         return {str(key): _safe(str(key), inner) for key, inner in value.items()}
     if isinstance(value, bytes | bytearray | memoryview):
         return f"[{len(value)} bytes]"
     if isinstance(value, list | tuple | set | frozenset):
-        return [_safe(name, inner) for inner in value] if name != "exc_info" else value
-    return value
+        return [_safe(name, inner) for inner in value]
+    return _printable(scrub(str(value)))
+
+
+def _printable(text: str) -> str:
+    """Write out what could clear a screen or turn its text around. Line breaks are the renderers' to escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 def scrub(line: str) -> str:
-    """Cut addresses behind their host, and blank out what looks like a key."""
+    """Cut addresses after their host, and blank out what looks like a key."""
     line = _ADDRESS.sub(r"\1://\2/[withheld]", line)
     return _SECRET.sub(lambda match: f"{match[1] or match[2] or ''}[withheld]", line)
 
 
-def render_journal(_logger: object, _method: str, event: Event) -> str:
+def render_journal(logger: object, method: str, event: Event) -> str:
     """`<6>session_started name=boardroom`: the journal adds the time and reads the priority."""
     level = str(event.pop("level", "info"))
-    return f"<{_PRIORITIES.get(level, 6)}>{_line(event)}"
+    return f"<{_PRIORITIES.get(level, 6)}>{_line(logger, method, event)}"
 
 
-def render_file(_logger: object, _method: str, event: Event) -> str:
+def render_file(logger: object, method: str, event: Event) -> str:
     """`2026-11-22T09:00:12.340Z info session_started name=boardroom`."""
     level = str(event.pop("level", "info"))
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return f"{now} {level} {_line(event)}"
+    return f"{now} {level} {_line(logger, method, event)}"
 
 
-def render_terminal(_logger: object, _method: str, event: Event) -> str:
-    """`09:00:12 session_started name=boardroom`, in colour, with a traceback on lines of its own."""
-    level = str(event.pop("level", "info"))
-    trace = _traceback(event.pop("exc_info", None))
-    now = datetime.now().astimezone().strftime("%H:%M:%S")
-    line = f"\x1b[2m{now}\x1b[0m {_COLOURS.get(level, '')}{_line(event)}\x1b[0m"
-    return f"{line}\n{scrub(trace).rstrip()}" if trace else line
+_FIELDS = structlog.processors.LogfmtRenderer(bool_as_flag=False)
 
 
-def _line(event: Event) -> str:
+def _line(logger: object, method: str, event: Event) -> str:
     """The event's name, then its fields; one line, whatever is in them."""
-    fields = dict(event)
-    name = str(fields.pop("event", ""))
-    if trace := _traceback(fields.pop("exc_info", None)):
-        fields["exception"] = trace
-    return " ".join([_written(scrub(name), bare=True), *(f"{key}={_value(value)}" for key, value in fields.items())])
-
-
-def _value(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Mapping | list | tuple):
-        return scrub(json.dumps(value, default=str, ensure_ascii=False))
-    return _written(scrub(str(value)))
-
-
-def _written(word: str, *, bare: bool = False) -> str:
-    """Return a word as it is if it is harmless, else in quotes, so that no value can fake a line or a field."""
-    if _PLAIN.fullmatch(word) or (bare and word.isprintable()):
-        return word
-    return json.dumps(word, ensure_ascii=not word.isprintable())
-
-
-def _traceback(exc_info: object) -> str:
-    if exc_info is True:
-        exc_info = sys.exc_info()
-    if isinstance(exc_info, tuple):
-        exc_info = exc_info[1]
-    return "".join(traceback.format_exception(exc_info)) if isinstance(exc_info, BaseException) else ""
+    name = str(event.pop("event", "")).replace("\n", "\\n")
+    return f"{name} {_FIELDS(logger, method, event)}".rstrip()

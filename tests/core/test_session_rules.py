@@ -1,26 +1,26 @@
+"""The rules that the configuration and a request share."""
+
 import pytest
 
-from minuted_daemon.core.session_rules import is_name
+from minuted_daemon.config.values import language
+from minuted_daemon.core.session_rules import device_problem, file_path, is_language
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Meeting at 9.41.00\u202fAM.wav",
-        "a\u00a0b",
-        "\u4f1a\u8b70\u3000\u9332\u97f3",
-        "\U0001f468\u200d\U0001f469",
-        "\u2009thin\u200b\u2060\ufeff",
-        "\u0627\u200f\u0628",
-        "soft\u00adhyphen",
-        "\ue000 of one's own",
-        "",
-    ],
-)
-def test_all_that_can_be_shown_in_a_line_is_a_name(name: str) -> None:
-    assert is_name(name)
+@pytest.mark.parametrize("code", ["en", "pt-BR", "en-u-hc-h12", "zh-Hant-x-a", "de-CH-1996"])
+def test_a_language_code_is_taken_from_a_request_and_from_the_configuration(code: str) -> None:
+    assert is_language(code)
+    assert language(code) == code
 
 
-@pytest.mark.parametrize("name", ["a\0", "a\nb", "a\tb", "\x7f", "\x85", "a\u2028b", "a\u2029", "\ud83d", "\udc80x"])
-def test_what_breaks_lines_or_is_half_a_letter_is_none(name: str) -> None:
-    assert not is_name(name)
+@pytest.mark.parametrize("code", ["", "e", "english please", "en_GB", "en-"])
+def test_what_is_no_language_code_is_refused_by_both(code: str) -> None:
+    assert not is_language(code)
+    with pytest.raises(ValueError, match="is not a language code"):
+        language(code)
+
+
+def test_a_recording_is_named_by_an_absolute_path() -> None:
+    assert (file_path("file:/srv/a.wav"), file_path("default")) == ("/srv/a.wav", "")
+    assert device_problem("default") == device_problem("file:/srv/a.wav") == ""
+    assert "absolute path" in device_problem("file:a.wav")
+    assert "control characters" in device_problem("a\nb")

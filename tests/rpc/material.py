@@ -24,12 +24,13 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.errors import AlreadyExists, WrongState
+from minuted_daemon.errors import AlreadyExists, Invalid, WrongState
 from minuted_daemon.ports.capture import DeviceInfo
 from minuted_daemon.ports.minutes import Page
 from minuted_daemon.ports.store import Store
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.persistence.publisher import ChangePublisher
+from minuted_daemon.service.session.settings import problems_of
 from minuted_daemon.service.views import EngineInfo, Links, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 
 _numbers = itertools.count(1)
@@ -100,6 +101,16 @@ class FakeSessions:
         if self.breaks:
             raise self.breaks
         device = request.device or "default"
+        wanted = replace(
+            request,
+            device=device,
+            diarizer=request.diarizer or "auto",
+            transcriber=request.transcriber or "auto",
+            fallback=request.fallback or "none",
+            mix=request.mix or "best",
+        )
+        if problems := problems_of(wanted, ("auto", "pyannote", "local", "none"), ("auto", "local", "none")):
+            raise Invalid.fields(problems)
         for key in self.links:
             record = await self._store.session(key)
             if record.name == request.name:

@@ -270,7 +270,7 @@ async def test_a_bug_is_a_bare_internal(room: Room, client: AsyncClient, capfd: 
     assert "secret" not in caught.value.message
     assert not caught.value.facts
     out, err = capfd.readouterr()
-    assert "rpc_broken" in out + err
+    assert "rpc_failed" in out + err
     assert "ZeroDivisionError" in out + err
 
 

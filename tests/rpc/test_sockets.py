@@ -12,7 +12,7 @@ from minuted.aio import AsyncClient
 from minuted_daemon.addresses import TcpAddress, UnixAddress
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.rpc.server import Server, start_server
-from minuted_daemon.rpc.sockets import parse
+from minuted_daemon.rpc.sockets import SocketClaim, parse
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from tests.rpc.material import FakeCapture, FakeSessions
@@ -194,14 +194,19 @@ async def test_stop_is_idempotent(tmp_path: Path) -> None:
     await successor.stop(1)
 
 
-async def test_a_server_that_does_not_stop_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minuted_daemon.rpc.server.STUCK_S", 0.1)
-    server = await serve(f"unix:{tmp_path}/one.sock")
-    real, server._server = server._server, NeverStops()  # type: ignore[assignment]  # gRPC's own, seen to do so
+async def test_a_server_that_does_not_stop_is_left_behind(tmp_path: Path) -> None:
+    place = UnixAddress(tmp_path / "one.sock")
+    claim = SocketClaim(place)
+    place.path.touch()
+    server = Server(NeverStops(), Health(), Hub(MemoryStore()), [claim], [str(place)])  # type: ignore[arg-type]
     async with asyncio.timeout(5):
-        await server.stop(0.0)
-    assert not (tmp_path / "one.sock").exists(), "the next daemon may have it"
-    await real.stop(0.0)
+        await server.stop(0.0, stuck_s=0.1)
+    assert not place.path.exists(), "the next daemon may have it"
+
+
+class Health:
+    async def enter_graceful_shutdown(self) -> None:
+        pass
 
 
 class NeverStops:

@@ -5,11 +5,14 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import pytest
 
 import minuted
-from minuted import StreamTurnsResponse, calls
+from minuted import StreamTurnsResponse
 from minuted.aio import AsyncClient
+from minuted.v1 import turns_pb2, turns_pb2_grpc
 from minuted_daemon.adapters.storage.store import open_store
 from minuted_daemon.core.events import SuspectReason
 from minuted_daemon.core.records import TurnLife
@@ -36,8 +39,13 @@ async def test_turns_are_listed_as_they_are_and_as_they_were_delivered(tmp_path:
     async with AsyncClient(address) as client:
         now = [one async for one in client.turns("boardroom", page_size=2)]
         then = [one async for one in client.turns("boardroom", as_delivered=True, page_size=2)]
-        with pytest.raises(minuted.Error) as caught:
-            _ = [one async for one in client._pages(lambda token: calls.turns("boardroom", not token, 2, token))]
+    async with grpc.aio.insecure_channel(address) as channel:
+        turns = turns_pb2_grpc.TurnServiceStub(channel)
+        request = turns_pb2.ListTurnsRequest(session="boardroom", as_delivered=True, page_size=2)
+        token = (await turns.ListTurns(request)).next_page_token
+        request = turns_pb2.ListTurnsRequest(session="boardroom", page_size=2, page_token=token)
+        with pytest.raises(grpc.aio.AioRpcError, match="page_token") as caught:
+            await turns.ListTurns(request)
     await server.stop(1)
     await store.close()
     assert [(one.text, one.speaker.label, one.revision) for one in now] == [
@@ -48,7 +56,7 @@ async def test_turns_are_listed_as_they_are_and_as_they_were_delivered(tmp_path:
         (f"First said {n}.", "S1", 0) for n in range(5)
     ]
     assert {one.state for one in then} == {minuted.TurnState.TURN_STATE_FINAL}
-    assert caught.value.reason == "BAD_PAGE_TOKEN", "a page of the one list does not go on in the other"
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT, "a page of one list does not continue in the other"
 
 
 async def test_suspect_turns_are_told_with_their_mark_or_left_out(tmp_path: Path) -> None:

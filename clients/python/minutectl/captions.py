@@ -20,7 +20,7 @@ _ROWS_WITHOUT_HEAD = 3
 
 
 class Captions:
-    """A context manager: while it is open, the terminal is its own. Give it every event in order."""
+    """A context manager: while it is open, it owns the terminal. Pass every event in order."""
 
     def __init__(self, console: Console, *, with_session: bool) -> None:
         self._console = console

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from minutectl.arguments import UsageError, parse
+from minutectl.arguments import parse
 
 REFUSED = 1
 USAGE = 2
@@ -17,23 +17,20 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give the exit code: 0 done, 1 refused, 2 usage, 69 no daemon, 130 interrupted."""
-    if sys.stdout is None:  # closed by whoever started us
+    """Run one command and return the exit code: 0 done, 1 refused, 2 usage, 69 no daemon, 130 interrupted.
+
+    Leaves with SystemExit after --help, --version and a mistake in the command line (2).
+    """
+    if sys.stdout is None:  # closed by the process that started this one
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
-    try:
-        args = parse(sys.argv[1:] if arguments is None else arguments, _version())
-    except UsageError as error:
-        sys.stderr.write(error.usage)
-        for problem in error.problems:
-            sys.stderr.write(f"minutectl: {problem}\n")
-        return USAGE
+    args = parse(sys.argv[1:] if arguments is None else arguments, _version())
     try:
         return _run(args)
     except KeyboardInterrupt:
         # Watching ends in no other way.
         return 0 if args.command in ("watch", "levels") else INTERRUPTED
     except BrokenPipeError:
-        _forget_output()  # who read it has seen enough
+        _forget_output()  # the reader has seen enough
         return 0
     except OSError as error:
         _forget_output()
@@ -41,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _forget_output() -> None:
-    """Let go of what is still buffered, which would raise once more at exit."""
+    """Drop what is still buffered: writing it at exit would raise once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(args: Namespace) -> int:
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own remarks would stand between ours
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own messages would stand between ours
     # Here, because --help and a wrong command line need none of it.
     import grpc
 
@@ -82,7 +79,7 @@ def _say(line: str, code: int) -> int:
 
 
 def _cause(detail: str, address: str) -> str:
-    """Return what is the matter, from the socket's path and from the end of gRPC's long account of it."""
+    """Return the likely cause, from the socket's path and from gRPC's account of the failure."""
     if "Permission denied" in detail:
         return " (permission denied: join the group of its socket)"
     if not detail:

@@ -61,13 +61,13 @@ def delete(room: Client, args: Namespace) -> None:
 
 
 def redact(room: Client, args: Namespace) -> None:
-    """Have a stretch of a session forgotten."""
-    left = room.redact(args.name, last_s=args.last, start_s=getattr(args, "from"), end_s=args.to)
+    """Erase part of a session."""
+    left = room.redact(args.name, last_s=args.last, start_s=args.start, end_s=args.to)
     _each(args, [left], lines.redaction_line)
 
 
 def sessions(room: Client, args: Namespace) -> None:
-    """List sessions; with --coverage what became of the audio of each, which takes a question for each."""
+    """List sessions; with --coverage also the coverage of each, which takes a request for each."""
     listed = room.sessions()
     if args.coverage:
         _each(args, _with_coverage(room, listed), lambda one: "\n".join(lines.coverage_lines(one)))
@@ -190,11 +190,11 @@ def rename(room: Client, args: Namespace) -> None:
 
 def merge(room: Client, args: Namespace) -> None:
     """Make two speakers one."""
-    _each(args, [room.merge(args.name, getattr(args, "from"), args.into)], lines.speaker_line)
+    _each(args, [room.merge(args.name, args.duplicate, args.into)], lines.speaker_line)
 
 
 def retry(room: Client, args: Namespace) -> None:
-    """Have engines that refused asked again now."""
+    """Ask engines that refused again now."""
     links = room.retry(args.name or "")
     _each(args, links, lines.retried_line)
     if not links:
@@ -202,8 +202,8 @@ def retry(room: Client, args: Namespace) -> None:
 
 
 def info(room: Client, args: Namespace) -> None:
-    """Tell what daemon this is."""
-    _each(args, [room.info()], lambda told: "\n".join(lines.info_lines(told)))
+    """Show version, uptime and engines of the daemon."""
+    _each(args, [room.info()], lambda info: "\n".join(lines.info_lines(info)))
 
 
 COMMANDS: Mapping[str, Callable[[Client, Namespace], None]] = {
@@ -251,7 +251,7 @@ def _notice(text: str) -> None:
 
 
 def _check_reader() -> None:
-    """Raise BrokenPipeError once nobody reads standard output any more, even if there is nothing to write."""
+    """Raise BrokenPipeError once standard output has no reader any more, even if there is nothing to write."""
     poll = select.poll()
     try:
         poll.register(sys.stdout.fileno(), 0)

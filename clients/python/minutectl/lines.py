@@ -78,13 +78,13 @@ def who(speaker: Speaker) -> str:
 
 
 def holder(turn: Turn) -> str:
-    """Return what to call the one who holds a turn; `?` where nobody knows."""
+    """Return the name of a turn's speaker, `?` where it is unknown."""
     known = turn.HasField("speaker") and turn.attribution != Attribution.ATTRIBUTION_UNKNOWN
     return who(turn.speaker) if known else "?"
 
 
 def suspicion(turn: Turn) -> str:
-    """Return why a turn's text looks invented as a mark to put behind it, empty if it does not."""
+    """Return why a turn's text looks invented as a mark to put after it, empty if it does not."""
     if not turn.HasField("suspect"):
         return ""
     return f"[suspect: {_SUSPECT.get(turn.suspect.reason, 'looks invented')}]"
@@ -176,8 +176,8 @@ def _time_of_day(when: Timestamp) -> str:
 
 def retried_line(retried: RetriedLink) -> str:
     """Return what came of asking again as `boardroom: transcriber openai accepts again`."""
-    whose = plain(retried.session_name) or "ended sessions"
-    what = f"{whose}: {plain(retried.role)} {plain(retried.engine)}"
+    session = plain(retried.session_name) or "ended sessions"
+    what = f"{session}: {plain(retried.role)} {plain(retried.engine)}"
     link = retried.link
     if link.health == LinkHealth.LINK_HEALTH_UP and not link.reason:
         return f"{what} accepts again"
@@ -222,16 +222,21 @@ def coverage_lines(session: Session) -> list[str]:
     """Return a session and below it what became of its audio; the lengths shown add up to the one of the session."""
     if not session.HasField("coverage"):
         return [session_line(session), "    coverage not known: the daemon could not read its store in time"]
-    told = session.coverage
-    parts = [("text", told.text), ("silence", told.silence), ("muted", told.muted), ("pending", told.pending)]
-    parts += [(plain(loss.reason), loss.duration) for loss in told.lost]
+    coverage = session.coverage
+    parts = [
+        ("text", coverage.text),
+        ("silence", coverage.silence),
+        ("muted", coverage.muted),
+        ("pending", coverage.pending),
+    ]
+    parts += [(plain(loss.reason), loss.duration) for loss in coverage.lost]
     at = 0
     shown: list[str] = []
     for name, length in parts:
         # Between the rounded places where it would begin and end, were the parts laid end to end.
         begun, at = at, at + length.ToNanoseconds()
         shown.append(f"{name} {_clock(at // _TENTH - begun // _TENTH)}")
-    lost = f"lost: {', '.join(shown[4:])}" if told.lost else "nothing lost"
+    lost = f"lost: {', '.join(shown[4:])}" if coverage.lost else "nothing lost"
     return [session_line(session), f"    {'  '.join(shown[:4])}  {lost}"]
 
 

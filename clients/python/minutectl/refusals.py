@@ -1,4 +1,4 @@
-"""What `watch` says beside the minutes: that an engine refuses a followed session, and that it accepts again."""
+"""What `watch` reports beside the minutes: that an engine refuses a followed session, and that it accepts again."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ AGAIN_S = 2.0
 
 
 class Refusals:
-    """Remembers what was said last, of each session and link."""
+    """Remembers the last report of each session and link."""
 
     def __init__(self, session: str) -> None:
         """`session`: a name or an id, empty for all."""
@@ -21,7 +21,7 @@ class Refusals:
         self._said: dict[tuple[str, str], str] = {}
 
     def news(self, session: Session) -> list[str]:
-        """Return what is to be said now, a sentence for each link that changed."""
+        """Return a sentence for each link that changed."""
         if self._session not in ("", session.name, session.id):
             return []
         found = []
@@ -29,18 +29,18 @@ class Refusals:
             ("diarizer", session.diarizer, session.diarizer_link),
             ("transcriber", session.transcriber, session.transcriber_link),
         ):
-            key, whose = (session.id, role), f"{lines.plain(session.name)}: {role} {lines.plain(engine)}"
+            key, name = (session.id, role), f"{lines.plain(session.name)}: {role} {lines.plain(engine)}"
             if link.health == LinkHealth.LINK_HEALTH_REFUSED:
                 if self._said.get(key) != link.reason:
-                    found.append(f"{whose} refuses: {lines.plain(link.detail or link.reason)}{lines.times(link)}")
+                    found.append(f"{name} refuses: {lines.plain(link.detail or link.reason)}{lines.times(link)}")
                 self._said[key] = link.reason
             elif link.health == LinkHealth.LINK_HEALTH_UP and self._said.pop(key, ""):
-                found.append(f"{whose} accepts again")
+                found.append(f"{name} accepts again")
         return found
 
 
 def follow(room: Client, session: str, say: Callable[[str], None]) -> None:
-    """Say what there is to say from now on, in a thread that ends with the process."""
+    """Report changes from now on, in a thread that ends with the process."""
     threading.Thread(target=_follow, args=(room, Refusals(session), say), daemon=True).start()
 
 
@@ -52,9 +52,9 @@ def _follow(room: Client, refusals: Refusals, say: Callable[[str], None]) -> Non
                     for sentence in refusals.news(session):
                         say(sentence)
         except Error as error:
-            # A daemon that is older or gone is told of by the one who follows the minutes.
+            # The watch itself reports a daemon that is older or gone.
             if error.reason in ("UNIMPLEMENTED", "CLIENT_CLOSED"):
                 return
-        except (OSError, ValueError):  # nobody reads any more, or the client is closed
+        except (OSError, ValueError):  # standard output has no reader any more, or the client is closed
             return
         time.sleep(AGAIN_S)

@@ -5,7 +5,7 @@
         for event in room.watch("boardroom", after=0):
             ...
 
-`minuted.connect` gives a client for threads, `minuted.aio.connect` one for asyncio. Messages are the contract's own
+`minuted.connect` returns a client for threads, `minuted.aio.connect` one for asyncio. Messages are the contract's own
 generated types, here under their short names.
 """
 

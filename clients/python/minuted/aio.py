@@ -125,7 +125,7 @@ class AsyncClient:
     ) -> RedactSessionResponse:
         """Forget what was said in the last `last_s` seconds, or from `start_s` to `end_s` on the session's clock.
 
-        Without `end_s`: up to now. The answer tells what stretch is left as redacted.
+        Without `end_s`: up to now. The answer is the range that is now redacted.
         """
         return await self._ask(calls.redact(session, last_s, start_s, end_s))
 
@@ -173,7 +173,7 @@ class AsyncClient:
         """Follow one session, or all, without end; reconnect at the cursor when the stream breaks.
 
         after: the last seq known, 0 for everything, None for what comes from now on. Every stored change comes once.
-        exclude_suspect: turns whose text looks invented are left out, or told as retracted where they may have come.
+        exclude_suspect: turns whose text looks invented are left out, or sent as retracted if they were sent before.
         Raises Error when the daemon cannot be reached at first, or refuses.
         """
         following = Following(session, after, partials, exclude_suspect)
@@ -200,7 +200,7 @@ class AsyncClient:
         return await self._ask(calls.speakers(session))
 
     async def rename(self, session: str, speaker: str, display_name: str) -> Speaker:
-        """Return a speaker (label or id) a display name; empty takes it away."""
+        """Name a speaker (label or id); an empty name takes it away."""
         return await self._ask(calls.rename(session, speaker, display_name))
 
     async def merge(self, session: str, source: str, into: str) -> Speaker:
@@ -252,7 +252,7 @@ class AsyncClient:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        """Raise an Error for what gRPC raises. It cancels, in a way, whoever waits when the channel is closed."""
+        """Raise an Error for what gRPC raises. Closing the channel cancels, in a way, the tasks that wait for it."""
         try:
             yield
         except grpc.aio.AioRpcError as error:

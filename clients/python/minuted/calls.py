@@ -21,7 +21,7 @@ DEADLINE_S = 15.0
 DRAIN_DEADLINE_S = 90.0
 """A stop waits until every turn is final; the daemon's own limit is well below this."""
 ERASE_DEADLINE_S = 120.0
-"""What is erased is gone from the files when the answer comes; a file of hours of audio is made anew for that."""
+"""The answer comes when the files hold no trace; a file of hours of audio is rewritten for that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,9 @@ FINAL_CODES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The stream broke and is being resumed at `cursor`: whoever shows partial turns drops them now.
+    """The stream broke and is being resumed at `cursor`: drop the partial turns that are shown.
 
-    Told once for each interruption, however often connecting has to be tried; `caught_up` tells that it is over.
+    Comes once for each interruption, however many attempts it takes; `caught_up` follows when it is over.
     """
 
     error: Error
@@ -49,7 +49,7 @@ class Following:
         self.cursor = after
 
     def request(self) -> StreamTurnsRequest:
-        """Ask for what comes behind everything received so far."""
+        """Ask for what comes after everything received so far."""
         return StreamTurnsRequest(
             session=self._session,
             after_seq=self.cursor,

@@ -124,7 +124,7 @@ class Client:
     ) -> RedactSessionResponse:
         """Forget what was said in the last `last_s` seconds, or from `start_s` to `end_s` on the session's clock.
 
-        Without `end_s`: up to now. The answer tells what stretch is left as redacted.
+        Without `end_s`: up to now. The answer is the range that is now redacted.
         """
         return self._ask(calls.redact(session, last_s, start_s, end_s))
 
@@ -172,7 +172,7 @@ class Client:
         """Follow one session, or all, without end; reconnect at the cursor when the stream breaks.
 
         after: the last seq known, 0 for everything, None for what comes from now on. Every stored change comes once.
-        exclude_suspect: turns whose text looks invented are left out, or told as retracted where they may have come.
+        exclude_suspect: turns whose text looks invented are left out, or sent as retracted if they were sent before.
         Raises Error when the daemon cannot be reached at first, or refuses.
         """
         following = Following(session, after, partials, exclude_suspect)
@@ -196,7 +196,7 @@ class Client:
         return self._ask(calls.speakers(session))
 
     def rename(self, session: str, speaker: str, display_name: str) -> Speaker:
-        """Return a speaker (label or id) a display name; empty takes it away."""
+        """Name a speaker (label or id); an empty name takes it away."""
         return self._ask(calls.rename(session, speaker, display_name))
 
     def merge(self, session: str, source: str, into: str) -> Speaker:

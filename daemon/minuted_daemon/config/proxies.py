@@ -176,7 +176,7 @@ def _split_entry(entry: str) -> tuple[str, int | None]:
 
 
 def _covers_name(pattern: str, name: str) -> bool:
-    """A name covers itself and all below it, with or without a dot (or `*.`) in front and a dot behind."""
+    """A name covers itself and all below it, with or without a dot (or `*.`) in front and a dot at the end."""
     pattern = pattern.lower().removeprefix("*").removeprefix(".").removesuffix(".")
     return bool(pattern) and (name == pattern or name.endswith(f".{pattern}"))
 

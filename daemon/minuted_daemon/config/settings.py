@@ -1,7 +1,7 @@
 """The daemon's configuration as typed, frozen values, and the one function that reads it.
 
-Which keys there are, their defaults and their bounds stand here; config_file.py finds the values, config_values.py
-checks each, credentials.py reads the vendors' keys.
+Which keys there are, their defaults and their bounds stand here; sources.py finds the values, values.py checks
+each, engines.py lists the engines, credentials.py reads the vendors' keys.
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,12 @@ from pathlib import Path
 
 from minuted_daemon.config import values
 from minuted_daemon.config.credentials import read_key
+from minuted_daemon.config.engines import KEYS, choices
 from minuted_daemon.config.listen import listen
 from minuted_daemon.config.network_problems import network_problems
 from minuted_daemon.config.sources import DEFAULT_FILE, Entry, Source, read_source
 from minuted_daemon.core.channels.choice import MIXES, MOST_CHANNELS
-from minuted_daemon.core.session_rules import SessionConfig
+from minuted_daemon.core.session_rules import SessionConfig, is_session_name
 from minuted_daemon.errors import ConfigError
 
 
@@ -61,7 +62,7 @@ class OpenAIConfig:
 
 @dataclass(frozen=True, slots=True)
 class MergeConfig:
-    """How turns are cut; see core/merger.py."""
+    """How turns are cut; see core/merge/merger.py."""
 
     hold_back_s: float | None = None  # None: auto
     join_gap_s: float = 0.8
@@ -72,7 +73,7 @@ class MergeConfig:
 
 @dataclass(frozen=True, slots=True)
 class LinksConfig:
-    """How the links to the vendors are kept; see service/retry.py."""
+    """How the links to the vendors are kept; see service/retries/."""
 
     retry_refused_s: float = 600.0
 
@@ -107,7 +108,7 @@ class NetworkConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything the daemon was told. `file` is the file it was read from, None without one."""
+    """The whole configuration. `file` is the file it was read from, None without one."""
 
     daemon: DaemonConfig = DaemonConfig()
     storage: StorageConfig = StorageConfig()
@@ -120,6 +121,15 @@ class Config:
     network: NetworkConfig = NetworkConfig()
     sessions: Mapping[str, SessionConfig] = field(default_factory=dict)
     file: Path | None = None
+
+    @property
+    def storage_url(self) -> str:
+        """Where the minutes are stored: the database's URL, also where none is set."""
+        return self.storage.url or f"sqlite:///{self.daemon.state_dir.absolute() / 'minuted.db'}"
+
+    def key(self, engine: str) -> str | None:
+        """Return the key of an engine, None if it has none or needs none."""
+        return getattr(self, engine).api_key if engine in KEYS else None
 
 
 # A key is called like its field, but for these.
@@ -155,8 +165,8 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
     "network": {"ca_file": values.text(values.optional_path), "proxy": values.text(values.proxy)},
     "sessions": {
         "device": values.text(values.device),
-        "diarizer": values.text(values.one_of("auto", "pyannote", "local", "none")),
-        "transcriber": values.text(values.one_of("auto", "openai", "local", "none")),
+        "diarizer": values.text(values.one_of(*choices("diarizer"))),
+        "transcriber": values.text(values.one_of(*choices("transcriber"))),
         "autostart": values.flag(),
         "languages": values.texts(values.language),
         "fallback": values.text(values.one_of("none", "local")),
@@ -164,10 +174,6 @@ SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
         "channels": values.whole_numbers(1, MOST_CHANNELS),
         "mix": values.text(values.one_of(*MIXES)),
     },
-}
-_KEY_FILES = {
-    "pyannote": ("pyannoteai_api_key", "PYANNOTEAI_API_KEY"),
-    "openai": ("openai_api_key", "OPENAI_API_KEY"),
 }
 
 
@@ -202,7 +208,7 @@ def _checked(section: tuple[str, ...], entries: Mapping[str, Entry], problems: l
     """Return the section's fields, and put what is wrong with its keys into `problems`."""
     settings = SETTINGS[section[0]]
     fields: dict[str, object] = {}
-    if section[0] == "sessions" and not values.SESSION_NAME.fullmatch(section[1]):
+    if section[0] == "sessions" and not is_session_name(section[1]):
         rule = "use small letters, digits and dashes, a letter first, no dash last, at most 63"
         problems.append(f"sessions.{section[1]!a}: is no session name; {rule}")
     for key, entry in entries.items():
@@ -219,9 +225,9 @@ def _checked(section: tuple[str, ...], entries: Mapping[str, Entry], problems: l
 
 
 def _unknown_key(section: str, key: str, entry: Entry) -> str:
-    if section in _KEY_FILES and key.endswith(("key", "token", "secret")):
-        file, variable = _KEY_FILES[section]
-        return f"keys do not stand in the configuration; put it into the file {file} (mode 0600) or into {variable}"
+    if (own := KEYS.get(section)) and key.endswith(("key", "token", "secret")):
+        places = f"the file {own.file} (mode 0600) or into {own.variable}"
+        return f"keys do not stand in the configuration; put it into {places}"
     known = list(SETTINGS[section])
     if not entry.variable:
         return f"there is no such key; {values.suggestion(key, known)}"
@@ -258,17 +264,16 @@ def _built(taken: Mapping[tuple[str, ...], dict[str, object]], source: Source) -
 def _with_keys(config: Config, environ: Mapping[str, str], problems: list[str]) -> Config:
     directories = [(config.file or DEFAULT_FILE).absolute().parent, config.daemon.state_dir]
     directories = list(dict.fromkeys(directories))
-    pyannote, openai = (read_key(*_KEY_FILES[name], directories, environ, problems) for name in ("pyannote", "openai"))
-    return replace(
-        config,
-        pyannote=replace(config.pyannote, api_key=pyannote),
-        openai=replace(config.openai, api_key=openai),
-    )
+    sections = {
+        name: replace(getattr(config, name), api_key=read_key(key.file, key.variable, directories, environ, problems))
+        for name, key in KEYS.items()
+    }
+    return replace(config, **sections)
 
 
 def vendor_urls(config: Config) -> tuple[str, ...]:
     """Return the addresses of the vendors whose keys are there."""
-    vendors = (config.pyannote, config.openai)
+    vendors = (getattr(config, name) for name in KEYS)
     return tuple(vendor.base_url for vendor in vendors if vendor.api_key)
 
 

@@ -16,7 +16,7 @@ _WIDE_MARKS = (
 def wide_encoding(content: bytes) -> str | None:
     """Return the name of the encoding if a file's bytes are text of two or four bytes a character, else None.
 
-    Without a mark it is told by its zero bytes, which no text in UTF-8 holds.
+    Without a mark it is recognised by its zero bytes, which no text in UTF-8 holds.
     """
     for mark, name in _WIDE_MARKS:
         if content.startswith(mark):

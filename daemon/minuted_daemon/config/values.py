@@ -15,13 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from minuted_daemon.addresses import is_loopback
 from minuted_daemon.config.proxies import NO_PROXY_AT_ALL, parse_proxy
-from minuted_daemon.core.session_rules import is_name
+from minuted_daemon.core.session_rules import FILE, file_path, is_file, is_language, is_name
 
-SESSION_NAME = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 DELAYS = ("minimal", "low", "medium", "high", "xhigh")
 NOISE_REDUCTIONS = ("near_field", "far_field")
 
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _NAME_BYTES, _PATH_BYTES = 255, 4_095  # what the system takes
 _MOST_BITS = 1_000  # of a whole number that is written out; Python writes out no number of thousands of digits
@@ -31,7 +29,7 @@ _MOST_BITS = 1_000  # of a whole number that is written out; Python writes out n
 class Setting:
     """How one key's value is read. `from_text` turns an environment variable into what TOML would have given.
 
-    `check` gives the value for the field, or raises ValueError.
+    `check` returns the value for the field, or raises ValueError.
     """
 
     check: Callable[[object], object]
@@ -86,7 +84,7 @@ def whole(low: int, high: int) -> Setting:
 
 
 def automatic_or(setting: Setting) -> Setting:
-    """The word `auto`, which gives None, or what the other setting takes."""
+    """The word `auto`, which means None, or what the other setting takes."""
 
     def check(value: object) -> object:
         if value == "auto":
@@ -212,7 +210,7 @@ def noise_reduction(value: str) -> str:
 
 
 def prompt(value: str) -> str:
-    """Take what a model is told beforehand; how much of it a model takes is the adapter's business."""
+    """Take an instruction to the model; how much of it a model takes is the adapter's business."""
     if any(not c.isprintable() and c not in "\n\t" for c in value):
         raise ValueError("must not hold control characters")
     return value.strip()
@@ -225,7 +223,7 @@ def delay(value: str) -> str | None:
 
 def language(value: str) -> str:
     """Take a BCP 47 code."""
-    if not _LANGUAGE.fullmatch(value):
+    if not is_language(value):
         raise ValueError(f'{shown(value)} is not a language code such as "en" or "pt-BR"')
     return value
 
@@ -253,15 +251,15 @@ def device(value: str) -> str:
         raise ValueError("must be a device name, default, or file:PATH, without control characters")
     if value.startswith(("/", "./", "../", "~/")):
         raise ValueError("is a path; a recording is named by file: and its path, as file:/srv/meeting.wav")
-    if not value.startswith("file:"):
+    if not is_file(value):
         return value
-    if value == "file:":
-        raise ValueError("must name a file behind file:")
-    return f"file:{path(value.removeprefix('file:'))}"
+    if value == FILE:
+        raise ValueError(f"must name a file after {FILE}")
+    return f"{FILE}{path(file_path(value))}"
 
 
 def base_url(value: str) -> str:
-    """Take an https:// address, or http:// on this machine; gives it without a slash at its end."""
+    """Take an https:// address, or http:// on this machine; return it without a slash at its end."""
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port

@@ -155,7 +155,7 @@ def link(value: records.Link) -> sessions_pb2.Link:
 
 
 def retried_link(value: RetriedLink) -> sessions_pb2.RetriedLink:
-    """Return a link that was refused, and what came of asking again."""
+    """Return a link that was refused, and its state after it was asked again."""
     return sessions_pb2.RetriedLink(
         session_id=value.session_id,
         session_name=value.session_name,
@@ -172,7 +172,7 @@ def _degraded(links: Links) -> bool:
 
 
 def speaker(record: records.SpeakerRecord) -> speakers_pb2.Speaker:
-    """Return a speaker as told inside a turn."""
+    """Return a speaker as a turn names it."""
     return speakers_pb2.Speaker(id=record.id, label=record.label, display_name=record.display_name)
 
 

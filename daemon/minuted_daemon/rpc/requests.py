@@ -1,26 +1,18 @@
-"""Reading requests: what is wrong with one is told at once and completely, in the contract's own words."""
+"""From the contract's requests to plain values. A refusal names every field that is wrong, as the contract calls it."""
 
-import re
-from collections.abc import Sequence
 from typing import Protocol
 
 from minuted.v1.sessions_pb2 import RedactSessionRequest, StartSessionRequest
 from minuted.v1.turns_pb2 import StreamTurnsRequest
-from minuted_daemon.core.channels.choice import MIXES, MOST_CHANNELS
 from minuted_daemon.core.records import Seq
 from minuted_daemon.core.samples import RATE_HZ, Sample
-from minuted_daemon.core.session_rules import SESSION_NAME, is_name, is_session_name
 from minuted_daemon.errors import Invalid
-from minuted_daemon.service.engines.catalog import FALLBACKS
-from minuted_daemon.service.views import EngineInfo, StartRequest, Stretch
+from minuted_daemon.service.views import StartRequest, Stretch
 
 DEFAULT_PAGE = 100
 LARGEST_PAGE = 1000
-LONGEST_DEVICE = 4096
-FILE = "file:"
 NANOS = 1_000_000_000
 LONGEST_S = 300 * 366 * 86_400
-LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
 class Problems:
@@ -30,15 +22,14 @@ class Problems:
         self._found: dict[str, str] = {}
 
     def check(self, good: bool, field: str, problem: str) -> None:
-        """Note a problem unless all is well."""
+        """Note a problem unless `good`."""
         if not good:
             self._found.setdefault(field, problem)
 
     def raise_any(self) -> None:
         """Raise Invalid (INVALID_REQUEST), naming every wrong field, if there is one."""
         if self._found:
-            message = "; ".join(f"{field}: {problem}" for field, problem in self._found.items())
-            raise Invalid("INVALID_REQUEST", message, **self._found)
+            raise Invalid.fields(self._found)
 
 
 class NamesSession(Protocol):
@@ -69,43 +60,17 @@ def page(request: AsksForPage, problems: Problems) -> tuple[int, str | None]:
     return request.page_size or DEFAULT_PAGE, request.page_token or None
 
 
-def start(request: StartSessionRequest, engines: Sequence[EngineInfo]) -> StartRequest:
-    """Read a StartSession. Raises Invalid."""
-    problems = Problems()
-    problems.check(is_session_name(request.name), "name", f"must match {SESSION_NAME.pattern}")
-    device = request.device
-    problems.check(len(device) <= LONGEST_DEVICE, "device", f"must be at most {LONGEST_DEVICE} characters")
-    problems.check(is_name(device), "device", "must hold no control characters, line breaks or halves of characters")
-    if device.startswith(FILE):
-        path = device.removeprefix(FILE)
-        problems.check(path.startswith("/"), "device", "the path of a file must be absolute on the daemon's machine")
-    for field, chosen in (("diarizer", request.diarizer), ("transcriber", request.transcriber)):
-        choices = ["auto", *(engine.name for engine in engines if engine.role == field), "none"]
-        problems.check(chosen in ("", *choices), field, f"must be one of {', '.join(choices)}")
-    nothing_to_do = request.diarizer == request.transcriber == "none"
-    problems.check(not nothing_to_do, "transcriber", "must not be none where the diarizer is none, too")
-    for language in request.languages:
-        problems.check(
-            LANGUAGE.fullmatch(language) is not None, "languages", "must be BCP 47 codes such as en or de-CH"
-        )
-    problems.check(request.fallback in ("", *FALLBACKS), "fallback", f"must be one of {', '.join(FALLBACKS)}")
-    channels = tuple(request.channels)
-    problems.check(
-        len(set(channels)) == len(channels) and all(1 <= channel <= MOST_CHANNELS for channel in channels),
-        "channels",
-        f"must be different numbers from 1 to {MOST_CHANNELS}",
-    )
-    problems.check(request.mix in ("", *MIXES), "mix", f"must be one of {', '.join(MIXES)}")
-    problems.raise_any()
+def start(request: StartSessionRequest) -> StartRequest:
+    """Read a StartSession; the service checks it."""
     return StartRequest(
         request.name,
-        device,
+        request.device,
         request.diarizer,
         request.transcriber,
         tuple(request.languages),
         request.fallback,
         request.keep_audio if request.HasField("keep_audio") else None,
-        channels,
+        tuple(request.channels),
         request.mix,
     )
 
@@ -120,7 +85,7 @@ def redaction(request: RedactSessionRequest) -> tuple[str, Stretch]:
         problems.check(start is None and end is None, "last", "must not be set together with offsets")
     else:
         problems.check(start is not None, "start_offset", "required, unless last is set")
-        problems.check(start is None or end is None or end > start, "end_offset", "must be behind start_offset")
+        problems.check(start is None or end is None or end > start, "end_offset", "must be after start_offset")
     problems.raise_any()
     return key, Stretch(last, start or Sample(0), end)
 

@@ -55,19 +55,19 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),  # or a second daemon would share the port silently
     ("grpc.max_receive_message_length", 1024 * 1024),
     ("grpc.max_send_message_length", 64 * 1024 * 1024),
-    # A peer whose machine is gone is dropped within 80 s; clients may ask as often for us.
+    # A peer whose machine is gone is dropped within 80 s; clients may ping the daemon as often.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
 STUCK_S = 2.0
-"""So long behind its grace gRPC may take to stop. It has been seen to stop never, where connections broke just then."""
+"""How long gRPC may take to stop after the grace. It sometimes never does, where connections break at that moment."""
 
 log = structlog.get_logger()
 
 
 class Server:
-    """A running server. `addresses` tells where, with real port numbers."""
+    """A running server. `addresses`: where it listens, with real port numbers."""
 
     def __init__(
         self, server: grpc.aio.Server, health: Any, hub: Hub, claims: Sequence[SocketClaim], addresses: Sequence[str]
@@ -82,18 +82,18 @@ class Server:
         """Say in the health service that the daemon is going away. RPCs go on being served."""
         await self._health.enter_graceful_shutdown()
 
-    async def stop(self, grace_s: float) -> None:
+    async def stop(self, grace_s: float, stuck_s: float = STUCK_S) -> None:
         """End every stream (UNAVAILABLE, DAEMON_STOPPING) once it has what was published, then the server.
 
-        RPCs that are still under way after `grace_s` are cancelled. Idempotent.
+        RPCs still under way after `grace_s` are cancelled, and gRPC gets `stuck_s` more. Idempotent.
         """
         await self.drain()
         self._hub.close()
         try:
-            async with asyncio.timeout(grace_s + STUCK_S):
+            async with asyncio.timeout(grace_s + stuck_s):
                 await self._server.stop(grace_s)
         except TimeoutError:
-            log.warning("server_does_not_stop", waited_s=grace_s + STUCK_S)
+            log.warning("server_stop_timed_out", waited_s=grace_s + stuck_s)
         for claim in self._claims:
             claim.release()
         self._claims.clear()
@@ -108,10 +108,10 @@ async def start_server(
     capture: Capture,
     limits: RpcLimits | None = None,
 ) -> Server:
-    """Listen at every address and serve; whoever can connect is served from then on.
+    """Listen at every address and serve every client that can connect.
 
     Raises ConfigError (LISTEN_INVALID, SOCKET_PATH_TOO_LONG, SOCKET_IN_USE, SOCKET_UNUSABLE, ADDRESS_UNUSABLE,
-    TLS_REQUIRED) with everything that is wrong among its problems; then nothing is left behind.
+    TLS_REQUIRED) with everything that is wrong among its problems; then nothing stays open.
     """
     # No limit of grpcio's own: it would count all RPCs alike, and refuse to pause because others listen.
     interceptors = (BudgetInterceptor(limits or RpcLimits()), StatusInterceptor())
@@ -166,7 +166,7 @@ def _bind(server: grpc.aio.Server, listen: Sequence[str], claims: list[SocketCla
 
 
 def _bind_socket(server: grpc.aio.Server, claim: SocketClaim) -> None:
-    before = os.umask(0o777 & ~SOCKET_MODE)  # nobody else may connect, not even before its mode is set
+    before = os.umask(0o777 & ~SOCKET_MODE)  # no other user may connect, not even before its mode is set
     try:
         server.add_insecure_port(f"unix:{quote(str(claim.path))}")  # gRPC reads it as a URI
     except RuntimeError as error:

@@ -24,8 +24,8 @@ class SessionService(SessionServiceServicer):
         self._hub = hub
 
     async def StartSession(self, request: pb.StartSessionRequest, context: Context) -> pb.StartSessionResponse:
-        wanted = requests.start(request, self._sessions.engines())
-        return pb.StartSessionResponse(session=convert.session(await self._sessions.start(wanted)))
+        view = await self._sessions.start(requests.start(request))
+        return pb.StartSessionResponse(session=convert.session(view))
 
     async def StopSession(self, request: pb.StopSessionRequest, context: Context) -> pb.StopSessionResponse:
         view = await self._sessions.stop(requests.session_key(request))

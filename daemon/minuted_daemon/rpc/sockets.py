@@ -70,14 +70,14 @@ class SocketClaim:
             raise _unusable(self.path, error) from error
 
     def opened(self) -> None:
-        """The socket is bound: let its owner and group connect, and nobody else. Raises ConfigError."""
+        """The socket is bound: let only its owner and group connect. Raises ConfigError."""
         try:
             self.path.chmod(SOCKET_MODE)
         except OSError as error:
             raise _unusable(self.path, error) from error
 
     def release(self) -> None:
-        """Remove the socket and give the path free."""
+        """Remove the socket and free the path."""
         with suppress(OSError):
             self.path.unlink()
         os.close(self._lock)
@@ -89,14 +89,14 @@ def _answers(path: Path) -> bool:
         try:
             probe.connect(str(path))
         except TimeoutError:
-            return True  # a full backlog: somebody holds it
+            return True  # a full backlog: another process holds it
         except OSError:
             return False
         return True
 
 
 def why_not(address: TcpAddress) -> str:
-    """Tell why a port could not be bound, in the system's words."""
+    """Return why a port could not be bound, in the system's words."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as probe:

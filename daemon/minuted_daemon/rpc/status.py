@@ -89,7 +89,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "Handler | None":
-        """Return the method's handler with errors seen to."""
+        """Return the method's handler with its errors mapped."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None or not method.startswith(OURS):
@@ -106,7 +106,7 @@ class _Unreadable:
 
 
 def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Have bytes that cannot be read refused as a request, where grpcio would take the daemon to be broken."""
+    """Return a reader that refuses unreadable bytes as a request; grpcio would report a fault of the daemon."""
 
     def reading(raw: bytes) -> Any:
         try:
@@ -131,7 +131,7 @@ def _unary(method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> 
             return await behaviour(request, context)
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001  # the last place where anything can be done about it
+        except Exception as error:  # noqa: BLE001  # the last place that can handle it
             await refuse(context, method, error)
 
     return answer
@@ -148,7 +148,7 @@ def _stream(method: str, behaviour: Callable[[Any, Any], Any]) -> Callable[[Any,
                     yield response
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001  # the last place where anything can be done about it
+        except Exception as error:  # noqa: BLE001  # the last place that can handle it
             await refuse(context, method, error)
 
     return answer
@@ -160,7 +160,7 @@ async def refuse(context: Context, method: str, error: Exception) -> NoReturn:
         code = code_of(error)
         if code is not grpc.StatusCode.INTERNAL:
             await context.abort(code, error.message[:MESSAGE_LIMIT], ((DETAILS_KEY, details_of(error)),))
-    log.error("rpc_broken", method=method, exc_info=error)
+    log.error("rpc_failed", method=method, exc_info=error)
     await context.abort(grpc.StatusCode.INTERNAL, "internal error; see the daemon's log")
 
 

@@ -254,7 +254,7 @@ async def test_fallback_is_as_asked_else_as_configured() -> None:
             await registry.stop("standup")
         with pytest.raises(Invalid) as caught:
             await registry.start(request("openai"))
-    assert caught.value.facts["fields"] == "fallback"
+    assert list(caught.value.facts) == ["fallback"]
 
 
 # --- which language is not known --------------------------------------------------------------------------------------

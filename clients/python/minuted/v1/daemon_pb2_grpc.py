@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DaemonServiceStub:
-    """Tells what daemon this is.
+    """What daemon this is.
     """
 
     def __init__(self, channel):
@@ -43,11 +43,11 @@ class DaemonServiceStub:
 
 
 class DaemonServiceServicer:
-    """Tells what daemon this is.
+    """What daemon this is.
     """
 
     def GetInfo(self, request, context):
-        """Gives version, uptime and the store's id and highest seq.
+        """Returns version, uptime and the store's id and highest seq.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,7 +70,7 @@ def add_DaemonServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DaemonService:
-    """Tells what daemon this is.
+    """What daemon this is.
     """
 
     @staticmethod

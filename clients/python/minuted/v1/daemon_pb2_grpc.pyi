@@ -27,25 +27,25 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DaemonServiceStub:
-    """Tells what daemon this is."""
+    """What daemon this is."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DaemonServiceAsyncStub: ...
     GetInfo: _grpc.UnaryUnaryMultiCallable[_daemon_pb2.GetInfoRequest, _daemon_pb2.GetInfoResponse]
-    """Gives version, uptime and the store's id and highest seq."""
+    """Returns version, uptime and the store's id and highest seq."""
 
 @_typing.type_check_only
 class DaemonServiceAsyncStub(DaemonServiceStub):
-    """Tells what daemon this is."""
+    """What daemon this is."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetInfo: _aio.UnaryUnaryMultiCallable[_daemon_pb2.GetInfoRequest, _daemon_pb2.GetInfoResponse]  # type: ignore[assignment]
-    """Gives version, uptime and the store's id and highest seq."""
+    """Returns version, uptime and the store's id and highest seq."""
 
 class DaemonServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells what daemon this is."""
+    """What daemon this is."""
 
     @_abc_1.abstractmethod
     def GetInfo(
@@ -53,6 +53,6 @@ class DaemonServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _daemon_pb2.GetInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_daemon_pb2.GetInfoResponse, _abc.Awaitable[_daemon_pb2.GetInfoResponse]]:
-        """Gives version, uptime and the store's id and highest seq."""
+        """Returns version, uptime and the store's id and highest seq."""
 
 def add_DaemonServiceServicer_to_server(servicer: DaemonServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -99,7 +99,7 @@ class SessionServiceServicer:
         """Starts capturing a device under a name.
 
         Returns once the session is accepted; its links may still be connecting. Asking again with the same settings while
-        the session is live gives that session.
+        the session is live returns that session.
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
         FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
@@ -114,7 +114,7 @@ class SessionServiceServicer:
         """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
         It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
-        gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+        returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
         be stored: the session ends, but may go on after a restart of the daemon.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -125,7 +125,7 @@ class SessionServiceServicer:
         """Stops capturing without ending the session, and returns once the device is released.
 
         The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
-        stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+        stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
         is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
         and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
         reason of the store, where that cannot be stored.
@@ -138,7 +138,7 @@ class SessionServiceServicer:
         """Captures again after a pause.
 
         The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
-        server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+        server. A device that is away is waited for. Resuming a session that is not paused returns it as it is.
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -146,7 +146,7 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSession(self, request, context):
-        """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND).
+        """Returns one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,7 +163,7 @@ class SessionServiceServicer:
         """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-        where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+        where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,9 +185,9 @@ class SessionServiceServicer:
     def RetryLinks(self, request, context):
         """Asks the engines that refused links of live sessions again at once, instead of when it is due.
 
-        One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
-        told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
-        `session` the texts that ended sessions are owed are asked for, too.
+        One request is made for all that wait for the same, and not sooner than 10 s after the last one: a call that comes too
+        soon gets the state of the links. Returns once it is known whether the engines accept, at the latest after 8 s.
+        Without a `session`, the texts that ended sessions still lack are asked for, too.
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -195,7 +195,7 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchSessions(self, request, context):
-        """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED.
+        """Streams sessions as they change, starting with every live one. One that was deleted is sent once more, as DELETED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

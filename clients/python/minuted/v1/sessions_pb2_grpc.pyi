@@ -40,7 +40,7 @@ class SessionServiceStub:
     """Starts capturing a device under a name.
 
     Returns once the session is accepted; its links may still be connecting. Asking again with the same settings while
-    the session is live gives that session.
+    the session is live returns that session.
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
     FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
@@ -51,14 +51,14 @@ class SessionServiceStub:
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
     It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
-    gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+    returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
     be stored: the session ends, but may go on after a restart of the daemon.
     """
     PauseSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.PauseSessionRequest, _sessions_pb2.PauseSessionResponse]
     """Stops capturing without ending the session, and returns once the device is released.
 
     The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
-    stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+    stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
     is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
     and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
     reason of the store, where that cannot be stored.
@@ -67,18 +67,18 @@ class SessionServiceStub:
     """Captures again after a pause.
 
     The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
-    server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+    server. A device that is away is waited for. Resuming a session that is not paused returns it as it is.
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
     """
     GetSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.GetSessionResponse]
-    """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
+    """Returns one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
     ListSessions: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.ListSessionsRequest, _sessions_pb2.ListSessionsResponse]
     """Lists sessions, live and past, newest first. Errors: INVALID_ARGUMENT (BAD_PAGE_TOKEN)."""
     DeleteSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.DeleteSessionRequest, _sessions_pb2.DeleteSessionResponse]
     """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-    where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+    where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
     """
     RedactSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.RedactSessionRequest, _sessions_pb2.RedactSessionResponse]
     """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
@@ -92,13 +92,13 @@ class SessionServiceStub:
     RetryLinks: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.RetryLinksRequest, _sessions_pb2.RetryLinksResponse]
     """Asks the engines that refused links of live sessions again at once, instead of when it is due.
 
-    One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
-    told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
-    `session` the texts that ended sessions are owed are asked for, too.
+    One request is made for all that wait for the same, and not sooner than 10 s after the last one: a call that comes too
+    soon gets the state of the links. Returns once it is known whether the engines accept, at the latest after 8 s.
+    Without a `session`, the texts that ended sessions still lack are asked for, too.
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
     """
     WatchSessions: _grpc.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]
-    """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
+    """Streams sessions as they change, starting with every live one. One that was deleted is sent once more, as DELETED."""
 
 @_typing.type_check_only
 class SessionServiceAsyncStub(SessionServiceStub):
@@ -112,7 +112,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Starts capturing a device under a name.
 
     Returns once the session is accepted; its links may still be connecting. Asking again with the same settings while
-    the session is live gives that session.
+    the session is live returns that session.
     Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
     (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
     FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
@@ -123,14 +123,14 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
     It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
-    gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+    returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
     be stored: the session ends, but may go on after a restart of the daemon.
     """
     PauseSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.PauseSessionRequest, _sessions_pb2.PauseSessionResponse]  # type: ignore[assignment]
     """Stops capturing without ending the session, and returns once the device is released.
 
     The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
-    stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+    stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
     is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
     and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
     reason of the store, where that cannot be stored.
@@ -139,18 +139,18 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Captures again after a pause.
 
     The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
-    server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+    server. A device that is away is waited for. Resuming a session that is not paused returns it as it is.
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
     """
     GetSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.GetSessionRequest, _sessions_pb2.GetSessionResponse]  # type: ignore[assignment]
-    """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
+    """Returns one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
     ListSessions: _aio.UnaryUnaryMultiCallable[_sessions_pb2.ListSessionsRequest, _sessions_pb2.ListSessionsResponse]  # type: ignore[assignment]
     """Lists sessions, live and past, newest first. Errors: INVALID_ARGUMENT (BAD_PAGE_TOKEN)."""
     DeleteSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.DeleteSessionRequest, _sessions_pb2.DeleteSessionResponse]  # type: ignore[assignment]
     """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-    where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+    where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
     """
     RedactSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.RedactSessionRequest, _sessions_pb2.RedactSessionResponse]  # type: ignore[assignment]
     """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
@@ -164,13 +164,13 @@ class SessionServiceAsyncStub(SessionServiceStub):
     RetryLinks: _aio.UnaryUnaryMultiCallable[_sessions_pb2.RetryLinksRequest, _sessions_pb2.RetryLinksResponse]  # type: ignore[assignment]
     """Asks the engines that refused links of live sessions again at once, instead of when it is due.
 
-    One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
-    told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
-    `session` the texts that ended sessions are owed are asked for, too.
+    One request is made for all that wait for the same, and not sooner than 10 s after the last one: a call that comes too
+    soon gets the state of the links. Returns once it is known whether the engines accept, at the latest after 8 s.
+    Without a `session`, the texts that ended sessions still lack are asked for, too.
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
     """
     WatchSessions: _aio.UnaryStreamMultiCallable[_sessions_pb2.WatchSessionsRequest, _sessions_pb2.WatchSessionsResponse]  # type: ignore[assignment]
-    """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
+    """Streams sessions as they change, starting with every live one. One that was deleted is sent once more, as DELETED."""
 
 class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Starts, stops, pauses and lists sessions.
@@ -187,7 +187,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Starts capturing a device under a name.
 
         Returns once the session is accepted; its links may still be connecting. Asking again with the same settings while
-        the session is live gives that session.
+        the session is live returns that session.
         Errors: ALREADY_EXISTS (SESSION_EXISTS) if a live session of that name has other settings; NOT_FOUND
         (DEVICE_NOT_FOUND); INVALID_ARGUMENT (INVALID_REQUEST, naming every wrong field; FILE_NOT_FOUND, FILE_EMPTY,
         FILE_NOT_AUDIO, FILE_TRUNCATED, FILE_UNREADABLE, CHANNEL_NOT_THERE); FAILED_PRECONDITION (KEY_MISSING, ENGINE_MISSING, DEVICE_FAILED;
@@ -204,7 +204,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
         It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
-        gives it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
+        returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
         be stored: the session ends, but may go on after a restart of the daemon.
         """
 
@@ -217,7 +217,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops capturing without ending the session, and returns once the device is released.
 
         The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
-        stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session gives it as it
+        stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
         is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
         and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
         reason of the store, where that cannot be stored.
@@ -232,7 +232,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Captures again after a pause.
 
         The session is RUNNING at once, and its capture link UP as soon as there is audio: within 1 s on ALSA, 3 s on a sound
-        server. A device that is away is waited for. Resuming a session that is not paused gives it as it is.
+        server. A device that is away is waited for. Resuming a session that is not paused returns it as it is.
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED, DAEMON_STOPPING).
         """
 
@@ -242,7 +242,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sessions_pb2.GetSessionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_sessions_pb2.GetSessionResponse, _abc.Awaitable[_sessions_pb2.GetSessionResponse]]:
-        """Gives one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
+        """Returns one session, live or past. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
 
     @_abc_1.abstractmethod
     def ListSessions(
@@ -261,7 +261,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-        where a trace may be left: nobody can read it any more, and the daemon goes on removing it.
+        where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
         """
 
     @_abc_1.abstractmethod
@@ -287,9 +287,9 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sessions_pb2.RetryLinksResponse, _abc.Awaitable[_sessions_pb2.RetryLinksResponse]]:
         """Asks the engines that refused links of live sessions again at once, instead of when it is due.
 
-        One request is made for all that wait for the same, and not sooner than 10 s after the last one: who asks too soon is
-        told how the links are. Returns once it is known whether the engines accept, at the latest after 8 s. Without a
-        `session` the texts that ended sessions are owed are asked for, too.
+        One request is made for all that wait for the same, and not sooner than 10 s after the last one: a call that comes too
+        soon gets the state of the links. Returns once it is known whether the engines accept, at the latest after 8 s.
+        Without a `session`, the texts that ended sessions still lack are asked for, too.
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED).
         """
 
@@ -299,6 +299,6 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _sessions_pb2.WatchSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sessions_pb2.WatchSessionsResponse], _abc.AsyncIterator[_sessions_pb2.WatchSessionsResponse]]:
-        """Streams sessions as they change, starting with every live one. One that was deleted is told once more, as DELETED."""
+        """Streams sessions as they change, starting with every live one. One that was deleted is sent once more, as DELETED."""
 
 def add_SessionServiceServicer_to_server(servicer: SessionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

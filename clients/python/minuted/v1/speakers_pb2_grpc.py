@@ -64,7 +64,7 @@ class SpeakerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RenameSpeaker(self, request, context):
-        """Gives a speaker a display name: one change of the speaker, none of its turns. Errors: NOT_FOUND.
+        """Names a speaker: one change of the speaker, none of its turns. Errors: NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

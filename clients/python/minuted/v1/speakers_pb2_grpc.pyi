@@ -36,7 +36,7 @@ class SpeakerServiceStub:
     ListSpeakers: _grpc.UnaryUnaryMultiCallable[_speakers_pb2.ListSpeakersRequest, _speakers_pb2.ListSpeakersResponse]
     """Lists a session's speakers, by label. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
     RenameSpeaker: _grpc.UnaryUnaryMultiCallable[_speakers_pb2.RenameSpeakerRequest, _speakers_pb2.RenameSpeakerResponse]
-    """Gives a speaker a display name: one change of the speaker, none of its turns. Errors: NOT_FOUND."""
+    """Names a speaker: one change of the speaker, none of its turns. Errors: NOT_FOUND."""
     MergeSpeakers: _grpc.UnaryUnaryMultiCallable[_speakers_pb2.MergeSpeakersRequest, _speakers_pb2.MergeSpeakersResponse]
     """Makes two speakers one. Errors: NOT_FOUND, INVALID_ARGUMENT."""
 
@@ -48,7 +48,7 @@ class SpeakerServiceAsyncStub(SpeakerServiceStub):
     ListSpeakers: _aio.UnaryUnaryMultiCallable[_speakers_pb2.ListSpeakersRequest, _speakers_pb2.ListSpeakersResponse]  # type: ignore[assignment]
     """Lists a session's speakers, by label. Errors: NOT_FOUND (SESSION_NOT_FOUND)."""
     RenameSpeaker: _aio.UnaryUnaryMultiCallable[_speakers_pb2.RenameSpeakerRequest, _speakers_pb2.RenameSpeakerResponse]  # type: ignore[assignment]
-    """Gives a speaker a display name: one change of the speaker, none of its turns. Errors: NOT_FOUND."""
+    """Names a speaker: one change of the speaker, none of its turns. Errors: NOT_FOUND."""
     MergeSpeakers: _aio.UnaryUnaryMultiCallable[_speakers_pb2.MergeSpeakersRequest, _speakers_pb2.MergeSpeakersResponse]  # type: ignore[assignment]
     """Makes two speakers one. Errors: NOT_FOUND, INVALID_ARGUMENT."""
 
@@ -69,7 +69,7 @@ class SpeakerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _speakers_pb2.RenameSpeakerRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_speakers_pb2.RenameSpeakerResponse, _abc.Awaitable[_speakers_pb2.RenameSpeakerResponse]]:
-        """Gives a speaker a display name: one change of the speaker, none of its turns. Errors: NOT_FOUND."""
+        """Names a speaker: one change of the speaker, none of its turns. Errors: NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def MergeSpeakers(

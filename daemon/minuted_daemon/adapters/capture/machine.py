@@ -11,10 +11,9 @@ from minuted_daemon.adapters.capture.recordings.opener import Decoders
 from minuted_daemon.adapters.capture.recordings.sources import open_file
 from minuted_daemon.adapters.capture.shared_device import ATTACH_S, SharedDevice
 from minuted_daemon.core.channels.choice import EVERY_CHANNEL, ChannelChoice
+from minuted_daemon.core.session_rules import file_path, is_file
 from minuted_daemon.errors import DeviceError, NotFound
 from minuted_daemon.ports.capture import CaptureStream, DeviceInfo
-
-FILE_PREFIX = "file:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +62,8 @@ class MachineCapture:
         Raises NotFound (DEVICE_NOT_FOUND), Invalid (FILE_NOT_FOUND, FILE_EMPTY, FILE_NOT_AUDIO, FILE_TRUNCATED,
         FILE_UNREADABLE), DeviceError (DEVICE_FAILED, AUDIO_UNAVAILABLE).
         """
-        if device.startswith(FILE_PREFIX):
-            return await open_file(device.removeprefix(FILE_PREFIX), skip_blocks, choice, self._decoders)
+        if is_file(device):
+            return await open_file(file_path(device), skip_blocks, choice, self._decoders)
         shared = await self._device(device, wait, choice)
         try:
             return await shared.attach(wait)

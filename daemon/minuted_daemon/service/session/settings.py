@@ -1,21 +1,24 @@
 """From what a client asked for, and what is configured under that name, to a session's settings."""
 
-import re
-from collections.abc import Mapping
-from pathlib import PurePosixPath
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import structlog
 
 from minuted_daemon.core.channels.choice import MIXES, MOST_CHANNELS, ChannelChoice
 from minuted_daemon.core.records import SessionRecord, SessionSettings
-from minuted_daemon.core.session_rules import FILE, SESSION_NAME, SessionConfig, is_file, is_name, is_session_name
+from minuted_daemon.core.session_rules import (
+    MOST_LANGUAGES,
+    SESSION_NAME,
+    SessionConfig,
+    device_problem,
+    is_file,
+    is_language,
+    is_session_name,
+)
 from minuted_daemon.errors import Invalid
 from minuted_daemon.service.engines.catalog import FALLBACKS, NONE, Diarizers, Transcribers
 from minuted_daemon.service.views import StartRequest
-
-_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
-_MAX_DEVICE = 4096
-_MAX_LANGUAGES = 32
 
 
 def settings_of(
@@ -26,47 +29,54 @@ def settings_of(
     Raises Invalid (INVALID_REQUEST, naming every mistake), then WrongState (KEY_MISSING, ENGINE_MISSING).
     """
     preset = configured.get(request.name, SessionConfig())
-    device = request.device or preset.device
-    diarizer = request.diarizer or preset.diarizer
-    transcriber = request.transcriber or preset.transcriber
-    languages = request.languages or preset.languages
-    fallback = request.fallback or preset.fallback
-    channels = request.channels or preset.channels
-    mix = request.mix or preset.mix
-    keep_audio = preset.keep_audio if request.keep_audio is None else request.keep_audio
-
-    mistakes: dict[str, str] = {}
-    if not is_session_name(request.name):
-        mistakes["name"] = f"name must match {SESSION_NAME.pattern} (at most 63 characters)"
-    if mistake := _device_mistake(device):
-        mistakes["device"] = mistake
-    if diarizer not in diarizers.names:
-        mistakes["diarizer"] = f"diarizer must be one of {', '.join(diarizers.names)}"
-    if transcriber not in transcribers.names:
-        mistakes["transcriber"] = f"transcriber must be one of {', '.join(transcribers.names)}"
-    if diarizer == transcriber == NONE:
-        mistakes["transcriber"] = "diarizer and transcriber cannot both be none: there would be nothing to do"
-    if len(languages) > _MAX_LANGUAGES or not all(_LANGUAGE.fullmatch(language) for language in languages):
-        mistakes["languages"] = f"languages must be at most {_MAX_LANGUAGES} BCP 47 codes, such as en or pt-BR"
-    if fallback not in FALLBACKS:
-        mistakes["fallback"] = f"fallback must be one of {', '.join(FALLBACKS)}"
-    if len(set(channels)) != len(channels) or not all(1 <= channel <= MOST_CHANNELS for channel in channels):
-        mistakes["channels"] = f"channels must be different numbers from 1 to {MOST_CHANNELS}"
-    if mix not in MIXES:
-        mistakes["mix"] = f"mix must be one of {', '.join(MIXES)}"
-    if mistakes:
-        raise Invalid("INVALID_REQUEST", "; ".join(mistakes.values()), fields=",".join(mistakes))
-
-    return SessionSettings(
-        device,
-        diarizers.resolved(diarizer),
-        transcribers.resolved(transcriber),
-        tuple(languages),
-        fallback,
-        keep_audio,
-        tuple(channels),
-        mix,
+    wanted = replace(
+        request,
+        device=request.device or preset.device,
+        diarizer=request.diarizer or preset.diarizer,
+        transcriber=request.transcriber or preset.transcriber,
+        languages=request.languages or preset.languages,
+        fallback=request.fallback or preset.fallback,
+        keep_audio=preset.keep_audio if request.keep_audio is None else request.keep_audio,
+        channels=request.channels or preset.channels,
+        mix=request.mix or preset.mix,
     )
+    if problems := problems_of(wanted, diarizers.names, transcribers.names):
+        raise Invalid.fields(problems)
+    return SessionSettings(
+        wanted.device,
+        diarizers.resolved(wanted.diarizer),
+        transcribers.resolved(wanted.transcriber),
+        tuple(wanted.languages),
+        wanted.fallback,
+        bool(wanted.keep_audio),
+        tuple(wanted.channels),
+        wanted.mix,
+    )
+
+
+def problems_of(wanted: StartRequest, diarizers: Sequence[str], transcribers: Sequence[str]) -> dict[str, str]:
+    """Return what is wrong with each field of a request in which nothing is left out, given the engines' names."""
+    problems: dict[str, str] = {}
+    if not is_session_name(wanted.name):
+        problems["name"] = f"must match {SESSION_NAME.pattern} (at most 63 characters)"
+    if problem := device_problem(wanted.device):
+        problems["device"] = problem
+    if wanted.diarizer not in diarizers:
+        problems["diarizer"] = f"must be one of {', '.join(diarizers)}"
+    if wanted.transcriber not in transcribers:
+        problems["transcriber"] = f"must be one of {', '.join(transcribers)}"
+    if wanted.diarizer == wanted.transcriber == NONE:
+        problems["transcriber"] = "must not be none where the diarizer is none, too"
+    if len(wanted.languages) > MOST_LANGUAGES or not all(map(is_language, wanted.languages)):
+        problems["languages"] = f"must be at most {MOST_LANGUAGES} BCP 47 codes, such as en or pt-BR"
+    if wanted.fallback not in FALLBACKS:
+        problems["fallback"] = f"must be one of {', '.join(FALLBACKS)}"
+    channels = wanted.channels
+    if len(set(channels)) != len(channels) or not all(1 <= channel <= MOST_CHANNELS for channel in channels):
+        problems["channels"] = f"must be different numbers from 1 to {MOST_CHANNELS}"
+    if wanted.mix not in MIXES:
+        problems["mix"] = f"must be one of {', '.join(MIXES)}"
+    return problems
 
 
 def choice_of(settings: SessionSettings) -> ChannelChoice:
@@ -74,17 +84,9 @@ def choice_of(settings: SessionSettings) -> ChannelChoice:
     return ChannelChoice(settings.channels, settings.mix)
 
 
-def _device_mistake(device: str) -> str:
-    if len(device) > _MAX_DEVICE or not is_name(device):
-        return f"device must be at most {_MAX_DEVICE} characters, without control characters or line breaks"
-    if is_file(device) and not PurePosixPath(device.removeprefix(FILE)).is_absolute():
-        return "device must give an absolute path after file:"
-    return ""
-
-
 def facts_of(record: SessionRecord) -> dict[str, str]:
     """Return what a log may hold of a session's settings: a file's path says too much."""
-    device = "file" if record.settings.device.startswith("file:") else record.settings.device
+    device = "file" if is_file(record.settings.device) else record.settings.device
     return {"device": device, "diarizer": record.settings.diarizer, "transcriber": record.settings.transcriber}
 
 
