@@ -50,7 +50,7 @@ def turns(house: House) -> list[TurnRecord]:
 
 
 def people(house: House) -> list[SpeakerRecord]:
-    return [record for record in house.store._latest.values() if isinstance(record, SpeakerRecord)]
+    return house.store.speakers_known
 
 
 def spool_of(made: House) -> FakeSpool:

@@ -12,8 +12,8 @@ from minuted_daemon.errors import CursorAhead, Exhausted, NotFound, StoreError
 from minuted_daemon.service.feed.hub import RETRACTED, Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import CaughtUp, Delivery, Heartbeat, PartialTurn, StoredChange
+from tests.fakes_service.store import MemoryStore
 from tests.rpc.material import interval, partial, session, speaker, turn
-from tests.rpc.memory_store import MemoryStore
 
 ALL = Seq(0)
 
@@ -234,10 +234,10 @@ async def test_a_failed_write_tells_nothing() -> None:
     await publisher.write([room], room.name)
     async with aclosing(hub.subscribe(None, None, False)) as stream:
         await anext(stream)
-        store.fails = True
+        store.break_with()
         with pytest.raises(StoreError):
             await publisher.write([turn(room)], room.name)
-        store.fails = False
+        store.fault = None
         await publisher.write([turn(room)], room.name)
         assert seqs([await anext(stream)]) == [2]
 
@@ -284,7 +284,7 @@ async def test_a_seq_that_was_never_used_holds_nobody_up_for_long() -> None:
     await publisher.write([room], room.name)
     async with aclosing(hub.subscribe(None, None, False)) as stream:
         await anext(stream)
-        store._seq = Seq(5)
+        store.burn(Seq(5))
         await publisher.write([turn(room)], room.name)
         assert seqs([await anext(stream)]) == [6]
 
@@ -342,7 +342,7 @@ async def test_nobody_listening_keeps_the_hub_small() -> None:
     publisher = ChangePublisher(store, hub)
     room = session()
     await publisher.write([room], room.name)
-    store._seq = Seq(5)  # a hole that nobody waits for
+    store.burn(Seq(5))  # a hole that nobody waits for
     for _ in range(50):
         await publisher.write([turn(room)], room.name)
     assert len(hub.ring._waiting) + len(hub.ring._changes) <= 16
