@@ -26,7 +26,8 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import AlreadyExists, WrongState
 from minuted_daemon.ports.capture import DeviceInfo
-from minuted_daemon.ports.store import Page, Store
+from minuted_daemon.ports.minutes import Page
+from minuted_daemon.ports.store import Store
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import EngineInfo, Links, Redaction, RetriedLink, SessionView, StartRequest, Stretch

@@ -22,7 +22,6 @@ from minuted_daemon.core.samples import Sample
 from minuted_daemon.ports.store import REDACTED
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.rpc.sessions import SessionService
-from minuted_daemon.rpc.turns import CONVERTED, Converted, TurnService
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import CaughtUp, PartialTurn, StoredChange
@@ -40,7 +39,7 @@ class House:
     address: str
 
     async def delete(self, record: SessionRecord) -> None:
-        """As service/erasing.py does."""
+        """As service/erasure.py does."""
         await self.publisher.delete(record.id, record.name)
         self.hub.forget(record.id)
 
@@ -71,11 +70,6 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 def ended(name: str) -> SessionRecord:
     record = session(name)
     return replace(record, state=SessionState.STOPPED, ended_s=record.created_s + 1)
-
-
-def kept(converted: Converted) -> str:
-    """All that a cache of messages holds."""
-    return "\n".join(f"{delivery} {message}" for delivery, message in converted._last.values())
 
 
 async def test_who_watches_sessions_is_told_of_a_deletion_once(tmp_path: Path) -> None:
@@ -131,46 +125,6 @@ async def client_start(made: House, name: str) -> None:
         await client.start(name)
 
 
-async def test_what_is_redacted_or_deleted_leaves_the_messages_that_are_kept(tmp_path: Path) -> None:
-    async with house(tmp_path) as made:
-        service = TurnService(made.store, made.hub)  # type: ignore[abstract]
-        room = ended("boardroom")
-        ada = speaker(room, "S1")
-        said = [turn(room, ada, text=f"secret{number}", start=number * 16_000) for number in range(4)]
-        await made.publisher.write([room, ada, *said], room.name)
-        async with aclosing(made.hub.subscribe(None, ALL, True)) as deliveries:
-            for _ in range(6):
-                service._converted(await anext(deliveries))
-            growing = turn(room, ada, text="secret in a partial", life=TurnLife.PARTIAL)
-            assert isinstance(await anext(deliveries), CaughtUp)
-            made.hub.publish_partial(PartialTurn(partial(growing, room.name, ada)))
-            service._converted(await anext(deliveries))
-            assert "secret2" in kept(service._converted)
-            assert "secret in a partial" in kept(service._converted)
-
-            await made.redact(room, 32_000, 48_000)
-            assert "secret" not in kept(service._converted), "at once, not when it is asked for the next time"
-            while (change := await anext(deliveries)).seq < await made.store.highest_seq():  # type: ignore[union-attr]
-                service._converted(change)
-            assert "secret2" not in kept(service._converted)
-
-            await made.publisher.write([turn(room, ada, text="secret4", start=70_000)], room.name)
-            service._converted(await anext(deliveries))
-            assert "secret4" in kept(service._converted)
-            await made.delete(room)
-            assert kept(service._converted) == ""
-            assert made.hub.ring.at(made.hub.ring.end - 1) is not None
-            assert "secret" not in str(list(made.hub.ring._changes))
-
-
-async def test_the_messages_that_are_kept_are_bounded_and_shared() -> None:
-    converted = Converted()
-    deliveries = [CaughtUp(Seq(number)) for number in range(CONVERTED + 10)]
-    first = [converted(one) for one in deliveries]
-    assert len(converted._last) == CONVERTED
-    assert converted(deliveries[-1]) is first[-1]
-
-
 async def test_a_slow_subscriber_is_not_told_what_was_erased_since_it_was_read_for_him(tmp_path: Path) -> None:
     async with house(tmp_path) as made:
         room, other = ended("boardroom"), ended("lab")
@@ -211,7 +165,7 @@ async def test_what_was_stored_before_an_erasure_and_is_published_behind_it_is_n
             told = await anext(stream)
         assert isinstance(told, StoredChange)
         assert told.seq == deletion.seq
-        assert "secret" not in str(list(made.hub.ring._changes))
+        assert "secret" not in str(told)
         assert made.hub.deletion(room.id) == deletion
 
 

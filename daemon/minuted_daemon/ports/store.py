@@ -2,20 +2,18 @@
 
 Rules that hold for every port:
 - Errors are those of errors.py; no third-party exception crosses a port.
-- A stream object is one connection. It never reconnects and never retries: service/retry.py alone decides that.
+- A stream object is one connection. It never reconnects and never retries: service/retries alone decides that.
 - `close()` is idempotent, takes at most 2 s, never raises, and may be called at any time.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
-from minuted_daemon.core.coverage import Claim
 from minuted_daemon.core.records import (
     IntervalRecord,
     Record,
-    Seq,
     SessionId,
     SessionRecord,
     SpeakerRecord,
@@ -24,28 +22,7 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.core.samples import Sample
-
-T = TypeVar("T")
-
-# --- capture ----------------------------------------------------------------------------------------------------------
-
-
-# --- engines ----------------------------------------------------------------------------------------------------------
-
-
-# --- audio that is still needed ---------------------------------------------------------------------------------------
-
-
-# --- store ------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """One page of a list. `next_token` is None on the last one."""
-
-    items: Sequence[T]
-    next_token: str | None
-
+from minuted_daemon.ports.minutes import MinutesReader, Page
 
 REDACTED = "REDACTED"
 """The reason of the MUTED interval that a redaction leaves behind."""
@@ -70,7 +47,7 @@ class ResumePoint:
 class OwedTurn:
     """A FINAL turn without its text, or with the first part of it only, and the stretch that it alone may be heard in.
 
-    `free_from`: where the FINAL turn before it ends, `free_to`: where the one behind it begins, None without one.
+    `free_from`: where the FINAL turn before it ends, `free_to`: where the one after it begins, None without one.
     """
 
     stored: StoredTurn
@@ -98,17 +75,8 @@ class Interruption:
 NONE_INTERRUPTED: Mapping[SessionId, Interruption | None] = MappingProxyType({})
 
 
-class Store(Protocol):
-    """The minutes on disk. Everything that returns has been committed durably."""
-
-    @property
-    def store_id(self) -> str:
-        """Made once with the database; a cursor is good for one store only."""
-        ...
-
-    async def highest_seq(self) -> Seq:
-        """The last seq ever given out."""
-        ...
+class Store(MinutesReader, Protocol):
+    """The minutes on disk, read and written. Everything that returns has been committed durably."""
 
     async def write(
         self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
@@ -184,38 +152,8 @@ class Store(Protocol):
         """
         ...
 
-    async def session(self, key: str) -> SessionRecord:
-        """Return a session by id, else the newest of that name.
-
-        Raises NotFound (SESSION_NOT_FOUND).
-        """
-        ...
-
-    async def sessions(self, limit: int, token: str | None) -> Page[SessionRecord]:
-        """All sessions, newest first. Raises Invalid (BAD_PAGE_TOKEN)."""
-        ...
-
     async def sessions_in_progress(self) -> Sequence[SessionRecord]:
         """Sessions whose stored state is a live one (left behind by a crash, when asked at start)."""
-        ...
-
-    async def speakers(self, session_id: SessionId) -> Sequence[SpeakerRecord]:
-        """A session's speakers, by label number."""
-        ...
-
-    async def turns(
-        self,
-        session_id: SessionId,
-        limit: int,
-        token: str | None,
-        as_delivered: bool = False,
-        exclude_suspect: bool = False,
-    ) -> Page[StoredTurn]:
-        """A session's FINAL turns at their latest revision, by start, then id. Raises Invalid (BAD_PAGE_TOKEN).
-
-        `as_delivered`: every turn as it was when it first became FINAL, also those retracted since.
-        `exclude_suspect`: without those that look invented, or did then.
-        """
         ...
 
     async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
@@ -225,22 +163,8 @@ class Store(Protocol):
         """
         ...
 
-    async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
-        """What a session's FINAL turns and its intervals claim of its audio, by start (see core/ledger.py).
-
-        What changes between two pages may be met twice, or not at all.
-        Raises NotFound (SESSION_NOT_FOUND), Invalid (BAD_PAGE_TOKEN).
-        """
-        ...
-
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
         """Join a turn with its session's name and its speakers as they are now."""
-        ...
-
-    async def changes(
-        self, after: Seq, up_to: Seq, session_id: SessionId | None, limit: int
-    ) -> Sequence[SessionRecord | SpeakerRecord | StoredTurn | IntervalRecord]:
-        """Everything whose latest change has after < seq <= up_to, by seq, at most `limit` of them."""
         ...
 
     async def close(self) -> None:

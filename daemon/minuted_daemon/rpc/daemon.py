@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from minuted.v1 import daemon_pb2 as pb
 from minuted.v1.daemon_pb2_grpc import DaemonServiceServicer
-from minuted_daemon.ports.store import Store
+from minuted_daemon.ports.minutes import MinutesReader
 from minuted_daemon.rpc import convert
 from minuted_daemon.rpc.status import Context
 from minuted_daemon.service.sessions import Sessions
@@ -17,7 +17,7 @@ from minuted_daemon.service.sessions import Sessions
 class DaemonService(DaemonServiceServicer):
     """Counts its uptime from its own making."""
 
-    def __init__(self, sessions: Sessions, store: Store) -> None:
+    def __init__(self, sessions: Sessions, store: MinutesReader) -> None:
         self._sessions = sessions
         self._store = store
         self._started_s = time.time()

@@ -28,7 +28,7 @@ from minuted.v1 import (
 from minuted_daemon.addresses import TcpAddress, UnixAddress
 from minuted_daemon.errors import ConfigError
 from minuted_daemon.ports.capture import Capture
-from minuted_daemon.ports.store import Store
+from minuted_daemon.ports.minutes import MinutesReader
 from minuted_daemon.rpc.daemon import DaemonService
 from minuted_daemon.rpc.devices import DeviceService
 from minuted_daemon.rpc.sessions import SessionService
@@ -101,7 +101,7 @@ class Server:
 
 
 async def start_server(
-    listen: Sequence[str], *, sessions: Sessions, store: Store, hub: Hub, capture: Capture
+    listen: Sequence[str], *, sessions: Sessions, store: MinutesReader, hub: Hub, capture: Capture
 ) -> Server:
     """Listen at every address and serve; whoever can connect is served from then on.
 

@@ -8,16 +8,12 @@ from contextlib import aclosing
 
 from minuted.v1 import sessions_pb2 as pb
 from minuted.v1.sessions_pb2_grpc import SessionServiceServicer
-from minuted_daemon.core.records import LIVE_STATES, SessionId
-from minuted_daemon.errors import NotFound, Stopping
+from minuted_daemon.errors import Stopping
 from minuted_daemon.rpc import convert, requests
 from minuted_daemon.rpc.status import Context
 from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.feed.session_watch import SessionWatch
 from minuted_daemon.service.sessions import Sessions
-from minuted_daemon.service.views import SessionView
-
-POLL_S = 2.0
-"""A watcher is told at once of what is announced, and this soon of what is not."""
 
 
 class SessionService(SessionServiceServicer):
@@ -73,55 +69,7 @@ class SessionService(SessionServiceServicer):
     async def WatchSessions(
         self, request: pb.WatchSessionsRequest, context: Context
     ) -> AsyncIterator[pb.WatchSessionsResponse]:
-        told: dict[SessionId, bytes] = {}  # live sessions as last told
-        async with aclosing(self._hub.touches(POLL_S)) as touches:
-            first = True
-            async for changed in touches:
-                # Before anything is awaited: one that comes in between is told the next time, and only then.
-                deletions = [self._hub.deletion(session_id) for session_id in sorted(changed)]
-                views = await self._live() if first else await self._views(changed | told.keys())
-                first = False
-                for view in views:
-                    message = convert.session(view)
-                    essence = _essence(message)
-                    if told.get(view.record.id) == essence:
-                        continue
-                    if view.record.state in LIVE_STATES:
-                        told[view.record.id] = essence
-                    else:
-                        told.pop(view.record.id, None)
-                    yield pb.WatchSessionsResponse(session=message)
-                for deletion in deletions:
-                    if deletion is not None:
-                        told.pop(deletion.id, None)
-                        yield pb.WatchSessionsResponse(session=convert.stored_session(deletion))
+        async with aclosing(SessionWatch(self._sessions, self._hub).changes()) as changes:
+            async for view in changes:
+                yield pb.WatchSessionsResponse(session=convert.session(view))
         raise Stopping
-
-    async def _live(self) -> list[SessionView]:
-        found: list[SessionView] = []
-        token: str | None = None
-        while len(found) < self._sessions.live_count():
-            page = await self._sessions.list(requests.LARGEST_PAGE, token)
-            found += [view for view in page.items if view.record.state in LIVE_STATES]
-            token = page.next_token
-            if token is None:
-                break
-        return found
-
-    async def _views(self, ids: frozenset[SessionId]) -> list[SessionView]:
-        found = []
-        for session_id in sorted(ids):
-            try:
-                found.append(await self._sessions.view(session_id))
-            except NotFound:  # deleted meanwhile: that is told otherwise
-                continue
-        return found
-
-
-def _essence(message: pb.Session) -> bytes:
-    """Return what makes a session's change worth telling: all but its clocks."""
-    still = pb.Session()
-    still.CopyFrom(message)
-    for clock in ("duration", "diarizer_sent", "transcriber_sent"):
-        still.ClearField(clock)
-    return still.SerializeToString(deterministic=True)

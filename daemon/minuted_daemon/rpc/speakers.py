@@ -5,7 +5,7 @@
 
 from minuted.v1 import speakers_pb2 as pb
 from minuted.v1.speakers_pb2_grpc import SpeakerServiceServicer
-from minuted_daemon.ports.store import Store
+from minuted_daemon.ports.minutes import MinutesReader
 from minuted_daemon.rpc import convert, requests
 from minuted_daemon.rpc.status import Context
 
@@ -13,7 +13,7 @@ from minuted_daemon.rpc.status import Context
 class SpeakerService(SpeakerServiceServicer):
     """Lists a session's speakers."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MinutesReader) -> None:
         self._store = store
 
     async def ListSpeakers(self, request: pb.ListSpeakersRequest, context: Context) -> pb.ListSpeakersResponse:

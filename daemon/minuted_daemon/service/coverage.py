@@ -12,7 +12,7 @@ from minuted_daemon.core.coverage import NO_TEXT, TURNS, Claim, Coverage, Ground
 from minuted_daemon.core.records import LIVE_STATES, IntervalRecord, Record, TurnLife, TurnRecord
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
-from minuted_daemon.ports.store import Store
+from minuted_daemon.ports.minutes import MinutesReader
 from minuted_daemon.service.views import SessionView
 
 PAGE = 500
@@ -45,7 +45,7 @@ def lacks_text(claim: Claim) -> bool:
 
 
 async def with_coverage(
-    store: Store,
+    store: MinutesReader,
     view: SessionView,
     claims: Sequence[Claim] = (),
     is_owed: Callable[[Claim], bool] = lambda _: False,
@@ -65,7 +65,7 @@ async def with_coverage(
 
 
 async def _coverage(
-    store: Store, view: SessionView, claims: Sequence[Claim], is_owed: Callable[[Claim], bool]
+    store: MinutesReader, view: SessionView, claims: Sequence[Claim], is_owed: Callable[[Claim], bool]
 ) -> Coverage:
     ledger = Ledger(view.heard)
     by_start = attrgetter("start")

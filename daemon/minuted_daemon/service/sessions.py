@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from minuted_daemon.ports.store import Page
+from minuted_daemon.ports.minutes import Page
 from minuted_daemon.service.views import EngineInfo, Redaction, RetriedLink, SessionView, StartRequest, Stretch
 
 

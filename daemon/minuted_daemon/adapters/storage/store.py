@@ -50,13 +50,13 @@ from minuted_daemon.core.records import (
     WallPoint,
 )
 from minuted_daemon.errors import StoreError
+from minuted_daemon.ports.minutes import Page
 from minuted_daemon.ports.store import (
     NONE_INTERRUPTED,
     REDACTED,
     ErasureRequest,
     Interruption,
     OwedTurn,
-    Page,
     ResumePoint,
 )
 

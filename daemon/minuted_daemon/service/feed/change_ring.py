@@ -3,8 +3,8 @@
 Seqs are given out without holes, so a change waits here until the one before it came. A hole that will not be filled
 is skipped: what lies in it, if anything, is in the store, and readers are sent there.
 
-Rule for full: the oldest change gives way, and a reader that had not come so far has lost its place. Too many changes
-waiting behind a hole: the hole is skipped.
+Rule for full: the oldest change is dropped, and a reader that had not come so far has lost its place. Too many changes
+waiting after a hole: the hole is skipped.
 """
 
 from collections import deque
@@ -32,8 +32,16 @@ class Ring:
         self._first = 0  # position of the oldest change
         self._skipped_to = 0  # readers at a lower position have a hole before them
         self._waiting: dict[Seq, StoredChange] = {}
-        self.highest: Seq | None = None
+        self._highest: Seq | None = None
+
+    @property
+    def highest(self) -> Seq | None:
         """All up to it was released, skipped, or is older than this ring; None before anything is known."""
+        return self._highest
+
+    def __len__(self) -> int:
+        """Return how many changes it holds, with those that wait for one before them."""
+        return len(self._changes) + len(self._waiting)
 
     @property
     def end(self) -> int:
@@ -45,11 +53,16 @@ class Ring:
         """True while a change waits for one before it."""
         return bool(self._waiting)
 
+    def begin(self, highest: Seq) -> None:
+        """All up to this seq is older than this ring; ignored once a change was put."""
+        if self._highest is None:
+            self._highest = highest
+
     def put(self, change: StoredChange) -> None:
-        """Take in a change; one that was released or skipped before is dropped. Call `release` behind the last."""
-        if self.highest is None:
-            self.highest = Seq(change.seq - 1)
-        if change.seq > self.highest:
+        """Take in a change; one that was released or skipped before is dropped. Call `release` after the last."""
+        if self._highest is None:
+            self._highest = Seq(change.seq - 1)
+        if change.seq > self._highest:
             self._waiting[change.seq] = change
 
     def release(self) -> list[StoredChange]:
@@ -57,8 +70,8 @@ class Ring:
         if len(self._waiting) > self._capacity:
             self.skip(Seq(min(self._waiting) - 1))
         released = []
-        while (change := self._waiting.pop(Seq((self.highest or 0) + 1), None)) is not None:
-            self.highest = change.seq
+        while (change := self._waiting.pop(Seq((self._highest or 0) + 1), None)) is not None:
+            self._highest = change.seq
             self._changes.append(change)
             released.append(change)
         while len(self._changes) > self._capacity:
@@ -68,8 +81,8 @@ class Ring:
 
     def skip(self, up_to: Seq) -> None:
         """Wait no longer for anything up to this seq: present readers must take it from the store."""
-        if self.highest is None or up_to > self.highest:
-            self.highest = up_to
+        if self._highest is None or up_to > self._highest:
+            self._highest = up_to
             self._waiting = {seq: change for seq, change in self._waiting.items() if seq > up_to}
             self.drop()
 

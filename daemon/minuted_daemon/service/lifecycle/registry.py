@@ -23,7 +23,8 @@ from minuted_daemon.core.samples import Sample
 from minuted_daemon.core.session_rules import SessionConfig, is_file
 from minuted_daemon.errors import AlreadyExists, DeviceError, MinutedError, StoreError, WrongState
 from minuted_daemon.ports.capture import CaptureStream
-from minuted_daemon.ports.store import REDACTED, Page
+from minuted_daemon.ports.minutes import Page
+from minuted_daemon.ports.store import REDACTED
 from minuted_daemon.service.backfill.runner import Backfill
 from minuted_daemon.service.backfill.spool_finalizer import SpoolFinalizer
 from minuted_daemon.service.connections.retry_request import ask_again

@@ -88,7 +88,7 @@ class ChangePublisher:
                 for record in stored
             ]
         except BaseException:
-            self._hub.doubt()
+            self._hub.mark_uncertain()
             raise
         self._hub.publish(changes)
         return stored

@@ -25,7 +25,8 @@ from minuted_daemon.core.coverage import NO_TEXT, Claim, interval_claim, turn_cl
 from minuted_daemon.core.events import TextSource
 from minuted_daemon.core.records import IntervalKind, SessionId, TurnLife
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.ports.store import REDACTED, Page
+from minuted_daemon.ports.minutes import Page
+from minuted_daemon.ports.store import REDACTED
 
 
 def read_claims(connection: Connection, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:

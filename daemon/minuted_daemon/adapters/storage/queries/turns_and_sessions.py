@@ -59,7 +59,8 @@ from minuted_daemon.core.records import (
     TurnRecord,
 )
 from minuted_daemon.errors import NotFound
-from minuted_daemon.ports.store import REDACTED, OwedTurn, Page
+from minuted_daemon.ports.minutes import Page
+from minuted_daemon.ports.store import REDACTED, OwedTurn
 
 Change = SessionRecord | SpeakerRecord | StoredTurn | IntervalRecord
 
