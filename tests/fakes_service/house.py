@@ -21,7 +21,7 @@ from tests.fakes_service.capture import FakeCapture
 from tests.fakes_service.diarizer import FakeDiarizer
 from tests.fakes_service.erasures import FakeAudio
 from tests.fakes_service.spools import FakeSpools
-from tests.fakes_service.store import FakeStore
+from tests.fakes_service.store import MemoryStore
 from tests.fakes_service.transcriber import FakeTranscriber
 from tests.fakes_service.virtual_time import wall_s
 
@@ -40,7 +40,7 @@ class House:
         self.local_transcriber: FakeTranscriber | None = None
         self.voice_printer: VoicePrinter | None = None
         self.speech_models: SpeechModels | None = None
-        self.store = FakeStore()
+        self.store = MemoryStore()
         self.audio = FakeAudio()
         self.configured: Mapping[str, SessionConfig] = {}
         self.missing: dict[str, WrongState] = {

@@ -32,6 +32,7 @@ class FakeSpool:
         self._end = 0
         self._losses: list[Loss] = []
         self._notes: list[Note] = []
+        self._erased: list[tuple[int, int]] = []
 
     @property
     def begin(self) -> Sample:
@@ -72,7 +73,18 @@ class FakeSpool:
         return list(self._notes)
 
     def holes(self, start: Sample, end: Sample) -> list[tuple[int, int]]:
-        return outside(start, end, [(at, at + BLOCK) for at, _ in self._blocks])
+        held = [(at, at + BLOCK) for at, _ in self._blocks]
+        return outside(start, end, [piece for low, high in held for piece in outside(low, high, self._erased)])
+
+    def erase(self, start: Sample, end: Sample) -> None:
+        self._erased = sorted([*self._erased, (start, end)])
+        self._notes = [note for note in self._notes if not note.touches(start, end)]
+
+    def lose(self, start: int, end: int) -> None:
+        """Be as a restart finds a spool whose disk has lost all blocks that begin in [start, end)."""
+        self._blocks = deque(held for held in self._blocks if not start <= held[0] < end)
+        if end >= self._end:
+            self._end = start
 
     async def read(self, start: Sample, end: Sample, rate_hz: int) -> Retained:
         if self.read_fault is not None:
@@ -83,7 +95,6 @@ class FakeSpool:
             return position if rate_hz == RATE_HZ else wide(position)
 
         out = np.zeros(place(end) - place(start), np.int16)
-        found = []
         first = bisect_left(self._blocks, start - BLOCK + 1, key=lambda held: held[0])
         for at, block in islice(self._blocks, first, None):
             low, high = max(start, at), min(end, at + BLOCK)
@@ -92,8 +103,10 @@ class FakeSpool:
             pcm = block.pcm if rate_hz == RATE_HZ else block.wide
             piece = pcm[place(low) - place(at) : place(high) - place(at)]
             out[place(low) - place(start) : place(high) - place(start)] = piece
-            found.append((low, high))
-        return Retained(out, tuple(outside(start, end, found)))
+        holes = tuple(self.holes(start, end))
+        for low, high in holes:
+            out[place(low) - place(start) : place(high) - place(start)] = 0
+        return Retained(out, holes)
 
 
 class FakeSpools:
@@ -137,6 +150,8 @@ class FakeSpools:
         if self.fault is not None:
             raise self.fault
         self.erased.append((session_id, start, end))
+        if session_id in self._spools:
+            self._spools[session_id].erase(start, end)
 
     async def delete(self, session_id: SessionId) -> None:
         if self.fault is not None:

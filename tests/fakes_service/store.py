@@ -1,221 +1,227 @@
-"""A store in memory, without threads, so that it lives in virtual time; it can be told to fail."""
+"""The store itself, on a database in memory and without its threads, so that it lives in virtual time.
+
+Only three things are not the real ones: the file, the threads, and that tests can have it fail or take its time.
+"""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import random
+import sqlite3
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
-from minuted_daemon.core.coverage import Claim, interval_claim, turn_claim
-from minuted_daemon.core.events import TextSource
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, delete, event, select, update
+
+from minuted_daemon.adapters.storage import schema
+from minuted_daemon.adapters.storage.changes.deletion import take_out
+from minuted_daemon.adapters.storage.changes.erasures import keep_request, read_requests
+from minuted_daemon.adapters.storage.changes.interruptions import read_interrupted
+from minuted_daemon.adapters.storage.changes.transactions import GroupCommit
+from minuted_daemon.adapters.storage.queries.turns_and_sessions import (
+    read_highest_seq,
+    read_sessions,
+    read_speakers,
+    read_turns,
+)
+from minuted_daemon.adapters.storage.row_mapping import interval_record
+from minuted_daemon.adapters.storage.store import SqlStore
 from minuted_daemon.core.records import (
-    LIVE_STATES,
     IntervalRecord,
     Record,
-    Seq,
     SessionId,
     SessionRecord,
-    SessionState,
     SpeakerRecord,
     StoredTurn,
-    TurnLife,
     TurnRecord,
     WallPoint,
 )
-from minuted_daemon.core.redaction import redacted
 from minuted_daemon.core.samples import Sample
-from minuted_daemon.errors import NotFound, StoreError
-from minuted_daemon.ports.minutes import Page
-from minuted_daemon.ports.store import NONE_INTERRUPTED, ErasureRequest, Interruption, OwedTurn, ResumePoint
+from minuted_daemon.errors import StoreError
+from minuted_daemon.ports.store import NONE_INTERRUPTED, ErasureRequest, Interruption
+
+STORE_ID = "01STORE"
+_EVERYTHING = 1_000_000
 
 
-class FakeStore:
-    def __init__(self) -> None:
-        self.store_id = "fake"
+class MemoryStore(SqlStore):
+    """A ports.Store with all the rules of the real one. `image`: a database to begin with.
+
+    `fault` is raised by every write, and by claims, as long as it is there. Writes take `write_takes_s`. `patience`:
+    every call returns up to so many turns of the loop later, at random.
+    """
+
+    def __init__(self, seed: int = 0, patience: int = 0, image: bytes | None = None) -> None:
         self.transactions: list[list[Record]] = []
-        self.points: list[WallPoint] = []
-        self.marks: dict[SessionId, Interruption] = {}
-        self.requests: list[ErasureRequest] = []
+        """What each call stored."""
         self.fault: Exception | None = None
         self.write_takes_s = 0.0
-        self._seq = 0
-        self._latest: dict[str, Record] = {}
+        self.reads = 0
+        """How many turns were joined one by one."""
+        self._database = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._database.deserialize(_fresh() if image is None else image)
+        self._database.execute("PRAGMA foreign_keys = ON")
+        weakref.finalize(self, self._database.close)
+        self._engine = _engine(self._database)
+        self._random = random.Random(seed)
+        self._patience = patience
 
-    async def highest_seq(self) -> Seq:
-        return Seq(self._seq)
+        self._store_id = STORE_ID
+        self._path = Path(":memory:")
+        self._writer = _Writer(GroupCommit(self._engine, self._path), self._before_write, self._pause)  # type: ignore[assignment]
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "MemoryStore":
+        """Return what is on the disk at this moment."""
+        return MemoryStore(image=self._database.serialize())
+
+    async def _before_write(self) -> None:
+        await asyncio.sleep(self.write_takes_s)
+        await self._pause()
+        if self.fault is not None:
+            raise self.fault
+
+    async def _read(self, query: Callable[[Connection], Any]) -> Any:
+        await self._pause()
+        found = self._now(query)
+        await self._pause()
+        return found
+
+    def _now(self, query: Callable[[Connection], Any]) -> Any:
+        with self._engine.begin() as connection:
+            return query(connection)
+
+    async def _pause(self) -> None:
+        for _ in range(self._random.randint(0, self._patience)):
+            await asyncio.sleep(0)
+
+    def _note(self, stored: Sequence[Record]) -> Sequence[Record]:
+        if stored:
+            self.transactions.append(list(stored))
+        return stored
 
     async def write(
         self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
     ) -> Sequence[Record]:
-        await asyncio.sleep(self.write_takes_s)
-        if self.fault is not None:
-            raise self.fault
-        stored: list[Record] = []
-        for record in records:
-            self._seq += 1
-            before = self._latest.get(record.id)
-            known = replace(record, seq=Seq(self._seq))
-            if isinstance(known, TurnRecord):
-                assert known.life is not TurnLife.PARTIAL
-                for speaker in (known.speaker_id, *(o.speaker_id for o in known.overlapping)):
-                    assert speaker is None or speaker in self._latest, "a speaker comes before the turns"
-                if isinstance(before, TurnRecord):
-                    known = replace(known, revision=before.revision + 1)
-            self._latest[record.id] = known
-            stored.append(known)
-        for session_id, interruption in interruptions.items():
-            self.marks.pop(session_id, None)
-            if interruption is not None and session_id in self._latest:
-                self.marks[session_id] = interruption
-        if stored:
-            self.transactions.append(stored)
-        return stored
-
-    async def wall_points(self, session_id: SessionId) -> Sequence[WallPoint]:
-        return list(self.points)
-
-    async def resume_point(self, session_id: SessionId) -> ResumePoint:
-        known = [record for record in self._latest.values() if getattr(record, "session_id", None) == session_id]
-        turns = [record for record in known if isinstance(record, TurnRecord)]
-        speakers = tuple(record for record in known if isinstance(record, SpeakerRecord))
-        end = max([Sample(0), *(record.end for record in known if isinstance(record, TurnRecord | IntervalRecord))])
-        turns_end = max([Sample(0), *(turn.end for turn in turns)])
-        generations = [turn.generation for turn in turns if turn.generation is not None]
-        return ResumePoint(end, turns_end, max(generations, default=None), speakers)
-
-    async def redact(self, interval: IntervalRecord) -> Sequence[Record]:
-        """Only what a live session leaves to the store: final turns that lie inside, or reach out."""
-        touched = [
-            turn for turn in self.turns_known if turn.text and redacted(turn, interval.start, interval.end) != turn
-        ]
-        records = [redacted(turn, interval.start, interval.end) for turn in touched]
-        new = [] if interval.id in self._latest else [interval]
-        if not new and not records:
-            return []
-        stored = await self.write([*new, *records])
-        if new:
-            self._ask(ErasureRequest(interval.session_id, self._name(interval.session_id), interval))
-        return stored
-
-    async def delete_session(self, session_id: SessionId) -> SessionRecord:
-        record = await self.session(session_id)
-        for key in [key for key, one in self._latest.items() if session_id in (key, getattr(one, "session_id", ""))]:
-            del self._latest[key]
-        self.marks.pop(session_id, None)
-        self._ask(ErasureRequest(session_id, record.name))
-        self._seq += 1
-        return replace(record, state=SessionState.DELETED, seq=Seq(self._seq))
-
-    async def interrupted(self) -> Sequence[tuple[SessionRecord, Interruption]]:
-        return [(await self.session(session_id), mark) for session_id, mark in self.marks.items()]
-
-    async def erasures(self) -> Sequence[ErasureRequest]:
-        return list(self.requests)
-
-    async def erased(self, request: ErasureRequest) -> None:
-        self.requests = [other for other in self.requests if other != request]
-
-    async def erase(self) -> None:
-        return
-
-    def _ask(self, request: ErasureRequest) -> None:
-        if request not in self.requests:
-            self.requests.append(request)
-
-    def _name(self, session_id: SessionId) -> str:
-        record = self._latest.get(session_id)
-        return record.name if isinstance(record, SessionRecord) else ""
-
-    async def write_wall_points(self, session_id: SessionId, points: Sequence[WallPoint]) -> None:
-        if self.fault is not None:
-            raise self.fault
-        self.points += points
-
-    async def session(self, key: str) -> SessionRecord:
-        for record in reversed(self.sessions_known):
-            if key in (record.id, record.name):
-                return record
-        raise NotFound("SESSION_NOT_FOUND", "no such session")
-
-    async def sessions(self, limit: int, token: str | None) -> Page[SessionRecord]:
-        found = list(reversed(self.sessions_known))
-        return Page(found[:limit], None)
-
-    async def sessions_in_progress(self) -> Sequence[SessionRecord]:
-        return [record for record in self.sessions_known if record.state in LIVE_STATES]
-
-    async def speakers(self, session_id: SessionId) -> Sequence[SpeakerRecord]:
-        return [r for r in self._latest.values() if isinstance(r, SpeakerRecord) and r.session_id == session_id]
-
-    async def turns(
-        self,
-        session_id: SessionId,
-        limit: int,
-        token: str | None,
-        as_delivered: bool = False,
-        exclude_suspect: bool = False,
-    ) -> Page[StoredTurn]:
-        assert not as_delivered, "nothing of the service asks for this"
-        found = [StoredTurn(turn, "") for turn in self.turns_known if turn.session_id == session_id]
-        found = [one for one in found if one.turn.suspect is None or not exclude_suspect]
-        return Page(found[:limit], None)
-
-    async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
-        of_session = [turn for turn in self.turns_known if turn.session_id == session_id]
-        found = [
-            OwedTurn(
-                StoredTurn(turn, ""),
-                of_session[index - 1].end if index else None,
-                of_session[index + 1].start if index + 1 < len(of_session) else None,
-            )
-            for index, turn in enumerate(of_session)
-            if turn.text_source is not TextSource.COMPLETED and turn.start > int(token or -1)
-        ]
-        more = str(found[limit - 1].stored.turn.start) if len(found) > limit else None
-        return Page(found[:limit], more)
+        return self._note(await super().write(records, interruptions))
 
     async def revise(self, record: TurnRecord | SessionRecord) -> Sequence[Record]:
-        known = self._latest.get(record.id)
-        return await self.write([record]) if known is not None and known.seq == record.seq else ()
+        return self._note(await super().revise(record))
 
-    async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Page[Claim]:
+    async def redact(self, interval: IntervalRecord) -> Sequence[Record]:
+        return self._note(await super().redact(interval))
+
+    async def erase(self) -> None:
+        """There are no files in which anything could be left."""
+        while await self._writer.call(lambda transaction: take_out(transaction, 500)):
+            pass
+
+    async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Any:
         if self.fault is not None:
             raise self.fault
-        found = [
-            turn_claim(t.start, t.end, t.text_source, True) for t in self.turns_known if t.session_id == session_id
-        ]
-        intervals = [one for one in self.intervals_known if one.session_id == session_id]
-        found += [interval_claim(i.start, i.end, i.kind, i.reason) for i in intervals]
-        found.sort(key=lambda claim: claim.start)
-        begin = int(token or 0)
-        more = begin + limit < len(found)
-        return Page(found[begin : begin + limit], str(begin + limit) if more else None)
+        return await super().claims(session_id, limit, token)
 
     async def stored_turn(self, turn: TurnRecord) -> StoredTurn:
-        wanted = [turn.speaker_id, *(overlap.speaker_id for overlap in turn.overlapping)]
-        known = await self.speakers(turn.session_id)
-        return StoredTurn(turn, "", tuple(one for one in known if one.id in wanted))
-
-    async def changes(
-        self, after: Seq, up_to: Seq, session_id: SessionId | None, limit: int
-    ) -> Sequence[SessionRecord | SpeakerRecord | StoredTurn | IntervalRecord]:
-        return []
+        self.reads += 1
+        return await super().stored_turn(turn)
 
     async def close(self) -> None:
         return
 
-    # --- what tests look at ---
-
-    @property
-    def sessions_known(self) -> list[SessionRecord]:
-        return [record for record in self._latest.values() if isinstance(record, SessionRecord)]
-
-    @property
-    def turns_known(self) -> list[TurnRecord]:
-        turns = [r for r in self._latest.values() if isinstance(r, TurnRecord) and r.life is TurnLife.FINAL]
-        return sorted(turns, key=lambda turn: turn.start)
-
-    @property
-    def intervals_known(self) -> list[IntervalRecord]:
-        return [record for record in self._latest.values() if isinstance(record, IntervalRecord)]
+    # --- what tests do and look at ---
 
     def break_with(self, reason: str = "DISK_FULL") -> None:
         self.fault = StoreError(reason, "the disk is full")
+
+    async def committed(self, seq: int) -> None:
+        """Wait until this seq was given out."""
+        while self._now(read_highest_seq) < seq:  # noqa: ASYNC110 - a commit wakes nobody here
+            await asyncio.sleep(0)
+
+    def burn(self, seq: int) -> None:
+        """Have all seqs up to this one given out, and none of them used."""
+        self._now(lambda connection: connection.execute(update(schema.store).values(highest_seq=seq)))
+
+    def lose(self, interval: IntervalRecord) -> None:
+        """Have an interval not stored, as if the daemon had died before that."""
+        table = schema.intervals
+        self._now(lambda connection: connection.execute(delete(table).where(table.c.id == interval.id)))
+
+    def ask(self, request: ErasureRequest) -> None:
+        """Have a request to erase something kept, as an earlier life of the daemon left it."""
+        self._now(lambda connection: keep_request(connection, request))
+
+    @property
+    def sessions_known(self) -> list[SessionRecord]:
+        page = self._now(lambda connection: read_sessions(connection, _EVERYTHING, None))
+        return list(reversed(page.items))
+
+    @property
+    def speakers_known(self) -> list[SpeakerRecord]:
+        found: list[SpeakerRecord] = []
+        for session in self.sessions_known:
+            found += self._now(partial(read_speakers, session_id=session.id))
+        return found
+
+    @property
+    def turns_known(self) -> list[TurnRecord]:
+        found: list[TurnRecord] = []
+        for session in self.sessions_known:
+            page = self._now(
+                partial(read_turns, session_id=session.id, limit=_EVERYTHING, token=None, as_delivered=False)
+            )
+            found += [one.turn for one in page.items]
+        return sorted(found, key=lambda turn: turn.start)
+
+    @property
+    def intervals_known(self) -> list[IntervalRecord]:
+        query = select(schema.intervals).order_by(schema.intervals.c.seq)
+        return [interval_record(row) for row in self._now(lambda connection: connection.execute(query).all())]
+
+    @property
+    def points(self) -> list[WallPoint]:
+        rows = self._now(lambda connection: connection.execute(select(schema.wall_points)).all())
+        return [WallPoint(Sample(row.at), row.wall_s) for row in rows]
+
+    @property
+    def marks(self) -> dict[SessionId, Interruption]:
+        return {record.id: mark for record, mark in self._now(read_interrupted)}
+
+    @property
+    def requests(self) -> list[ErasureRequest]:
+        return list(self._now(read_requests))
+
+
+class _Writer:
+    """Takes the place of the store's thread: writes one after the other, each at once."""
+
+    def __init__(self, commit: GroupCommit, before: Callable[[], Any], after: Callable[[], Any]) -> None:
+        self._commit = commit
+        self._before = before
+        self._after = after
+
+    async def call(self, request: Any) -> Any:
+        await self._before()
+        (outcome,) = self._commit([request])
+        await self._after()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+def _engine(database: sqlite3.Connection) -> Engine:
+    engine = create_engine("sqlite://", creator=lambda: database, poolclass=StaticPool)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
+
+
+@cache
+def _fresh() -> bytes:
+    """Return an empty database."""
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    with _engine(database).begin() as connection:
+        schema.metadata.create_all(connection)
+        connection.exec_driver_sql("INSERT INTO store VALUES (1, ?, 0)", (STORE_ID,))
+    image = database.serialize()
+    database.close()
+    return image

@@ -10,8 +10,8 @@ from minuted.aio import AsyncClient
 from minuted_daemon.rpc.server import Server, start_server
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
+from tests.fakes_service.store import MemoryStore
 from tests.rpc.material import FakeCapture, FakeSessions
-from tests.rpc.memory_store import MemoryStore
 
 
 @dataclass

@@ -13,8 +13,8 @@ from minuted.aio import AsyncClient
 from minuted_daemon.rpc.server import start_server
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
+from tests.fakes_service.store import MemoryStore
 from tests.rpc.material import FakeCapture, FakeSessions, session, speaker, turn
-from tests.rpc.memory_store import MemoryStore
 
 SUBSCRIBERS = 100
 CHANGES = 50

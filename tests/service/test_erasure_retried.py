@@ -20,7 +20,7 @@ from minuted_daemon.service.erasure import AGAIN_S, Erasure
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from tests.fakes_service.erasures import FakeAudio
-from tests.fakes_service.store import FakeStore
+from tests.fakes_service.store import MemoryStore
 from tests.fakes_service.virtual_time import virtual_time
 
 STALLED = StoreError("SPOOL_STALLED", "the disk does not answer")
@@ -55,7 +55,7 @@ class StuckAudio(FakeAudio):
         await super().erase(session_id, start, end)
 
 
-class AbsentStore(FakeStore):
+class AbsentStore(MemoryStore):
     """What is to be erased cannot be read while there is a fault."""
 
     absent: StoreError | None = None
@@ -67,7 +67,7 @@ class AbsentStore(FakeStore):
 
 
 @asynccontextmanager
-async def running(store: FakeStore, audio: FakeAudio) -> AsyncIterator[None]:
+async def running(store: MemoryStore, audio: FakeAudio) -> AsyncIterator[None]:
     hub = Hub(store)
     erasing = Erasure(store, ChangePublisher(store, hub), hub, audio)
     await store.write(ROOMS)
@@ -79,8 +79,9 @@ async def running(store: FakeStore, audio: FakeAudio) -> AsyncIterator[None]:
 
 @virtual_time
 async def test_a_session_that_is_stuck_does_not_hold_up_the_others() -> None:
-    store, audio = FakeStore(), StuckAudio({ROOMS[0].id})
-    store.requests = [redaction(room) for room in ROOMS]
+    store, audio = MemoryStore(), StuckAudio({ROOMS[0].id})
+    for room in ROOMS:
+        store.ask(redaction(room))
     async with running(store, audio):
         await asyncio.sleep(AGAIN_S / 2)
         assert audio.erased == [(room.id, *WHERE) for room in ROOMS[1:]]
@@ -95,7 +96,7 @@ async def test_a_session_that_is_stuck_does_not_hold_up_the_others() -> None:
 async def test_a_list_that_could_not_be_read_is_read_again() -> None:
     store, audio = AbsentStore(), FakeAudio()
     store.absent = STALLED
-    store.requests = [redaction(ROOMS[0])]
+    store.ask(redaction(ROOMS[0]))
     async with running(store, audio):
         await asyncio.sleep(AGAIN_S / 2)
         store.absent = None

@@ -1,4 +1,4 @@
-"""TODO: why this file exists."""
+"""A daemon that died, as the next one finds what it left; used by tests of several packages."""
 
 import copy
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def turns(house: House) -> list[TurnRecord]:
 
 
 def people(house: House) -> list[SpeakerRecord]:
-    return [record for record in house.store._latest.values() if isinstance(record, SpeakerRecord)]
+    return house.store.speakers_known
 
 
 def spool_of(made: House) -> FakeSpool:
@@ -59,11 +59,8 @@ def spool_of(made: House) -> FakeSpool:
 
 
 def remove(spool: FakeSpool, start: int, end: int) -> None:
-    """As a restart finds a spool whose disk has lost, or erased, [start, end)."""
-    for held in [held for held in spool._blocks if start <= held[0] < end]:
-        spool._blocks.remove(held)
-    if end >= spool._end:
-        spool._end = start
+    """As a restart finds a spool whose disk has lost [start, end)."""
+    spool.lose(start, end)
 
 
 async def covered(made: House) -> Coverage:

@@ -13,8 +13,8 @@ from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.feed.partials import RETRACTED
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import CaughtUp, Delivery, Heartbeat, PartialTurn, StoredChange
+from tests.fakes_service.store import MemoryStore
 from tests.rpc.material import interval, partial, session, speaker, turn
-from tests.rpc.memory_store import MemoryStore
 
 ALL = Seq(0)
 
@@ -230,10 +230,10 @@ async def test_a_failed_write_tells_nothing() -> None:
     await publisher.write([room], room.name)
     async with aclosing(hub.subscribe(None, None, False)) as stream:
         await anext(stream)
-        store.fails = True
+        store.break_with()
         with pytest.raises(StoreError):
             await publisher.write([turn(room)], room.name)
-        store.fails = False
+        store.fault = None
         await publisher.write([turn(room)], room.name)
         assert seqs([await anext(stream)]) == [2]
 

@@ -12,8 +12,8 @@ from minuted_daemon.errors import Exhausted
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import CaughtUp, Delivery, PartialTurn, StoredChange
+from tests.fakes_service.store import MemoryStore
 from tests.rpc.material import interval, session, speaker, turn
-from tests.rpc.memory_store import MemoryStore
 
 ALL = Seq(0)
 

@@ -100,7 +100,7 @@ async def test_what_was_granted_and_not_answered_is_as_good_as_gone(
     (asked,) = back.store.requests
     assert asked.interval is not None
     if by_an_older_version:  # which put the request down before it changed anything
-        del back.store._latest[asked.interval.id]
+        back.store.lose(asked.interval)
     remove(spool_of(back), samples(written_to_s), samples(12.0))
     async with back.open() as registry:
         await registry.recover()

@@ -123,7 +123,7 @@ async def test_a_pause_in_a_drain_that_is_cut_short_before_anything_is_stored_ho
         session = (await registry.start(StartRequest("room", "default"))).record
         await asyncio.sleep(5.0)
         dead = after_the_death_of(house)
-        dead.store.marks[session.id] = Interruption(wall_s(), paused=True)
+        await dead.store.write((), {session.id: Interruption(wall_s(), paused=True)})
     assert (await dead.store.session(session.id)).state is SessionState.RUNNING
     await asyncio.sleep(away_s)
     async with back_again(dead) as (registry, _):

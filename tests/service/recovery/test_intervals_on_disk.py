@@ -24,7 +24,7 @@ from minuted_daemon.service.recovery.state import resumed
 from minuted_daemon.service.session.nonspeech import NonSpeechTracker
 from minuted_daemon.service.session.wall_clock import WallClock
 from tests.adapters.spool.rooms import ONE, WALL_S, House, hear
-from tests.fakes_service.store import FakeStore
+from tests.fakes_service.store import MemoryStore
 
 FREEZE = samples(300.0)
 RECORD = SessionRecord(ONE, "room", SessionSettings("default", "none", "openai"), SessionState.RUNNING, WALL_S)
@@ -44,7 +44,7 @@ def silent(start: Sample) -> AudioBlock:
     return AudioBlock(np.zeros(BLOCK, np.int16), np.zeros(WIDE_BLOCK, np.int16), WALL_S + start / 16_000)
 
 
-async def recalled(spool: Spool, store: FakeStore) -> list[IntervalRecord]:
+async def recalled(spool: Spool, store: MemoryStore) -> list[IntervalRecord]:
     put: list[Record] = []
     await nonspeech(spool, put).recall(await resumed(RECORD, store, spool), FREEZE)  # type: ignore[arg-type]
     await store.write(put)
@@ -52,7 +52,7 @@ async def recalled(spool: Spool, store: FakeStore) -> list[IntervalRecord]:
 
 
 @asynccontextmanager
-async def a_first_life(house: House, store: FakeStore) -> AsyncIterator[tuple[SessionSpool, NonSpeechTracker]]:
+async def a_first_life(house: House, store: MemoryStore) -> AsyncIterator[tuple[SessionSpool, NonSpeechTracker]]:
     """A daemon that has just begun the session, until it dies."""
     await store.write([RECORD])
     async with house.spools() as spools:
@@ -61,7 +61,7 @@ async def a_first_life(house: House, store: FakeStore) -> AsyncIterator[tuple[Se
 
 
 async def test_a_gap_right_behind_a_sound_is_found_to_its_end_and_once(tmp_path: Path) -> None:
-    house, store = House(tmp_path), FakeStore()
+    house, store = House(tmp_path), MemoryStore()
     async with a_first_life(house, store) as (spool, before):
         await hear(spool, 6)
         for index in range(30):
@@ -86,7 +86,7 @@ async def test_a_gap_right_behind_a_sound_is_found_to_its_end_and_once(tmp_path:
 
 
 async def test_a_gap_ends_where_something_is_heard_again(tmp_path: Path) -> None:
-    house, store = House(tmp_path), FakeStore()
+    house, store = House(tmp_path), MemoryStore()
     async with a_first_life(house, store) as (spool, before):
         await hear(spool, 1)
         for _ in range(250):
