@@ -21,7 +21,7 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.ports.store import REDACTED
 from minuted_daemon.rpc.server import start_server
-from minuted_daemon.rpc.sessions import SessionService
+from minuted_daemon.rpc.services.sessions import SessionService
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.views import CaughtUp, PartialTurn, StoredChange

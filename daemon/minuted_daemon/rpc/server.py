@@ -30,13 +30,13 @@ from minuted_daemon.errors import ConfigError
 from minuted_daemon.ports.capture import Capture
 from minuted_daemon.ports.minutes import MinutesReader
 from minuted_daemon.rpc.budgets import BudgetInterceptor, RpcLimits
-from minuted_daemon.rpc.daemon import DaemonService
-from minuted_daemon.rpc.devices import DeviceService
-from minuted_daemon.rpc.sessions import SessionService
+from minuted_daemon.rpc.services.daemon import DaemonService
+from minuted_daemon.rpc.services.devices import DeviceService
+from minuted_daemon.rpc.services.sessions import SessionService
+from minuted_daemon.rpc.services.speakers import SpeakerService
+from minuted_daemon.rpc.services.turns import TurnService
 from minuted_daemon.rpc.sockets import SOCKET_MODE, SocketClaim, parse, why_not
-from minuted_daemon.rpc.speakers import SpeakerService
 from minuted_daemon.rpc.status import StatusInterceptor
-from minuted_daemon.rpc.turns import TurnService
 from minuted_daemon.service.feed.hub import Hub
 from minuted_daemon.service.sessions import Sessions
 
