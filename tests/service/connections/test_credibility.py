@@ -268,7 +268,7 @@ async def test_who_says_nothing_at_all_is_told_of_and_tried_again() -> None:
     seen = await run(made, 220.0)
     at_s, told = next((at_s, link) for at_s, link in seen if link.reason == "EVENTS_MISSING")
     assert 30 < at_s < 60
-    assert "pyannote has told of nobody in 30 s in which there was voice" in told.detail
+    assert "pyannote has reported no speaker in 30 s in which there was voice" in told.detail
     assert {link.reason for at, link in seen if at > at_s} == {"EVENTS_MISSING"}
     assert {link.health for at, link in seen if at > at_s + 1} == {Health.UP, Health.DOWN}, "it may be music"
     assert len(diarizer.streams) == 3

@@ -13,7 +13,7 @@ from minuted_daemon.errors import MinutedError, Rejected, Unavailable
 from minuted_daemon.service.connections.diarizer_link import DiarizerLink
 from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import TranscriberLink
-from minuted_daemon.service.engines.failover import FailoverDiarizer, FailoverTranscriber, EngineSlot
+from minuted_daemon.service.engines.failover import EngineSlot, FailoverDiarizer, FailoverTranscriber
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.retries.gate import ASKED_AGAIN_S, Door, Gates, Retries
 from tests.fakes_service.diarizer import FakeDiarizer, FakeDiarizerStream

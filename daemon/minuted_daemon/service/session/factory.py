@@ -21,7 +21,7 @@ from minuted_daemon.service.connections.transcriber_link import TranscriberLink
 from minuted_daemon.service.connections.transcriber_renewal import TranscriptionSink
 from minuted_daemon.service.engines import unavailable
 from minuted_daemon.service.engines.catalog import Diarizers, Transcribers
-from minuted_daemon.service.engines.failover import FailoverDiarizer, FailoverTranscriber, EngineSlot
+from minuted_daemon.service.engines.failover import EngineSlot, FailoverDiarizer, FailoverTranscriber
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.merge.driver import MergeDriver
 from minuted_daemon.service.merge.intervals import IntervalRecords
