@@ -193,7 +193,7 @@ class RecoveredLog:
     intervals: Sequence[IntervalNoted] = ()
 
 
-NOTHING = RecoveredLog()
+EMPTY = RecoveredLog()
 
 
 async def recollected(notes: Sequence[Note]) -> RecoveredLog:

@@ -13,7 +13,7 @@ from minuted_daemon.core.session_rules import is_file
 from minuted_daemon.errors import StoreError
 from minuted_daemon.ports.spool import Spool
 from minuted_daemon.ports.store import REDACTED, Store
-from minuted_daemon.service.recovery.log import NOTHING, RecoveredLog, recollected
+from minuted_daemon.service.recovery.log import EMPTY, RecoveredLog, recollected
 
 AWAY = "DAEMON_AWAY"
 """The reason of the gap that the daemon's absence leaves."""
@@ -36,7 +36,7 @@ class Resumed:
     heard: Sample
     points: Sequence[WallPoint]
     speakers: Sequence[SpeakerRecord] = ()
-    recollection: RecoveredLog = NOTHING
+    recollection: RecoveredLog = EMPTY
     redacted: Sequence[tuple[Sample, Sample]] = ()
     owed_from: Sample | None = None
     claims: Sequence[Claim] = ()
@@ -95,10 +95,10 @@ def _whole(position: int) -> Sample:
 async def _recollection(record: SessionRecord, spool: Spool | None) -> RecoveredLog:
     """Return the recovery log, an empty one if it cannot be read: that costs names, and no session."""
     try:
-        return NOTHING if spool is None else await recollected(await spool.notes())
+        return EMPTY if spool is None else await recollected(await spool.notes())
     except StoreError as error:
         log.warning("notes_not_read", session_id=record.id, reason=error.reason)
-        return NOTHING
+        return EMPTY
 
 
 async def _owed_from(record: SessionRecord, store: Store, begin: Sample) -> Sample | None:

@@ -34,7 +34,7 @@ class SessionParts:
 
 
 @dataclass(frozen=True, slots=True)
-class Return:
+class Recovery:
     """A session that goes on after the daemon was away. Without a spool there is nothing to replay."""
 
     resumed: Resumed

@@ -37,7 +37,7 @@ from minuted_daemon.service.recovery.replay import Replay
 from minuted_daemon.service.recovery.state import Resumed
 from minuted_daemon.service.retries.gate import Door, Gates, Retries
 from minuted_daemon.service.session.audio_intake import AudioIntake, AudioKeeping
-from minuted_daemon.service.session.context import Return, SessionParts, SharedServices
+from minuted_daemon.service.session.context import Recovery, SessionParts, SharedServices
 from minuted_daemon.service.session.nonspeech import NonSpeechTracker
 from minuted_daemon.service.session.pause import Pausing
 from minuted_daemon.service.session.session import Session
@@ -165,12 +165,12 @@ class SessionFactory:
         intake = AudioIntake(capture, status, outbox, ending, keeping, pipeline)
         pausing = Pausing(capture, diarizing, status, outbox, ending)
 
-        back = None
+        recovery = None
         if resumed is not None:
             replay = None if spool is None else Replay(resumed, spool, pipeline, intake.forget, log)
-            back = Return(resumed, replay)
+            recovery = Recovery(resumed, replay)
         parts = SessionParts(status, ending, sink, outbox, pipeline, intake, nonspeech, pausing)
-        return Session(parts, owed, clock, around.now_s, back)
+        return Session(parts, owed, clock, around.now_s, recovery)
 
     async def transcriber(self, record: SessionRecord, told: EngineUsage) -> Transcriber:
         """Return an ended session's transcriber as it had it. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""

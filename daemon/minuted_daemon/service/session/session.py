@@ -16,7 +16,7 @@ from minuted_daemon.service.connections.retry_request import RefusedLink
 from minuted_daemon.service.coverage import open_claims
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.merge.outputs import OwedTexts
-from minuted_daemon.service.session.context import Return, SessionParts
+from minuted_daemon.service.session.context import Recovery, SessionParts
 from minuted_daemon.service.session.settings import facts_of, log_of
 from minuted_daemon.service.session.status import DRAIN_LIMIT_S as DRAIN_LIMIT_S
 from minuted_daemon.service.session.status import INTERNAL_FAULT as INTERNAL_FAULT
@@ -41,9 +41,9 @@ class Session:
         owed: OwedTexts,
         clock: WallClock,
         now_s: Callable[[], float],
-        back: Return | None = None,
+        recovery: Recovery | None = None,
     ) -> None:
-        """`back`: what a session goes on from that was live when the daemon ended."""
+        """`recovery`: what a session goes on from that was live when the daemon ended."""
         self._status, self._ending = parts.status, parts.ending
         self._sink, self._outbox = parts.sink, parts.outbox
         self._pipeline, self._driver = parts.pipeline, parts.pipeline.driver
@@ -51,8 +51,8 @@ class Session:
         self._owed = owed
         self._clock = clock
         self._now_s = now_s
-        self._back = back
-        self._replay = None if back is None else back.replay
+        self._recovery = recovery
+        self._replay = None if recovery is None else recovery.replay
         self._log = log_of(parts.status.record)
 
     # --- what the registry asks ---------------------------------------------------------------------------------------
@@ -172,10 +172,10 @@ class Session:
 
     async def _resume(self) -> None:
         """Look again at what was heard before, also if the session is to end: nothing else will."""
-        back, self._back = self._back, None
-        if back is None:
+        recovery, self._recovery = self._recovery, None
+        if recovery is None:
             return
-        await self._intake.recall(back.resumed)
+        await self._intake.recall(recovery.resumed)
         if self._replay is not None:
             await self._replay.run()
             self._replay = None
