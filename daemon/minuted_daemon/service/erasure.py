@@ -1,6 +1,6 @@
 """Deleting and redacting: what people want forgotten leaves the minutes, the audio and the memory, crash or no crash.
 
-The store is told first, and keeps the request in the same transaction: from that moment on nobody reads what is to go,
+The store is told first, and keeps the request in the same transaction: from that moment on no one reads what is to go,
 nothing that is still under way is stored, and the request is carried out to the end, also by the daemon's next life.
 Then the audio goes, then what is left in the files.
 """
@@ -52,7 +52,7 @@ class Audio(Protocol):
 
 
 class Erasure:
-    """One for the daemon. Nothing here may be cancelled by whoever asked for it: see Registry."""
+    """One for the daemon. Nothing here may be cancelled by the client that asked for it: see Registry."""
 
     def __init__(self, store: Store, publisher: ChangePublisher, hub: Hub, audio: Audio) -> None:
         self._store = store

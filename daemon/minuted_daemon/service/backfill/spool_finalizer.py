@@ -89,7 +89,7 @@ class SpoolFinalizer:
         """Wait until the session has all its texts; return False if the daemon ends first. Raises StoreError."""
         try:
             return await self._backfill.run(await self._store.session(session_id))
-        except NotFound:  # nobody wants its audio
+        except NotFound:  # it was deleted: its audio is not needed
             self._spools.open(session_id, keep_audio=False)
             return True
 

@@ -38,7 +38,7 @@ DRAIN_LIMIT_S = 8.0
 """How long a connection that was replaced may take to send what waits and to say what it still has to say."""
 
 LONGEST_CATCH_UP_S = 10.0
-"""Audio kept while nobody is connected. Who serves is sent no more of it than it takes, and may be another engine
+"""Audio kept while there is no connection. An engine is sent no more of it than it takes, and may be another engine
 than at the start."""
 
 Missed = tuple[Sample, NDArray[np.int16]]

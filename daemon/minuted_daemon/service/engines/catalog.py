@@ -95,11 +95,11 @@ class Offers(Generic[E]):
         return None
 
     def substitute(self, name: str, fallback: str) -> Offer[E] | None:
-        """Return who takes over from an engine while it refuses; None for nobody, as for `none` and for itself."""
+        """Return what takes over from an engine while it refuses; None for `none` and for itself."""
         return next((offer for offer in self._offers if offer.name == fallback != name), None)
 
     def infos(self) -> list[EngineInfo]:
-        """Tell of each engine whether it can be used now."""
+        """Return of each engine whether it can be used now."""
         found = []
         for offer in self._offers:
             missing = offer.missing()

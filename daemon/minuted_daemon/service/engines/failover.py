@@ -2,7 +2,7 @@
 
 To the links this is an engine like any other. A refusal in mid-session breaks the connection in a way that makes the
 link connect again at once, and it is then connected to the substitute; so it is when the engine accepts again, which is
-asked about at the gate (gate.py), beside the substitute's connection.
+asked about at the gate (retries/gate.py), beside the substitute's connection.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ class Closes(Protocol):
 
 
 class EngineSlot(Generic[E]):
-    """Who serves in one role of one session: the engine it was started with, and while it refuses the substitute.
+    """The engine that serves in one role of a session: the one it was started with; its substitute while that refuses.
 
     Without a substitute, or with one that cannot be used here, a refusal stays what it is.
     """
@@ -82,7 +82,7 @@ class EngineSlot(Generic[E]):
 
     @contextmanager
     def using(self) -> Iterator[None]:
-        """Let a refusal pass as Unavailable (FELL_BACK) if there is somebody to take over."""
+        """Let a refusal pass as Unavailable (FELL_BACK) if a substitute can take over."""
         with self._replaced(), self.door.using():
             yield
 
@@ -161,7 +161,7 @@ class FailoverDiarizer:
         return self._slot.serving.capabilities
 
     async def open(self) -> DiarizerStream:
-        """Connect once, to whoever serves.
+        """Connect once, to the engine that serves.
 
         Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected, also without
         asking while the refusal stands; or Garbled.
@@ -220,7 +220,7 @@ class FailoverTranscriber:
         return self._slot.serving.capabilities
 
     async def open(self, languages: Sequence[str]) -> TranscriberStream:
-        """Connect once, to whoever serves.
+        """Connect once, to the engine that serves.
 
         Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected, also without
         asking while the refusal stands; or Garbled.

@@ -1,4 +1,4 @@
-"""How one engine of a session stands: how much audio it was sent, and what is to be said although its link is up."""
+"""How one engine of a session is used: how much audio it was sent, and warnings while its link is up."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,15 @@ class EngineUsage:
         self._warnings: dict[str, str] = {}
 
     def warn(self, reason: str, detail: str) -> None:
-        """Have this said from the next report of the link on. What was remarked first gives the reason."""
+        """Have this said from the next report of the link on. The first warning gives the reason."""
         self._warnings[reason] = detail
 
     def withdraw(self, reason: str) -> None:
-        """Have this said no more."""
+        """Say this no more."""
         self._warnings.pop(reason, None)
 
     def annotate(self, link: Link) -> Link:
-        """Return the link's health with the remarks, unless it has worse to tell."""
+        """Return the link's health with the warnings, unless it has worse to tell."""
         if not self._warnings or link.reason or link.health not in (Health.CONNECTING, Health.UP):
             return link
         reason = FELL_BACK if FELL_BACK in self._warnings else next(iter(self._warnings))

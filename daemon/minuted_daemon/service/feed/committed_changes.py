@@ -1,7 +1,7 @@
 """Committed changes in seq order: from memory as far as they are there, else from the store.
 
 What was committed but never published (its writer was cancelled, or a number was burnt by a failed write) is asked for
-in the store after a moment, so that it holds nobody up.
+in the store after a moment, so that it holds up no subscriber.
 """
 
 import asyncio

@@ -49,7 +49,7 @@ class CrashRecovery:
         self._erasure = erasure
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def go_on(self, record: SessionRecord, lock: asyncio.Lock, serving: asyncio.Event | None) -> None:
+    def resume(self, record: SessionRecord, lock: asyncio.Lock, serving: asyncio.Event | None) -> None:
         """Go on with a session, in the background; `lock` is released when it is there, or cannot go on.
 
         `serving`: nothing is begun before it is set.
@@ -58,8 +58,8 @@ class CrashRecovery:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def done(self, limit_s: float) -> None:
-        """Come back when all are there, or have failed; at the latest after `limit_s`."""
+    async def wait(self, limit_s: float) -> None:
+        """Wait until all are there, or have failed; at the latest after `limit_s`."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=limit_s)
 
@@ -82,23 +82,23 @@ class CrashRecovery:
             engines = await self._assembly.engines_again(record.settings)
             spool = self._assembly.spool(record)
             asked = await self._erasure.asked(record.id)
-            behind = await resumed(record, self._around.store, spool, asked)
+            found = await resumed(record, self._around.store, spool, asked)
             for gone in asked:
                 # Nothing of it is read any more from here on; where this fails, it is tried again later.
                 with contextlib.suppress(StoreError):
                     await self._workshop.spools.erase(record.id, gone.start, gone.end)
-            capture = self._source_of(record, behind.heard)
-            self._live.begin(self._assembly.session(record, capture, engines, spool, behind))
+            capture = self._source_of(record, found.heard)
+            self._live.begin(self._assembly.session(record, capture, engines, spool, found))
         except MinutedError as error:
             log.error("session_not_resumed", session=record.name, session_id=record.id, reason=error.reason)
-            await self._leave(record, error.reason, error.message)
+            await self._fail(record, error.reason, error.message)
         except Exception:
             log.exception("session_resume_fault", session=record.name, session_id=record.id)
-            await self._leave(record, *INTERNAL_FAULT)
+            await self._fail(record, *INTERNAL_FAULT)
         finally:
             lock.release()
 
-    async def _leave(self, record: SessionRecord, reason: str, detail: str) -> None:
+    async def _fail(self, record: SessionRecord, reason: str, detail: str) -> None:
         """A session that cannot go on has ended; what was stored of it is complete."""
         ended_s = self._around.now_s()
         ended = replace(record, state=SessionState.FAILED, ended_s=ended_s, reason=reason, detail=detail)
@@ -106,7 +106,7 @@ class CrashRecovery:
             await self._around.publisher.write([ended], record.name)
 
     def _source_of(self, record: SessionRecord, heard: Sample) -> CaptureStream:
-        """A device may be away and is waited for; a file is read on behind what was heard of it."""
+        """A device may be away and is waited for; a file is read on after what was heard of it."""
         if record.state is SessionState.STOPPING:
             return EmptyCapture()
         skipped = heard // BLOCK if is_file(record.settings.device) else 0

@@ -69,7 +69,7 @@ class Registry:
 
     async def stop(self, key: str) -> SessionView:
         """See Sessions."""
-        await self._recovering.done(RESUME_LIMIT_S)
+        await self._recovering.wait(RESUME_LIMIT_S)
         session = self._sessions.find(key) or await self._settled((await self.view(key)).record)
         if session is None:
             view = await self.view(key)
@@ -100,17 +100,17 @@ class Registry:
             if not self._sessions.closing:
                 raise
             view = await self.view(key)
-            if not await self._goes_on_paused(view.record):
+            if not await self._resumes_paused(view.record):
                 raise
         else:
             # It may have been marked as it was before.
-            if not self._sessions.closing or not await self._goes_on_paused(view.record):
+            if not self._sessions.closing or not await self._resumes_paused(view.record):
                 return view
         # Nothing of it is heard by now, and nothing will be before it is resumed, by the next daemon.
         return replace(view, record=replace(view.record, state=SessionState.PAUSED, ended_s=None))
 
-    async def _goes_on_paused(self, record: SessionRecord) -> bool:
-        """Have a session that the daemon's end interrupts go on paused; tell whether it goes on. Raises StoreError."""
+    async def _resumes_paused(self, record: SessionRecord) -> bool:
+        """Have an interrupted session go on paused; return whether it goes on. Raises StoreError."""
         noted = await self._sessions.uncancelled(self._interrupted.pause(record.id))
         return noted and record.state is not SessionState.FAILED
 
@@ -139,7 +139,7 @@ class Registry:
             self._finalizer.begin(record.id)  # of a session that is gone this leaves nothing
 
     async def redact(self, key: str, stretch: Stretch) -> Redaction:
-        """See Sessions. Raises WrongState (SESSION_RESUMING): nobody can say yet how far the session has come."""
+        """See Sessions. Raises WrongState (SESSION_RESUMING): it is not known yet how far the session has come."""
         view = await self.view(key)
         session = self._sessions.find(view.record.id)
         if session is None and view.record.state in LIVE_STATES:
@@ -167,7 +167,7 @@ class Registry:
         """See Sessions."""
         if key is not None:
             return await ask_again((await self._going_on(key)).refused_links())
-        await self._recovering.done(RESUME_LIMIT_S)
+        await self._recovering.wait(RESUME_LIMIT_S)
         return await ask_again(
             [link for session in self._sessions.not_ended() for link in session.refused_links()]
             + self._backfill.refused()
@@ -175,7 +175,7 @@ class Registry:
 
     async def view(self, key: str) -> SessionView:
         """See Sessions."""
-        await self._recovering.done(RESUME_LIMIT_S)
+        await self._recovering.wait(RESUME_LIMIT_S)
         session = self._sessions.find(key)
         if session is not None:
             return session.view()
@@ -183,7 +183,7 @@ class Registry:
 
     async def view_with_coverage(self, key: str) -> SessionView:
         """See Sessions."""
-        await self._recovering.done(RESUME_LIMIT_S)
+        await self._recovering.wait(RESUME_LIMIT_S)
         session = self._sessions.find(key)
         if session is not None:
             return await with_coverage(self._around.store, session.view(), session.open_claims(), session.is_owed)
@@ -192,7 +192,7 @@ class Registry:
 
     async def list(self, limit: int, token: str | None) -> Page[SessionView]:
         """See Sessions."""
-        await self._recovering.done(RESUME_LIMIT_S)
+        await self._recovering.wait(RESUME_LIMIT_S)
         page = await self._around.store.sessions(limit, token)
         return Page([self._view_of(record) for record in page.items], page.next_token)
 
@@ -216,11 +216,11 @@ class Registry:
         `serving`: nothing is begun before it is set, so that the daemon answers first; requests wait for the sessions.
         Raises StoreError.
         """
-        await self._interrupted.go_on(self._recovering.is_as_configured)
+        await self._interrupted.resume(self._recovering.is_as_configured)
         for record in await self._around.store.sessions_in_progress():
             lock = self._sessions.lock(record.name)
-            await lock.acquire()  # nobody starts another one of that name meanwhile
-            self._recovering.go_on(record, lock, serving)
+            await lock.acquire()  # no other one of that name is started meanwhile
+            self._recovering.resume(record, lock, serving)
         await self._finalizer.finalize_leftovers(self._sessions)
 
     def autostart(self) -> None:
@@ -238,7 +238,7 @@ class Registry:
     # --- finding ------------------------------------------------------------------------------------------------------
 
     async def _going_on(self, key: str) -> Session:
-        await self._recovering.done(RESUME_LIMIT_S)
+        await self._recovering.wait(RESUME_LIMIT_S)
         session = self._sessions.find(key)
         if session is None:
             record = await self._around.store.session(key)
