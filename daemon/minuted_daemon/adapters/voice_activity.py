@@ -56,7 +56,7 @@ class _Network:
 
 
 class SileroStream:
-    """One stream's memory. See core.speech.SpeechModel."""
+    """One stream's memory. See core.voice.speech.SpeechModel."""
 
     def __init__(self, models: "SileroModels") -> None:
         self._models = models

@@ -38,7 +38,7 @@ async def post(
 ) -> Answer:
     """Send JSON by POST, once, over a connection of its own; redirects are not followed.
 
-    Raise Unavailable (VENDOR_TIMEOUT and those of network.py) or Garbled (BAD_ANSWER), never with what may be secret.
+    Raise Unavailable (VENDOR_TIMEOUT and those of errors.py) or Garbled (BAD_ANSWER), never with what may be secret.
     """
     fault: VendorError
     cause: Exception | None = None

@@ -1,6 +1,6 @@
 """One socket of OpenAI's as a transcriber's stream. Moves bytes and reports faults; never retries, never reconnects.
 
-What messages mean is decided in codec.py, routing.py, configuration.py and faults.py.
+What messages mean is decided in codec.py, item_matching.py, configuration.py and faults.py.
 """
 
 import asyncio

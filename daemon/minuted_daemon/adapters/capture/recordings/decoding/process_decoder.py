@@ -49,7 +49,7 @@ class Limits:
 
 
 class ProcessDecoder:
-    """See decoding.Decoder. Owns its process."""
+    """See decoder.Decoder. Owns its process."""
 
     remark = ""
     held: int | None = None
@@ -72,7 +72,7 @@ class ProcessDecoder:
             self.promised, self.slack = round(promised_s * self.rate_hz), round(_PADDED_S * self.rate_hz)
 
     def read(self, count: int) -> Frames:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         frame = 4 * self.channels
         try:
             whole = self._has(count * frame, self._limits.stalled_s)
@@ -85,7 +85,7 @@ class ProcessDecoder:
         return frames
 
     def skip(self, count: int) -> int:
-        """See decoding.Decoder: where a codec would land is not to be relied on."""
+        """See decoder.Decoder: where a codec would land is not to be relied on."""
         del count
         return 0
 
@@ -94,18 +94,18 @@ class ProcessDecoder:
         return False
 
     def resume(self, lost: int) -> bool:
-        """See decoding.Decoder: these decoders find their way by themselves, or not at all."""
+        """See decoder.Decoder: these decoders find their way by themselves, or not at all."""
         del lost
         return False
 
     def abort(self) -> None:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         process = self._process
         if process is not None:
             process.kill()
 
     def close(self) -> None:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         process, self._process = self._process, None
         if process is not None:
             process.reap()
