@@ -46,7 +46,7 @@ class _Network:
         self.out_bias = weights["final_conv.bias"]
 
     def features(self, windows: Floats) -> Floats:
-        """Return what the memory cell is told of each window; shape (n, 576) to (n, 512)."""
+        """Return the memory cell's input for each window; shape (n, 576) to (n, 512)."""
         padded = np.concatenate((windows, windows[:, -2 : -_CONTEXT - 2 : -1]), axis=1)
         pieces = np.lib.stride_tricks.sliding_window_view(padded, _STFT, axis=1)[:, ::_STFT_HOP]
         x = np.abs(np.fft.rfft(pieces * self.taper, axis=2)).astype(np.float32)
@@ -56,7 +56,7 @@ class _Network:
 
 
 class SileroStream:
-    """One stream's memory. See core.speech.SpeechModel."""
+    """One stream's memory. See core.voice.speech.SpeechModel."""
 
     def __init__(self, models: "SileroModels") -> None:
         self._models = models
@@ -72,9 +72,9 @@ class SileroStream:
         wave = np.concatenate((self._context, pcm.astype(np.float32) / np.float32(32768)))
         self._context = wave[-_CONTEXT:]
         windows = np.lib.stride_tricks.sliding_window_view(wave, _CONTEXT + WINDOW)[::WINDOW]
-        told = network.features(windows)
-        logits = np.empty(len(told), dtype=np.float32)
-        for number, row in enumerate(told):
+        inputs = network.features(windows)
+        logits = np.empty(len(inputs), dtype=np.float32)
+        for number, row in enumerate(inputs):
             gates = row + _product(self._output[None], network.remembered)[0]
             keep = _sigmoid(gates[: 2 * _HIDDEN])
             self._cell = keep[_HIDDEN:] * self._cell + keep[:_HIDDEN] * np.tanh(gates[2 * _HIDDEN : 3 * _HIDDEN])
@@ -84,7 +84,7 @@ class SileroStream:
 
 
 class SileroModels:
-    """One for the daemon. A file that cannot be read is told once; then there is no model, and energy judges."""
+    """One for the daemon. A file that cannot be read is logged once; then there is no model, and energy judges."""
 
     def __init__(self, file: str = MODEL) -> None:
         self._file = file

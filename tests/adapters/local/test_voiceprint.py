@@ -24,8 +24,14 @@ pytestmark = pytest.mark.timeout(90)  # a real model on a shared machine
 
 
 @pytest.fixture
-async def printer() -> AsyncIterator[LocalVoicePrinter]:
-    made = LocalVoicePrinter()
+def idle_s() -> float:
+    """How long the printer keeps its process without work; a test that wants it otherwise is parametrized with it."""
+    return 60.0
+
+
+@pytest.fixture
+async def printer(idle_s: float) -> AsyncIterator[LocalVoicePrinter]:
+    made = LocalVoicePrinter(idle_s)
     yield made
     await made.close()
 
@@ -82,8 +88,10 @@ async def test_noise_is_nobodys_voice(printer: LocalVoicePrinter) -> None:
         assert await printer.print(noise.astype(np.int16)) is None
 
 
-async def test_a_process_that_dies_fails_its_print_and_the_next_starts_another_until_none_is_wanted() -> None:
-    printer = LocalVoicePrinter(idle_s=0.5)
+@pytest.mark.parametrize("idle_s", [0.5])
+async def test_a_process_that_dies_fails_its_print_and_the_next_starts_another_until_none_is_wanted(
+    printer: LocalVoicePrinter,
+) -> None:
     speech = standup(*EMMA)
     before = await printer.print(speech)
     pid = printer.worker_pid

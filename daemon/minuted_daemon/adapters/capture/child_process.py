@@ -52,7 +52,7 @@ class ChildProcess:
         os.write(self._input, data)
 
     def wait(self, limit_s: float) -> bool:
-        """Wait for the child's end; tell whether it came."""
+        """Wait for the child's end; return whether it came."""
         ended = select.poll()
         ended.register(self._handle, select.POLLIN)
         return bool(ended.poll(limit_s * 1000))

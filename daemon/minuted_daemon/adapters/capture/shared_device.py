@@ -147,9 +147,9 @@ class SharedDevice:
     def resume(self, stream: BufferedStream) -> None:
         """See buffer.Owner."""
         with self._lock:
-            told = self._down or self._remark
-            if told is not None:
-                stream.put(told)
+            news = self._down or self._remark
+            if news is not None:
+                stream.put(news)
         self._adjust()
 
     def _adjust(self) -> None:
@@ -173,7 +173,7 @@ class SharedDevice:
     def _failure(self, what: str, cause: str) -> DeviceError:
         return DeviceError("DEVICE_FAILED", f"{self.name} {what}", device=self.name, cause=cause)
 
-    # --- what the thread tells ----------------------------------------------------------------------------------------
+    # --- what the thread reports -------------------------------------------------------------------------------------
 
     def _give(self, items: list[Item]) -> None:
         if not items:

@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """Whom the thread tells, on the thread itself.
+    """What the thread reports to, called on the thread itself.
 
     give: the next items of the line. opened: a worker opened the device. heard: a block of its is there. refused: the
     device could not be opened at first, and the thread ends. lost: a worker could not open it, or failed. rested: the

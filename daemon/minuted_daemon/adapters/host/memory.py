@@ -1,4 +1,4 @@
-"""How the process keeps its memory over months: what glibc's malloc and the garbage collector are told."""
+"""How the process keeps its memory over months: settings of glibc's malloc and the garbage collector."""
 
 import ctypes
 import gc
@@ -12,7 +12,7 @@ def fix_mmap_threshold() -> None:
     """Have malloc give every piece of 128 kB or more a mapping of its own, for good.
 
     That is how it begins; but it raises the bound to the largest such piece that was ever freed. asyncio reads each
-    message into 256 kB and lets go of all but what came. On the heap that is always at the end, where the few bytes
+    message into 256 kB and frees all but what came. On the heap that is always at the end, where the few bytes
     then stay in the way: the heap grows by several 100 kB an hour, and never shrinks.
     """
     try:

@@ -1,4 +1,4 @@
-"""Tells systemd how the daemon is, by datagrams to the socket it names. Without that socket nothing is told."""
+"""Reports the daemon's state to systemd, by datagrams to the socket it names. Without that socket it does nothing."""
 
 import os
 import socket

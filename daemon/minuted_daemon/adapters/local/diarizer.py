@@ -1,4 +1,4 @@
-"""The offline diarizer as the daemon sees it. The models run in the worker; see diarization.py for what it does."""
+"""The offline diarizer as the daemon sees it. The models run in the worker; see worker/diarization for what it does."""
 
 import asyncio
 from collections.abc import AsyncIterator

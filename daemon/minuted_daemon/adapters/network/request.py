@@ -38,7 +38,7 @@ async def post(
 ) -> Answer:
     """Send JSON by POST, once, over a connection of its own; redirects are not followed.
 
-    Raise Unavailable (VENDOR_TIMEOUT and those of network.py) or Garbled (BAD_ANSWER), never with what may be secret.
+    Raise Unavailable (VENDOR_TIMEOUT and those of errors.py) or Garbled (BAD_ANSWER), never with what may be secret.
     """
     fault: VendorError
     cause: Exception | None = None
@@ -70,15 +70,15 @@ async def _post(
         ) as pool,
         pool.stream("POST", url, headers=list(sent.items()), content=body) as answer,
     ):
-        told = b""
+        received = b""
         async for part in answer.aiter_stream():
-            told += part
-            if len(told) > limits.answer_bytes:
+            received += part
+            if len(received) > limits.answer_bytes:
                 if answer.status < 300:
                     raise Garbled("BAD_ANSWER", f"{vendor}'s answer to the request for a stream is too long.")
                 break  # of a refusal the beginning is enough
         names = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
-        return Answer(answer.status, names, told)
+        return Answer(answer.status, names, received)
 
 
 def _protocol_fault(vendor: str, exc: Exception) -> VendorError:

@@ -1,4 +1,4 @@
-"""Connections through a proxy: an HTTP proxy's CONNECT, and SOCKS. What a proxy refuses is told as the proxy's.
+"""Connections through a proxy: an HTTP proxy's CONNECT, and SOCKS. A proxy's refusal is reported as the proxy's.
 
 No user and no password goes into an error.
 """

@@ -63,7 +63,7 @@ class OpenAITranscriber:
         """Connect once and configure, with the session's languages, else the engine's own; takes at most 20 s.
 
         Raises Rejected (KEY_REJECTED, ACCESS_DENIED, QUOTA_EXHAUSTED, CONFIG_REJECTED, INSECURE_URL), Unavailable
-        (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, CONFIG_TIMEOUT, CLOSED_*), Garbled (BAD_ANSWER), or what network.py
+        (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, CONFIG_TIMEOUT, CLOSED_*), Garbled (BAD_ANSWER), or what network/
         raises.
         """
         if not usable_key(self._api_key):

@@ -105,19 +105,21 @@ def _fit_languages(
 ) -> None:
     codes = {code: vendor_language(code, regions=takes.languages > 1) for code in languages}
     known = list(dict.fromkeys(code for code in codes.values() if code is not None))
-    told = []
+    left_out = []
     if foreign := [code for code, taken in codes.items() if taken is None]:
-        told.append(f"{', '.join(foreign)} {'are no languages' if len(foreign) > 1 else 'is no language'} it knows.")
+        left_out.append(
+            f"{', '.join(foreign)} {'are no languages' if len(foreign) > 1 else 'is no language'} it knows."
+        )
     if takes.languages > 1 and known:
         fields["languages"] = known
     elif takes.languages == 1 and len(known) == 1:
         fields["language"] = known[0]
     elif known and not takes.languages:
-        told.append(f"{model} takes no language.")
+        left_out.append(f"{model} takes no language.")
     elif known:
-        told.append(f"{model} takes one language, so that none of {', '.join(known)} is named.")
-    if told:
-        remarks["languages"] = " ".join(told)
+        left_out.append(f"{model} takes one language, so that none of {', '.join(known)} is named.")
+    if left_out:
+        remarks["languages"] = " ".join(left_out)
 
 
 def _cleaned(keywords: Sequence[str]) -> list[str]:

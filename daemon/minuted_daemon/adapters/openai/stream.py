@@ -1,6 +1,6 @@
 """One socket of OpenAI's as a transcriber's stream. Moves bytes and reports faults; never retries, never reconnects.
 
-What messages mean is decided in codec.py, routing.py, configuration.py and faults.py.
+What messages mean is decided in codec.py, item_matching.py, configuration.py and faults.py.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Limits:
 
 LIMITS = Limits()
 HINTS_LEFT_OUT = "HINTS_LEFT_OUT"
-"""The reason of what a session is told where the vendor does not take all of the configured hints."""
+"""The reason given to a session where the vendor does not take all of the configured hints."""
 
 
 class OpenAIStream:
@@ -186,8 +186,8 @@ class OpenAIStream:
                 _log.debug("vendor_refused_event", vendor="openai", reason=reason(event))
             if isinstance(event, Committed) and not self._chained:
                 event = replace(event, previous=None)
-            for told in self._routing.feed(event):
-                yield told
+            for given in self._routing.feed(event):
+                yield given
             if self._routing.astray:
                 raise self._broken(_lost())
 

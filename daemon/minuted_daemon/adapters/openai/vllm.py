@@ -116,9 +116,9 @@ class VllmStream:
                 if self._closed:
                     return
                 raise self._broken(faults.closure(closing(exc))) from None
-            told = self._read(message)
-            if told is not None:
-                yield told
+            given = self._read(message)
+            if given is not None:
+                yield given
 
     async def close(self) -> None:
         """Drop the connection."""

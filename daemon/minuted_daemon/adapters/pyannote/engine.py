@@ -205,7 +205,7 @@ class PyannoteDiarizer:
         """Create a stream and connect to it, once; takes at most 40 s.
 
         Raises Rejected (KEY_REJECTED, PAYMENT_REQUIRED, ACCESS_DENIED, REQUEST_REFUSED, INSECURE_URL), Unavailable
-        (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, OPEN_REFUSED), Garbled (BAD_ANSWER), or what network.py raises.
+        (RATE_LIMITED, VENDOR_DOWN, VENDOR_TIMEOUT, OPEN_REFUSED), Garbled (BAD_ANSWER), or what network/ raises.
         """
         if not usable_key(self._api_key):
             raise Rejected("KEY_REJECTED", "The credential pyannoteai_api_key is empty or no key.")

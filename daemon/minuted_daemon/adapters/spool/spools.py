@@ -307,8 +307,8 @@ async def open_spools(
 
 
 def _free_bytes(directory: Path) -> int:
-    told = os.statvfs(directory)
-    return told.f_bavail * told.f_frsize
+    stat = os.statvfs(directory)
+    return stat.f_bavail * stat.f_frsize
 
 
 def _s(count: int) -> float:

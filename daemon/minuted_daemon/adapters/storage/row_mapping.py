@@ -30,7 +30,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 
 def session_values(record: SessionRecord) -> Values:
-    """Return all columns of `sessions` but `created_seq` and what tells of an interruption."""
+    """Return all columns of `sessions` but `created_seq` and those of an interruption."""
     return {
         "id": record.id,
         "name": record.name,

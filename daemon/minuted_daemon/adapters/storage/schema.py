@@ -101,7 +101,7 @@ sessions = Table(
 )
 
 # What is left of a deleted session, so that a subscriber whose cursor is older learns of it. Whatever else is still
-# stored of such a session counts as gone, and is taken out bit by bit (erasing.py).
+# stored of such a session counts as gone, and is taken out bit by bit (deletion.py).
 deleted_sessions = Table(
     "deleted_sessions",
     metadata,

@@ -96,7 +96,7 @@ class SqlStore:
     """A ports.Store over a database that `open_store` has made ready.
 
     A record may refer to what was written before it, or stands before it in the same call. Writes have no deadline
-    beyond that for a lock: no caller could be told truly whether a commit it gave up on was stored.
+    beyond that for a lock: a caller could not know whether a commit it gave up on was stored.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ class SqlStore:
         return await self._read(lambda connection: read_resume_point(connection, session_id))
 
     async def delete_session(self, session_id: SessionId) -> SessionRecord:
-        """Delete an ended session for everybody who reads; `erase` does the rest.
+        """Delete an ended session for all readers; `erase` does the rest.
 
         Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_LIVE), StoreError.
         """
@@ -302,7 +302,7 @@ class SqlStore:
         return await self._read(lambda connection: read_changes(connection, after, up_to, session_id, limit))
 
     async def close(self) -> None:
-        """Finish what is being written and let go of the database. Takes at most 2 s; what is not done then fails."""
+        """Finish what is being written and close the database. Takes at most 2 s; what is not done then fails."""
         # The writer goes last: the last connection to go puts the log into the database file, and must be able to.
         await self._reader.close(CLOSE_LIMIT_S / 2)
         await self._writer.close(CLOSE_LIMIT_S / 2)

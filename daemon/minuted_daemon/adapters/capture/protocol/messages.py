@@ -43,9 +43,9 @@ def pack_assignment(assignment: Assignment) -> str:
 
 def unpack_assignment(text: str) -> Assignment:
     """Decode a worker's argument."""
-    told = json.loads(text)
-    choice = told.pop("choice")
-    return Assignment(**told, choice=ChannelChoice(tuple(choice["channels"]), choice["mix"]))
+    fields = json.loads(text)
+    choice = fields.pop("choice")
+    return Assignment(**fields, choice=ChannelChoice(tuple(choice["channels"]), choice["mix"]))
 
 
 def pack_opened(opened: Opened) -> bytes:
@@ -57,8 +57,8 @@ def pack_opened(opened: Opened) -> bytes:
 def unpack_opened(payload: bytes) -> Opened:
     """Decode what follows the header. Raises ValueError on anything a worker does not say."""
     try:
-        told = json.loads(payload)
-        device = told["device"]
-        return Opened(NamedInput(**{**device, "listed": ListedInput(**device["listed"])}), told["home"])
+        fields = json.loads(payload)
+        device = fields["device"]
+        return Opened(NamedInput(**{**device, "listed": ListedInput(**device["listed"])}), fields["home"])
     except (KeyError, TypeError) as error:
         raise ValueError("an opened device of a wrong form") from error

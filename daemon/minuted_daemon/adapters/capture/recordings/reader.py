@@ -151,7 +151,7 @@ class Reader:
         return 0
 
     def _end(self, begun: int, damaged: bool, cut: bool) -> None:
-        """Tell what was promised and did not come. Raises DeviceError where it cannot be told how much that is.
+        """Report what was promised and did not come. Raises DeviceError where its length is not known.
 
         `cut`: the last piece of a file could not be decoded because it is no whole one.
         """

@@ -2,7 +2,7 @@
 
 With `later` after that it gets ready, and touches nothing that has to do with sound until a byte comes on its stdin.
 
-PortAudio hangs, spins and crashes when devices go away; here it can be killed. Blocks go to stdout (see wire.py);
+PortAudio hangs, spins and crashes when devices go away; here it can be killed. Blocks go to stdout (see frames.py);
 the end of stdin, or of the parent process, means stop. It never retries: whatever goes wrong, it says so and leaves.
 """
 

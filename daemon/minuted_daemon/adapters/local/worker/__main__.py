@@ -1,7 +1,7 @@
 """The worker process: runs the models for all streams of one daemon, and dies with it.
 
 Started as `python -m minuted_daemon.adapters.local.worker FD PARENT`. One thread reads, one diarizes, one recognizes;
-the models let go of the interpreter lock while they run. Nothing here decides anything about speakers or texts.
+the models release the interpreter lock while they run. Nothing here decides anything about speakers or texts.
 """
 
 import contextlib

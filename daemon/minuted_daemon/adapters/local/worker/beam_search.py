@@ -1,6 +1,6 @@
 """From audio to text with an encoder and an autoregressive decoder: a small beam search. Numpy only.
 
-The networks are given to it; which model they are, and where its files lie, is decided in networks.py.
+The networks are given to it; which model they are, and where its files lie, is decided in onnx_models.py.
 """
 
 from collections.abc import Callable, Sequence

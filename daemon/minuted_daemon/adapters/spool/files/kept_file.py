@@ -124,7 +124,7 @@ class KeptFile:
         self._check()
 
     def _check(self) -> None:
-        """The encoder does not tell what it could not write when it is closed."""
+        """Check the length: closing the encoder does not report what it could not write."""
         with _as_os_error(None), soundfile.SoundFile(self._part) as written:
             if written.frames != self._frames:
                 raise OSError(f"holds {written.frames} of {self._frames} frames")
@@ -216,7 +216,7 @@ def _overwriting(file: int, sync: Sync, step_bytes: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _as_os_error(file: int | None) -> Iterator[None]:
-    """The library tells neither which error the system gave, nor always that there was one; ask the system again."""
+    """Raise OSError: the library reports no errno, and sometimes no error; ask the system again."""
     try:
         yield
     except (soundfile.SoundFileError, AssertionError) as error:

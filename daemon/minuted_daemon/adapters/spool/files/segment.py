@@ -15,7 +15,7 @@ from minuted_daemon.core.ranges import Span, joined, outside
 from minuted_daemon.core.samples import RATE_HZ, Sample, wide
 
 SEGMENT = 20 * RATE_HZ
-"""Samples after which a file is full: little enough to be let go of soon, much enough that a day is 4,320 files."""
+"""Samples after which a file is full: short enough to be removed soon, long enough that a day is 4,320 files."""
 SUFFIX = ".seg"
 PART = ".part"
 """Ends the name of a file that is not to be read: its writing was cut short."""

@@ -57,7 +57,7 @@ class SegmentReader:
             try:
                 pieces = self._unpacked(segment)
             except FileNotFoundError:
-                continue  # let go of since it was asked for
+                continue  # removed since it was asked for
             except OSError as error:
                 fault = error
                 continue

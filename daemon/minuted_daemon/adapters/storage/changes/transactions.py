@@ -189,7 +189,7 @@ class GroupCommit:
     def _exclusive(self, request: Exclusive) -> Any:
         try:
             return request.act(self._engine)
-        except Exception as fault:  # noqa: BLE001 - its own caller is told
+        except Exception as fault:  # noqa: BLE001 - it belongs to its caller
             return self._error(fault)
 
     def _together(self, writes: Sequence[Write]) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""Whether a database can be used, told by reading alone: what is refused here is left as it was, to the byte.
+"""Whether a database can be used, found by reading alone: a refused one is left as it was, to the byte.
 
 A connection that may write would change a file by merely opening it: it switches the journal's mode, and puts the log
 into the file when it closes. Nothing in here may write or change a mode; a -shm may come beside a log.
@@ -41,7 +41,7 @@ def examine(path: Path, limits: DatabaseLimits) -> None:
 
 
 def _check(connection: Connection, path: Path, thorough_mb: int) -> None:
-    """Look for damage, for as long as a start may take: what is missed here is met, and told, when it is read.
+    """Look for damage, for as long as a start may take: what is missed here is reported when it is read.
 
     SQLite itself refuses a file that is cut off or has no header. A whole look at a big file would take minutes.
     """

@@ -1,4 +1,4 @@
-"""What the store knows of what became of a session's audio, as claims. Queries only; core/ledger.py adds them up."""
+"""What the store knows of what became of a session's audio, as claims. Queries only; core/coverage.py adds them up."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -41,7 +41,7 @@ class Decoder(Protocol):
         ...
 
     def at_end(self) -> bool:
-        """After Interrupted: tell whether no more of the file is left to be decoded."""
+        """After Interrupted: return whether no more of the file is left to be decoded."""
         ...
 
     def resume(self, lost: int) -> bool:

@@ -32,7 +32,7 @@ class _Sound(soundfile.SoundFile):  # type: ignore[misc]
 
 
 class PlainDecoder:
-    """See decoding.Decoder. The descriptor stays the caller's; the decoder has one of its own."""
+    """See decoder.Decoder. The descriptor stays the caller's; the decoder has one of its own."""
 
     def __init__(self, descriptor: int, known: Layout | None, found: Extent | None) -> None:
         """`known` and `found`: how the file is built and where its audio is; None for FLAC, which tells by itself.
@@ -74,7 +74,7 @@ class PlainDecoder:
         return empty
 
     def read(self, count: int) -> Frames:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         frames = np.full((count, self.channels), np.nan, np.float32)
         try:
             given = self._sound.buffer_read_into(frames, "float32")
@@ -90,7 +90,7 @@ class PlainDecoder:
         return frames[:given]
 
     def skip(self, count: int) -> int:
-        """See decoding.Decoder: some of these codecs cannot seek."""
+        """See decoder.Decoder: some of these codecs cannot seek."""
         try:
             there = self._sound.seek(self._at + count)
         except _FAULTS:
@@ -103,11 +103,11 @@ class PlainDecoder:
         return count if there == self._at else 0
 
     def at_end(self) -> bool:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         return self._file.error is None and self._file.tell() >= self._file.size
 
     def resume(self, lost: int) -> bool:
-        """See decoding.Decoder. A stream that lost its way is read again from after the damage."""
+        """See decoder.Decoder. A stream that lost its way is read again from after the damage."""
         if not self._reopens:
             return False
         try:
@@ -125,10 +125,10 @@ class PlainDecoder:
         return True
 
     def abort(self) -> None:
-        """See decoding.Decoder: it waits for nothing but the disk."""
+        """See decoder.Decoder: it waits for nothing but the disk."""
 
     def close(self) -> None:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         with contextlib.suppress(*_FAULTS):
             self._sound.close()
         if self._descriptor >= 0:

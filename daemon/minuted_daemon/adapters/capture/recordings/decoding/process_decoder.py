@@ -49,7 +49,7 @@ class Limits:
 
 
 class ProcessDecoder:
-    """See decoding.Decoder. Owns its process."""
+    """See decoder.Decoder. Owns its process."""
 
     remark = ""
     held: int | None = None
@@ -72,7 +72,7 @@ class ProcessDecoder:
             self.promised, self.slack = round(promised_s * self.rate_hz), round(_PADDED_S * self.rate_hz)
 
     def read(self, count: int) -> Frames:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         frame = 4 * self.channels
         try:
             whole = self._has(count * frame, self._limits.stalled_s)
@@ -85,7 +85,7 @@ class ProcessDecoder:
         return frames
 
     def skip(self, count: int) -> int:
-        """See decoding.Decoder: where a codec would land is not to be relied on."""
+        """See decoder.Decoder: where a codec would land is not to be relied on."""
         del count
         return 0
 
@@ -94,18 +94,18 @@ class ProcessDecoder:
         return False
 
     def resume(self, lost: int) -> bool:
-        """See decoding.Decoder: these decoders find their way by themselves, or not at all."""
+        """See decoder.Decoder: these decoders find their way by themselves, or not at all."""
         del lost
         return False
 
     def abort(self) -> None:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         process = self._process
         if process is not None:
             process.kill()
 
     def close(self) -> None:
-        """See decoding.Decoder."""
+        """See decoder.Decoder."""
         process, self._process = self._process, None
         if process is not None:
             process.reap()
@@ -166,8 +166,8 @@ def by_ffmpeg(program: str, descriptor: int, limits: Limits) -> ProcessDecoder:
     It may read this one file only, and no format that names others.
     """
     reading = ["-v", "quiet", "-protocol_whitelist", "file", "-format_whitelist", _DEMUXERS, "-threads", "1"]
-    told = _told(_probe_of(program), reading, descriptor, limits)
-    promised_s = _promised_s(told)
+    probed = _probed(_probe_of(program), reading, descriptor, limits)
+    promised_s = _promised_s(probed)
     writing = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"]
     writing += ["-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
     command = [program, "-nostdin", *reading, "-i", _INPUT, *writing]
@@ -178,8 +178,8 @@ def _probe_of(program: str) -> str:
     return str(Path(program).with_name("ffprobe"))
 
 
-def _told(program: str, reading: Sequence[str], descriptor: int, limits: Limits) -> Mapping[str, Any]:
-    """Return what ffprobe tells of the file."""
+def _probed(program: str, reading: Sequence[str], descriptor: int, limits: Limits) -> Mapping[str, Any]:
+    """Return what ffprobe says about the file."""
     entries = "format=format_name,duration,nb_streams:stream=codec_type,codec_name,duration,channels"
     process = _started([program, *reading, "-show_entries", entries, "-of", "json", _INPUT], descriptor, limits)
     answer = bytearray()
@@ -195,20 +195,20 @@ def _told(program: str, reading: Sequence[str], descriptor: int, limits: Limits)
     finally:
         process.reap()
     try:
-        told: Mapping[str, Any] = json.loads(answer)
-        streams = told["streams"]
-        if not told.get("format"):
+        probed: Mapping[str, Any] = json.loads(answer)
+        streams = probed["streams"]
+        if not probed.get("format"):
             raise UndecodableError
     except (ValueError, KeyError, TypeError) as error:
         raise UndecodableError from error
     if not any(stream.get("codec_type") == "audio" for stream in streams):
         raise UndecodableError(silent=True)
-    return told
+    return probed
 
 
-def _promised_s(told: Mapping[str, Any]) -> float | None:
+def _promised_s(probed: Mapping[str, Any]) -> float | None:
     """Return how long the audio should be, where the file tells that by more than an estimate."""
-    form, streams = told["format"], told["streams"]
+    form, streams = probed["format"], probed["streams"]
     names = str(form.get("format_name", "")).split(",")
     if _KNOWS_LENGTH.isdisjoint(names):
         return None

@@ -18,7 +18,7 @@ from minuted_daemon.core.events import DiarizerEvent
 HOP = 8_000
 """New samples for each step: 0.5 s."""
 LOOK_AHEAD = 20_800
-"""What lies nearer than 1.3 s to the newest sample is not told yet. With a hop and the step's own time, events are
+"""What lies nearer than 1.3 s to the newest sample is not reported yet. With a hop and the step's own time, events are
 1.3 to 1.9 s late: the merger takes lags above 2 s for outliers."""
 LONG_BACKLOG = 4 * HOP
 """With this much waiting, a step takes two hops at once."""
@@ -111,7 +111,7 @@ class StreamDiarization:
         return self._tell(changes)
 
     def _find_changes(self, active: NDArray[np.float32], wave: NDArray[np.float32], window_start: int) -> bool:
-        """Look for new voices in open segments; tell whether there are any."""
+        """Look for new voices in open segments; return whether there are any."""
         found = False
         for segment in self._tracker.open:
             if segment.view is None:

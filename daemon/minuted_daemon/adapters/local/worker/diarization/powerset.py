@@ -22,7 +22,7 @@ OFFSET = 0.4
 BRIDGED = 4_000
 """Pauses of one local speaker shorter than 0.25 s are part of the speech."""
 SHORTEST = 2_400
-"""Speech shorter than 0.15 s is not told."""
+"""Speech shorter than 0.15 s is not reported."""
 
 _MEMBERS = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 0], [1, 0, 1], [0, 1, 1]],

@@ -1,7 +1,7 @@
-"""Follows speech from one window to the next, so that a stretch told once is never told twice. Numpy only.
+"""Follows speech from one window to the next, so that no stretch is reported twice. Numpy only.
 
 Each window orders its local speakers anew and sees the last seconds again, the newest of them badly. So a segment is
-opened as soon as the horizon (the newest sample that is told about) passes its start, but it is settled only by the
+opened as soon as the horizon (the newest sample that is reported) passes its start, but it is settled only by the
 window in which its end lies beyond the horizon. Whose voice it is, is not decided here.
 """
 
@@ -13,14 +13,14 @@ from minuted_daemon.adapters.local.worker.diarization.powerset import SHORTEST, 
 SAME_START = 6_400
 """Views of one segment agree about its start within 0.4 s."""
 SHORTEST_REST = 6_400
-"""Speech that goes on after a settled segment without a pause is told if it is this long (0.4 s); less is jitter."""
+"""Speech that goes on after a settled segment without a pause is reported if this long (0.4 s); less is jitter."""
 COVERED = 0.6
-"""A stretch of which this much is settled is not told again."""
+"""A stretch of which this much is settled is not reported again."""
 
 
 @dataclass(slots=True, eq=False)
 class Segment:
-    """Speech of one voice that is told. `end` is how far it is known to reach while it is open.
+    """Speech of one voice that is reported. `end` is how far it is known to reach while it is open.
 
     `view` is how the newest window shows it, None where that window does not. A segment that is closed without being
     settled was given up: later windows did not bear it out.
@@ -47,7 +47,7 @@ class Changes:
 
 @dataclass(slots=True)
 class SegmentTracker:
-    """Tells each stretch of speech once. Memory is bounded by what one window can hold."""
+    """Reports each stretch of speech once. Memory is bounded by what one window can hold."""
 
     _open: list[Segment] = field(default_factory=list)
     _settled: list[Segment] = field(default_factory=list)
@@ -59,7 +59,7 @@ class SegmentTracker:
         return self._open
 
     def update(self, stretches: Sequence[Stretch], window_start: int, horizon: int) -> Changes:
-        """Take in what a window shows and tell what lies before `horizon`, which never falls."""
+        """Take in what a window shows and report what lies before `horizon`, which never falls."""
         self._settled = [s for s in self._settled if s.end > window_start]
         fresh = [f for s in stretches if s.start < horizon and (f := self._fresh(s, stretches)) is not None]
         matches = _match(fresh, self._open, window_start)
@@ -88,8 +88,8 @@ class SegmentTracker:
 
     def tracks(self, stretches: Sequence[Stretch]) -> list[tuple[int, int]]:
         """Return (segment, local speaker) of each segment that this window, taken in last, shows."""
-        told = [(s.number, track) for s in self._settled if (track := _track_of(s, stretches)) is not None]
-        return told + [(s.number, s.view.track) for s in self._open if s.view is not None]
+        shown = [(s.number, track) for s in self._settled if (track := _track_of(s, stretches)) is not None]
+        return shown + [(s.number, s.view.track) for s in self._open if s.view is not None]
 
     def close(self) -> Changes:
         """End whatever is still open, where it was last heard."""
@@ -100,7 +100,7 @@ class SegmentTracker:
         return Changes(closed=left)
 
     def _fresh(self, stretch: Stretch, stretches: Sequence[Stretch]) -> Stretch | None:
-        """Return what of a stretch is not settled, None if that is nothing worth telling."""
+        """Return what of a stretch is not settled, None if that is nothing worth reporting."""
         rest = stretch.start
         for segment in sorted(self._settled, key=lambda s: s.start):
             if segment.start <= rest + SAME_START < segment.end + SAME_START and (

@@ -43,7 +43,7 @@ class VoiceChanges:
         return newest if len(newest) == LOOK and newest[-1] - newest[0] < _DENSE * LOOK else None
 
     def observe(self, segment: int, first: int, last: int, voice: Embedding) -> bool:
-        """Take in the voice of a segment's newest samples [first, last]; tell whether it is another than before."""
+        """Take in the voice of a segment's newest samples [first, last]; return whether it is another than before."""
         voice = unit(voice)
         looks = self._looks.setdefault(segment, [])
         before = [known for end, known in looks if end <= first]

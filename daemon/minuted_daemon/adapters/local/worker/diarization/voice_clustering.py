@@ -145,7 +145,7 @@ class VoiceClusters:
             voice.backing = 1 if voice.tentative else max(voice.speech, 1)
 
     def _apart(self, voices: Sequence[Voice]) -> NDArray[np.bool_]:
-        """Tell which two voices the segmentation told apart, shape (voices, voices)."""
+        """Return which two voices the segmentation separated, shape (voices, voices)."""
         places = {voice.segment: i for i, voice in enumerate(voices)}
         apart = np.zeros((len(voices), len(voices)), dtype=np.bool_)
         for segment, other in self.co_occurrence.apart():
