@@ -1,4 +1,4 @@
-"""The gRPC server: what it offers, where it listens, how it goes away."""
+"""The gRPC server: its services, addresses and shutdown."""
 
 import asyncio
 import os
@@ -60,7 +60,7 @@ OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
 CONCURRENT_RPCS = 1_000
-"""Past this, RPCs are refused with RESOURCE_EXHAUSTED."""
+"""Beyond this, RPCs are refused with RESOURCE_EXHAUSTED."""
 STUCK_S = 2.0
 """How long gRPC may take to stop after the grace. It sometimes never does, where connections break at that moment."""
 
@@ -80,11 +80,11 @@ class Server:
         self.addresses = tuple(addresses)
 
     async def drain(self) -> None:
-        """Say in the health service that the daemon is going away. RPCs go on being served."""
+        """Report NOT_SERVING in the health service. RPCs are still served."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float, stuck_s: float = STUCK_S) -> None:
-        """End every stream (UNAVAILABLE, DAEMON_STOPPING) once it has what was published, then the server.
+        """End every stream (UNAVAILABLE, DAEMON_STOPPING) after all published messages, then the server.
 
         RPCs still under way after `grace_s` are cancelled, and gRPC gets `stuck_s` more. Idempotent.
         """

@@ -37,7 +37,7 @@ DETAILS_KEY = "grpc-status-details-bin"
 OURS = "/minuted."
 MESSAGE_LIMIT = 1_000
 FACT_LIMIT = 300
-"""Characters that are sent: an error travels, twice, in the 8 KiB of headers that peers accept."""
+"""Characters that are sent: an error is sent, twice, in headers, of which peers accept 8 KiB."""
 
 log = structlog.get_logger()
 
@@ -95,7 +95,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _Unreadable:
-    """Stands for a request whose bytes are no message of its kind."""
+    """Stands for a request whose bytes cannot be read as its message."""
 
 
 def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

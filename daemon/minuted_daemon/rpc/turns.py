@@ -52,7 +52,7 @@ class Converted:
     """The last deliveries as messages: all subscribers are given the same objects, so each is converted once."""
 
     def __init__(self) -> None:
-        # By identity; the delivery is held beside its message, so that no other object can have its id.
+        # By identity. The delivery is kept with its message: no other object can get its id.
         self._last: OrderedDict[int, tuple[Delivery, pb.StreamTurnsResponse]] = OrderedDict()
 
     def __call__(self, delivery: Delivery) -> pb.StreamTurnsResponse:
@@ -67,5 +67,5 @@ class Converted:
         return message
 
     def forget(self) -> None:
-        """Keep nothing of what was delivered: some of it is erased."""
+        """Drop all messages: some of their words are erased."""
         self._last.clear()
