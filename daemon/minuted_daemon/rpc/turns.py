@@ -52,11 +52,11 @@ class Converted:
     """The last deliveries as messages: all subscribers are given the same objects, so each is converted once."""
 
     def __init__(self) -> None:
-        # By identity. The delivery is kept with its message: no other object can get its id.
+        # By identity; the delivery is held beside its message, so that no other object can have its id.
         self._last: OrderedDict[int, tuple[Delivery, pb.StreamTurnsResponse]] = OrderedDict()
 
     def __call__(self, delivery: Delivery) -> pb.StreamTurnsResponse:
-        """Return a delivery's message. It is shared and must not be changed."""
+        """Return a delivery's message. It is shared: nobody may change it."""
         known = self._last.get(id(delivery))
         if known:
             return known[1]
@@ -67,5 +67,5 @@ class Converted:
         return message
 
     def forget(self) -> None:
-        """Drop all messages: some of their words are erased."""
+        """Keep nothing of what was delivered: some of it is erased."""
         self._last.clear()
