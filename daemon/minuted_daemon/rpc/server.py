@@ -60,9 +60,9 @@ OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
 CONCURRENT_RPCS = 1_000
-"""Beyond this, RPCs are refused with RESOURCE_EXHAUSTED."""
+"""Past this, RPCs are refused with RESOURCE_EXHAUSTED."""
 STUCK_S = 2.0
-"""How long gRPC may take to stop after the grace. It sometimes never does, where connections break at that moment."""
+"""So long behind its grace gRPC may take to stop. It has been seen to stop never, where connections broke just then."""
 
 log = structlog.get_logger()
 
@@ -103,7 +103,7 @@ class Server:
 async def start_server(
     listen: Sequence[str], *, sessions: Sessions, store: Store, hub: Hub, capture: Capture
 ) -> Server:
-    """Listen at every address and serve every client that can connect.
+    """Listen at every address and serve; whoever can connect is served from then on.
 
     Raises ConfigError (LISTEN_INVALID, SOCKET_PATH_TOO_LONG, SOCKET_IN_USE, SOCKET_UNUSABLE, ADDRESS_UNUSABLE,
     TLS_REQUIRED) with everything that is wrong among its problems; then nothing stays open.

@@ -37,7 +37,7 @@ DETAILS_KEY = "grpc-status-details-bin"
 OURS = "/minuted."
 MESSAGE_LIMIT = 1_000
 FACT_LIMIT = 300
-"""Characters that are sent: an error is sent, twice, in headers, of which peers accept 8 KiB."""
+"""Characters that are sent: an error travels, twice, in the 8 KiB of headers that peers accept."""
 
 log = structlog.get_logger()
 
@@ -124,7 +124,7 @@ def _unary(method: str, behaviour: Callable[[Any, Context], Awaitable[Any]]) -> 
             return await behaviour(request, context)
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001  # the last place that can handle it
+        except Exception as error:  # noqa: BLE001  # the last place where anything can be done about it
             await _refuse(context, method, error)
 
     return answer
@@ -141,7 +141,7 @@ def _stream(method: str, behaviour: Callable[[Any, Any], Any]) -> Callable[[Any,
                     yield response
         except grpc.aio.AbortError:
             raise
-        except Exception as error:  # noqa: BLE001  # the last place that can handle it
+        except Exception as error:  # noqa: BLE001  # the last place where anything can be done about it
             await _refuse(context, method, error)
 
     return answer
