@@ -1,4 +1,4 @@
-"""Addresses: where the daemon may listen, and what may be reached without encryption, which is this machine alone.
+"""Addresses: where the daemon may listen, and which hosts may be reached without encryption (this machine alone).
 
 One rule for configuration, server and vendors. Clients read the same forms (clients/python/minuted/address.py).
 """
@@ -83,7 +83,7 @@ def _socket_path(path: str) -> Path:
 
 
 def _likely(address: str) -> str | None:
-    """Return what was likely meant by an address that is written in none of the ways there are."""
+    """Return the likely meaning of an address in an unknown form."""
     kind, _, rest = address.partition(":")
     if "://" in address and kind != "tcp":
         return f"it is a URL; an address has no {kind}://, as in 127.0.0.1:{_EXAMPLE_PORT}"

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Read a command line: `command`, `config` (a path or None), and `destination` of a backup.
 
-    Leaves with SystemExit: 0 after --help and --version, 2 after a mistake, which is told on standard error.
+    Leaves with SystemExit: 0 after --help and --version, 2 after a mistake, which is reported on standard error.
     """
     text = "settings in TOML (else /etc/minuted/minuted.toml if it is there)"
     configured = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)

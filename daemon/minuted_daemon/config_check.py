@@ -1,4 +1,4 @@
-"""What `minuted check` looks at beyond the settings themselves: this machine, and what is legal but odd."""
+"""What `minuted check` checks beyond the settings themselves: this machine, and settings that are legal but odd."""
 
 import os
 import stat
@@ -70,7 +70,7 @@ def _problems(config: Config) -> list[str]:
 
 
 def _not_writable(directory: Path) -> str | None:
-    """Say why a directory neither is writable nor could be created so; None if all is well."""
+    """Return why a directory is not writable and cannot be created, None if it is or can."""
     for place in (directory, *directory.parents):
         try:
             mode = place.stat().st_mode
@@ -121,7 +121,7 @@ def _openai_remarks(openai: OpenAIConfig) -> list[str]:
 
 
 def _sandbox_remarks(config: Config, key: str, path: str) -> list[str]:
-    """Say that the unit keeps the service away from a path, where these are the settings that the unit uses."""
+    """Return a remark if the unit of these settings keeps the service away from a path."""
     if config.file != DEFAULT_FILE or not path.startswith(_OUT_OF_THE_UNITS_REACH):
         return []
     better = "/run/minuted" if key == "daemon.listen" else "/var/lib/minuted or /srv"
@@ -129,7 +129,7 @@ def _sandbox_remarks(config: Config, key: str, path: str) -> list[str]:
 
 
 def _local_remarks(config: Config, session: SessionConfig) -> list[str]:
-    """Say what the offline engine will not do for a session that uses it, or may come to use it."""
+    """Return what the offline engine cannot do for a session that uses it, or may fall back to it."""
     remarks = []
     local = {"local", "none" if config.openai.api_key else "auto"}
     falls_back = session.fallback == "local"

@@ -50,7 +50,7 @@ _TIME = re.compile(r"(?:(\d{1,4}):)?(\d{1,4}):(\d{1,2}(?:\.\d{1,6})?)|(\d{1,9}(?
 def parse(arguments: Sequence[str], version: str) -> argparse.Namespace:
     """Read a command line; `command` is the subcommand, the other fields are named like the arguments.
 
-    Leaves with SystemExit: 0 after --help and --version, 2 after a mistake, which is told on standard error.
+    Leaves with SystemExit: 0 after --help and --version, 2 after a mistake, which is reported on standard error.
     """
     parser, commands = _parsers(version)
     found = parser.parse_args(arguments, argparse.Namespace(address=None, json=False))
@@ -64,7 +64,7 @@ def parse(arguments: Sequence[str], version: str) -> argparse.Namespace:
 
 def _parsers(version: str) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     """Return the parser of the whole line, and that of each subcommand."""
-    # Taken before and after the subcommand: what one parser does not find must not undo what the other found.
+    # Taken before and after the subcommand. Defaults of the second parser would undo what the first one found.
     everywhere = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     everywhere.add_argument(
         "--address",

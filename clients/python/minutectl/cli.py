@@ -1,4 +1,4 @@
-"""The command `minutectl`: reads the command line, and turns what happens into one clear line and an exit code."""
+"""The command `minutectl`: runs a command line, and reports a failure in one clear line and an exit code."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""What each subcommand does: one question to the daemon, its answer on standard output."""
+"""The subcommands: each sends one request to the daemon and prints its answer."""
 
 import os
 import select

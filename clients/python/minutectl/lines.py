@@ -51,7 +51,7 @@ def as_json(message: Message) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a text that came from outside without anything that could drive a terminal or break a line."""
+    """Return a text from outside without characters that could drive a terminal or break a line."""
     if text.isprintable() and text.isascii():
         return text
     return "".join(" " if char.isspace() else char for char in text if char.isspace() or _is_harmless(char))
@@ -175,7 +175,7 @@ def _time_of_day(when: Timestamp) -> str:
 
 
 def retried_line(retried: RetriedLink) -> str:
-    """Return what came of asking again as `boardroom: transcriber openai accepts again`."""
+    """Return the outcome of asking again as `boardroom: transcriber openai accepts again`."""
     session = plain(retried.session_name) or "ended sessions"
     what = f"{session}: {plain(retried.role)} {plain(retried.engine)}"
     link = retried.link
@@ -190,7 +190,7 @@ def retried_line(retried: RetriedLink) -> str:
 
 
 def remarks(session: Session) -> list[str]:
-    """Return what is to be said about links of a session that work, or are about to, but not as they were meant to."""
+    """Return a remark for each link of a session that works, or soon will, but not as it was asked to."""
     well = (LinkHealth.LINK_HEALTH_CONNECTING, LinkHealth.LINK_HEALTH_UP)
     return [
         f"{name}: {plain(link.detail or link.reason)}"
@@ -219,7 +219,7 @@ def session_line(session: Session) -> str:
 
 
 def coverage_lines(session: Session) -> list[str]:
-    """Return a session and below it what became of its audio; the lengths shown add up to the one of the session."""
+    """Return a session and, below it, its coverage; the lengths shown add up to that of the session."""
     if not session.HasField("coverage"):
         return [session_line(session), "    coverage not known: the daemon could not read its store in time"]
     coverage = session.coverage
@@ -259,7 +259,7 @@ def speaker_line(speaker: Speaker) -> str:
 
 
 def info_lines(info: GetInfoResponse) -> list[str]:
-    """Return what daemon this is as lines."""
+    """Return version, uptime and engines of the daemon as lines."""
     engines = [
         f"{engine.role} {engine.name}: {'available' if engine.available else f'not available ({engine.reason})'}"
         for engine in info.engines

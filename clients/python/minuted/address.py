@@ -35,7 +35,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 
 
 class InvalidAddress(ValueError):
-    """An address is written in no way that is known. The text says what is wrong, and how it is written."""
+    """An address has an unknown form. The text says what is wrong, and how an address is written."""
 
 
 def choose(address: str | None) -> str:
@@ -46,7 +46,7 @@ def choose(address: str | None) -> str:
 def target(address: str) -> str:
     """Return an address (`unix:PATH`, `HOST:PORT`, `tcp:HOST:PORT`) in gRPC's own notation.
 
-    Raises InvalidAddress that says what is wrong with it and how it is written.
+    Raises InvalidAddress.
     """
     kind, colon, rest = address.partition(":")
     if colon and kind == "unix":
@@ -75,7 +75,7 @@ def _socket_path(address: str, path: str) -> str:
 
 
 def _likely(address: str) -> str | None:
-    """Return what was likely meant by an address that is written in none of the ways there are."""
+    """Return the likely meaning of an address in an unknown form."""
     kind, _, rest = address.partition(":")
     if "://" in address and kind != "tcp":
         host = rest.removeprefix("//").partition("/")[0] or _EXAMPLE

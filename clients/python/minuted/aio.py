@@ -80,7 +80,7 @@ class AsyncClient:
         channels: Sequence[int] = (),
         mix: str = "",
     ) -> Session:
-        """Start a session. What is left empty is as the daemon is configured. Again with the same: the same session.
+        """Start a session. Empty values are as the daemon is configured. The same call again returns the same session.
 
         fallback: `local` lets the local engine take over while one refuses, `none` does not.
         keep_audio: whether all audio is kept for good, on the daemon's machine.
@@ -130,7 +130,7 @@ class AsyncClient:
         return await self._ask(calls.redact(session, last_s, start_s, end_s))
 
     async def retry(self, session: str = "") -> Sequence[RetriedLink]:
-        """Have the engines that refused links of a live session, or of all, asked again now; at most once in 10 s.
+        """Ask the engines that refused links of a live session, or of all, again now; at most once in 10 s.
 
         Returns every link that was refused, as it is after that.
         """
@@ -170,7 +170,7 @@ class AsyncClient:
         partials: bool = True,
         exclude_suspect: bool = False,
     ) -> AsyncGenerator[StreamTurnsResponse | Interrupted, None]:
-        """Follow one session, or all, without end; reconnect at the cursor when the stream breaks.
+        """Follow one session, or all, endlessly; reconnect at the cursor when the stream breaks.
 
         after: the last seq known, 0 for everything, None for what comes from now on. Every stored change comes once.
         exclude_suspect: turns whose text looks invented are left out, or sent as retracted if they were sent before.
@@ -216,7 +216,7 @@ class AsyncClient:
         return self._stream(calls.levels(device))
 
     async def info(self) -> GetInfoResponse:
-        """What daemon this is."""
+        """Version, uptime and engines of the daemon."""
         return await self._ask(calls.info())
 
     # --- carrying ---
@@ -241,7 +241,7 @@ class AsyncClient:
         responses = aiter(running)
         try:
             while True:
-                # What is raised into this generator is the caller's own.
+                # An exception thrown into this generator is the caller's.
                 with self._failures():
                     response = await anext(responses, None)
                 if response is None:

@@ -1,4 +1,4 @@
-"""Every RPC as data: where it goes, what is asked, what the answer means. The two clients only carry it there.
+"""Every RPC as data: its method, its request, and how to read its answer. The two clients only carry it.
 
 A function here has the name and the arguments of the clients' method, which says what it promises.
 """
@@ -26,7 +26,7 @@ ERASE_DEADLINE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[R, T]):
-    """One RPC. `result` takes what the caller wants out of a response. No `deadline_s`: it lasts until it is ended."""
+    """One RPC. `result` extracts the answer from a response. Without `deadline_s` it lasts until it is ended."""
 
     rpc: str
     request: Message

@@ -34,7 +34,7 @@ class Unreachable(Error):
 
 
 def closed(address: str) -> Error:
-    """Return the Error for whatever is asked of a client that was closed, also before, by another thread or task."""
+    """Return the Error for any call on a closed client, also if another thread or task closed it."""
     message = f"this client of minuted at {address} was closed"
     return Error(grpc.StatusCode.FAILED_PRECONDITION, "CLIENT_CLOSED", message, {})
 
@@ -47,7 +47,7 @@ def from_call(error: grpc.RpcError, address: str) -> Error:
     if info is not None:
         kind = Unreachable if code is grpc.StatusCode.UNAVAILABLE and info.reason == "DAEMON_STOPPING" else Error
         return kind(code, info.reason, message, dict(info.metadata))
-    # Our own cancelling is never heard of: this is a server that cancels what it has not answered as it goes away.
+    # The client's own cancelling never comes here: this is a server that cancels unanswered calls as it stops.
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return Unreachable(code, code.name, f"minuted is not reachable at {address}", {"detail": message})
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -1,4 +1,4 @@
-"""How a watch stays complete over disconnects: which cursor to ask with, what to try again and when. No I/O."""
+"""How a watch stays complete over disconnects: its cursor, which errors to retry, and when. No I/O."""
 
 import random
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Interrupted:
 
 
 class Following:
-    """One watch. `request()`, then `received()` for each message; `broke()` when the stream ends; and over again."""
+    """One watch. `request()`, then `received()` for each message; `broke()` when the stream ends; then again."""
 
     def __init__(self, session: str, after: int | None, partials: bool, exclude_suspect: bool = False) -> None:
         self._session = session
@@ -66,7 +66,7 @@ class Following:
             self.cursor = seq
 
     def broke(self, error: Error) -> Interrupted | None:
-        """Return the notice that the stream broke, None if it was given already.
+        """Return the notice that the stream broke, None if it was returned already.
 
         Raises the error if nothing was ever received (no daemon, a wrong session), or asking again cannot help.
         """
@@ -79,6 +79,6 @@ class Following:
         return Interrupted(error, self.cursor)
 
     def pause_s(self) -> float:
-        """How long to wait before the next attempt: doubling, with jitter, so that clients do not come all at once."""
+        """How long to wait before the next attempt: doubling, with jitter, so that clients do not all come at once."""
         longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** min(self._failures, 10))
         return longest * random.uniform(0.5, 1.0)  # noqa: S311

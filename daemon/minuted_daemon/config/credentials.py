@@ -38,7 +38,7 @@ def _from_file(file: Path, problems: list[str], *, private: bool) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
-        # A directory that is closed to us holds nothing meant for us; a key file that is closed is a mistake.
+        # An unreadable directory is not meant for the daemon; an unreadable key file is a mistake.
         if file.parent.exists() and _is_listed(file):
             problems.append(f"{file}: cannot be read; give it to the user of minuted (chown) with mode 0600")
         return None

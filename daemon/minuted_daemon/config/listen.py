@@ -1,4 +1,4 @@
-"""Where the daemon listens, as a configured value: what addresses.py reads, and a relative path made absolute."""
+"""Where the daemon listens, as a configured value: an address as addresses.py reads it, its path made absolute."""
 
 from minuted_daemon.addresses import UnixAddress, parse_listen
 from minuted_daemon.config.values import path, shown

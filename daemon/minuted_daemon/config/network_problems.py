@@ -1,4 +1,4 @@
-"""What of the way to the vendors cannot work, found before anything is connected: proxies and certificates."""
+"""Problems on the way to the vendors that show before anything is connected: proxies and certificates."""
 
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ SHUT_OUT = ("OPENAI_BASE_URL", "OPENAI_CUSTOM_HEADERS", "OPENAI_ORG_ID", "OPENAI
 def network_problems(
     ca_file: Path | None, proxy: str, environ: Mapping[str, str], vendor_urls: Sequence[str]
 ) -> list[str]:
-    """Say what cannot work for these vendors, a line each that begins with the setting or the variable."""
+    """Return what cannot work for these vendors, one line each, the setting or variable first."""
     problems = []
     if ca_file is not None and (why := ca_file_problem(ca_file)):
         problems.append(f"network.ca_file: {why}; correct the path, or leave it out")
@@ -30,7 +30,7 @@ def network_problems(
 
 
 def network_remarks(proxy: str, environ: Mapping[str, str], vendor_urls: Sequence[str]) -> list[str]:
-    """Say what is legal and may surprise: a proxy for this machine itself, and variables that are not read."""
+    """Return what is legal and may surprise: a proxy for this machine itself, and variables that are not read."""
     proxies = Proxies(proxy, environ)
     remarks = []
     for url in vendor_urls:
@@ -48,7 +48,7 @@ def network_remarks(proxy: str, environ: Mapping[str, str], vendor_urls: Sequenc
 
 
 def network_summary(proxy: str, environ: Mapping[str, str], vendor_urls: Sequence[str]) -> list[str]:
-    """Say which way each vendor is reached where proxies are named at all."""
+    """Return how each vendor is reached, if any proxy is named."""
     proxies = Proxies(proxy, environ)
     ways = {url: proxies.chosen(url) for url in vendor_urls}
     if not any(ways.values()):
@@ -60,7 +60,7 @@ def network_summary(proxy: str, environ: Mapping[str, str], vendor_urls: Sequenc
 
 
 def ca_file_problem(file: Path) -> str | None:
-    """Say why a file of certificates cannot be used, None if it can."""
+    """Return why a file of certificates cannot be used, None if it can."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=str(file))
     except FileNotFoundError:

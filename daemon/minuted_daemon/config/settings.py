@@ -21,7 +21,7 @@ from minuted_daemon.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class DaemonConfig:
-    """Where the daemon is reached and keeps its things. `listen`: `unix:/PATH`, or HOST:PORT on loopback."""
+    """Where the daemon is reached and keeps its state. `listen`: `unix:/PATH`, or HOST:PORT on loopback."""
 
     listen: tuple[str, ...] = ("unix:/run/minuted/minuted.sock",)
     state_dir: Path = Path("/var/lib/minuted")
@@ -89,7 +89,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True, slots=True)
 class SpoolConfig:
-    """How much audio of all sessions is held for as long as it is needed; past either bound the oldest goes."""
+    """How much audio of all sessions is kept while it is needed; beyond either bound the oldest is dropped."""
 
     max_gb: float = 10.0
     max_age_h: float = 24.0
@@ -132,7 +132,7 @@ class Config:
         return getattr(self, engine).api_key if engine in KEYS else None
 
 
-# A key is called like its field, but for these.
+# A key has the name of its field, except these.
 _FIELD_OF_KEY = {"hold_back": "hold_back_s"}
 
 SETTINGS: Mapping[str, Mapping[str, values.Setting]] = {
@@ -278,7 +278,7 @@ def vendor_urls(config: Config) -> tuple[str, ...]:
 
 
 def _check_together(config: Config, problems: list[str]) -> None:
-    """Check what single values cannot show."""
+    """Check rules that concern several values."""
     for name, session in config.sessions.items():
         if session.diarizer == "none" and session.transcriber == "none":
             problems.append(f"sessions.{name}: diarizer and transcriber cannot both be none; leave one at auto")

@@ -107,7 +107,7 @@ def session(view: SessionView) -> sessions_pb2.Session:
 
 
 def coverage(value: Coverage) -> sessions_pb2.Coverage:
-    """Return what became of a session's audio."""
+    """Return the coverage of a session's audio."""
     return sessions_pb2.Coverage(
         text=offset(value.text),
         silence=offset(value.silence),
@@ -224,7 +224,7 @@ def interval(record: records.IntervalRecord, session_name: str) -> turns_pb2.Int
 
 
 def delivery(given: Delivery) -> turns_pb2.StreamTurnsResponse:
-    """Return one thing of a subscriber's stream."""
+    """Return one message of a subscriber's stream."""
     if isinstance(given, CaughtUp):
         return turns_pb2.StreamTurnsResponse(caught_up=turns_pb2.CaughtUp(seq=given.seq))
     if isinstance(given, Heartbeat):

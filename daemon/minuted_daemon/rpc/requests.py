@@ -76,7 +76,7 @@ def start(request: StartSessionRequest) -> StartRequest:
 
 
 def redaction(request: RedactSessionRequest) -> tuple[str, Stretch]:
-    """Read a RedactSession: session key, and what is meant. Raises Invalid."""
+    """Read a RedactSession: session key and range. Raises Invalid."""
     problems = Problems()
     key = session_key(request, problems)
     last, start, end = (_position(request, field, problems) for field in ("last", "start_offset", "end_offset"))
@@ -100,7 +100,7 @@ def _position(request: RedactSessionRequest, field: str, problems: Problems) -> 
 
 
 def subscription(request: StreamTurnsRequest) -> tuple[str | None, Seq | None, bool, bool]:
-    """Read a StreamTurns: session key, cursor, whether partials are wanted, and suspect turns not. Raises Invalid."""
+    """Read a StreamTurns: session key, cursor, with partials or not, without suspect turns or not. Raises Invalid."""
     problems = Problems()
     problems.check(request.after_seq >= 0, "after_seq", "must not be negative")
     problems.raise_any()

@@ -1,4 +1,4 @@
-"""The gRPC server: what it offers, where it listens, how it goes away."""
+"""The gRPC server: its services, addresses and shutdown."""
 
 import asyncio
 import os
@@ -61,7 +61,7 @@ OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
 STUCK_S = 2.0
-"""How long gRPC may take to stop after the grace. It sometimes never does, where connections break at that moment."""
+"""So long behind its grace gRPC may take to stop. It has been seen to stop never, where connections broke just then."""
 
 log = structlog.get_logger()
 
@@ -79,11 +79,11 @@ class Server:
         self.addresses = tuple(addresses)
 
     async def drain(self) -> None:
-        """Say in the health service that the daemon is going away. RPCs go on being served."""
+        """Report NOT_SERVING in the health service. RPCs are still served."""
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace_s: float, stuck_s: float = STUCK_S) -> None:
-        """End every stream (UNAVAILABLE, DAEMON_STOPPING) once it has what was published, then the server.
+        """End every stream (UNAVAILABLE, DAEMON_STOPPING) after all published messages, then the server.
 
         RPCs still under way after `grace_s` are cancelled, and gRPC gets `stuck_s` more. Idempotent.
         """
@@ -108,7 +108,7 @@ async def start_server(
     capture: Capture,
     limits: RpcLimits | None = None,
 ) -> Server:
-    """Listen at every address and serve every client that can connect.
+    """Listen at every address and serve; whoever can connect is served from then on.
 
     Raises ConfigError (LISTEN_INVALID, SOCKET_PATH_TOO_LONG, SOCKET_IN_USE, SOCKET_UNUSABLE, ADDRESS_UNUSABLE,
     TLS_REQUIRED) with everything that is wrong among its problems; then nothing stays open.

@@ -1,4 +1,4 @@
-"""Addresses to listen at: what they mean, and who may have them. gRPC itself would take a live Unix socket silently."""
+"""Claims the sockets to listen at. gRPC itself would silently take one that another process serves."""
 
 import fcntl
 import os

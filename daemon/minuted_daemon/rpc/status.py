@@ -102,7 +102,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _Unreadable:
-    """Stands for a request whose bytes are no message of its kind."""
+    """Stands for a request whose bytes cannot be read as its message."""
 
 
 def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

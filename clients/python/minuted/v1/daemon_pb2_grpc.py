@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DaemonServiceStub:
-    """What daemon this is.
+    """Version and state of the daemon.
     """
 
     def __init__(self, channel):
@@ -43,7 +43,7 @@ class DaemonServiceStub:
 
 
 class DaemonServiceServicer:
-    """What daemon this is.
+    """Version and state of the daemon.
     """
 
     def GetInfo(self, request, context):
@@ -70,7 +70,7 @@ def add_DaemonServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DaemonService:
-    """What daemon this is.
+    """Version and state of the daemon.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DaemonServiceStub:
-    """What daemon this is."""
+    """Version and state of the daemon."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -38,14 +38,14 @@ class DaemonServiceStub:
 
 @_typing.type_check_only
 class DaemonServiceAsyncStub(DaemonServiceStub):
-    """What daemon this is."""
+    """Version and state of the daemon."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetInfo: _aio.UnaryUnaryMultiCallable[_daemon_pb2.GetInfoRequest, _daemon_pb2.GetInfoResponse]  # type: ignore[assignment]
     """Returns version, uptime and the store's id and highest seq."""
 
 class DaemonServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What daemon this is."""
+    """Version and state of the daemon."""
 
     @_abc_1.abstractmethod
     def GetInfo(

@@ -113,7 +113,7 @@ class SessionServiceServicer:
     def StopSession(self, request, context):
         """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-        It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+        It never resumes, not even if the daemon is being stopped and is started again. Stopping a session that has ended
         returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
         be stored: the session ends, but may go on after a restart of the daemon.
         """
@@ -126,8 +126,8 @@ class SessionServiceServicer:
 
         The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
         stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
-        is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
-        and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+        is. One that resumes after a restart of the daemon can be paused while the daemon is being stopped: it resumes PAUSED,
+        and is returned so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
         reason of the store, where that cannot be stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -163,7 +163,7 @@ class SessionServiceServicer:
         """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-        where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
+        where a trace may be left: it cannot be read any more, and the daemon keeps removing it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,7 +50,7 @@ class SessionServiceStub:
     StopSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.StopSessionRequest, _sessions_pb2.StopSessionResponse]
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-    It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+    It never resumes, not even if the daemon is being stopped and is started again. Stopping a session that has ended
     returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
     be stored: the session ends, but may go on after a restart of the daemon.
     """
@@ -59,8 +59,8 @@ class SessionServiceStub:
 
     The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
     stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
-    is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
-    and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+    is. One that resumes after a restart of the daemon can be paused while the daemon is being stopped: it resumes PAUSED,
+    and is returned so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
     reason of the store, where that cannot be stored.
     """
     ResumeSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.ResumeSessionRequest, _sessions_pb2.ResumeSessionResponse]
@@ -78,7 +78,7 @@ class SessionServiceStub:
     """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-    where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
+    where a trace may be left: it cannot be read any more, and the daemon keeps removing it.
     """
     RedactSession: _grpc.UnaryUnaryMultiCallable[_sessions_pb2.RedactSessionRequest, _sessions_pb2.RedactSessionResponse]
     """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
@@ -122,7 +122,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     StopSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.StopSessionRequest, _sessions_pb2.StopSessionResponse]  # type: ignore[assignment]
     """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-    It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+    It never resumes, not even if the daemon is being stopped and is started again. Stopping a session that has ended
     returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
     be stored: the session ends, but may go on after a restart of the daemon.
     """
@@ -131,8 +131,8 @@ class SessionServiceAsyncStub(SessionServiceStub):
 
     The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
     stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
-    is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
-    and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+    is. One that resumes after a restart of the daemon can be paused while the daemon is being stopped: it resumes PAUSED,
+    and is returned so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
     reason of the store, where that cannot be stored.
     """
     ResumeSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.ResumeSessionRequest, _sessions_pb2.ResumeSessionResponse]  # type: ignore[assignment]
@@ -150,7 +150,7 @@ class SessionServiceAsyncStub(SessionServiceStub):
     """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
     Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-    where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
+    where a trace may be left: it cannot be read any more, and the daemon keeps removing it.
     """
     RedactSession: _aio.UnaryUnaryMultiCallable[_sessions_pb2.RedactSessionRequest, _sessions_pb2.RedactSessionResponse]  # type: ignore[assignment]
     """Forgets what was said in a stretch of a session, live or past: its words, revisions and audio; and returns once no
@@ -203,7 +203,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sessions_pb2.StopSessionResponse, _abc.Awaitable[_sessions_pb2.StopSessionResponse]]:
         """Stops a session and waits until it is STOPPED: every turn is final, or the drain limit has passed.
 
-        It never goes on, not even if the daemon is being stopped and is started again. Stopping a session that has ended
+        It never resumes, not even if the daemon is being stopped and is started again. Stopping a session that has ended
         returns it as it is. Errors: NOT_FOUND (SESSION_NOT_FOUND). UNAVAILABLE, with a reason of the store, where that cannot
         be stored: the session ends, but may go on after a restart of the daemon.
         """
@@ -218,8 +218,8 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The session is PAUSED and says so in its transcript, with a MUTED interval that grows until it is resumed; a file
         stands still instead. The speakers keep their identity through 15 minutes. Pausing a paused session returns it as it
-        is. One that goes on after a restart of the daemon can be paused while the daemon is being stopped: it goes on PAUSED,
-        and is given so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
+        is. One that resumes after a restart of the daemon can be paused while the daemon is being stopped: it resumes PAUSED,
+        and is returned so. Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_ENDED). UNAVAILABLE, with a
         reason of the store, where that cannot be stored.
         """
 
@@ -261,7 +261,7 @@ class SessionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Removes an ended session with its turns, speakers and audio, and returns once no trace of it is left on disk.
 
         Errors: NOT_FOUND (SESSION_NOT_FOUND); FAILED_PRECONDITION (SESSION_LIVE). UNAVAILABLE, with a reason of the store,
-        where a trace may be left: it cannot be read any more, and the daemon goes on removing it.
+        where a trace may be left: it cannot be read any more, and the daemon keeps removing it.
         """
 
     @_abc_1.abstractmethod

@@ -1,4 +1,4 @@
-"""DaemonService: what daemon this is."""
+"""DaemonService: version, uptime and engines."""
 
 # Names, arguments and documentation of the methods are the contract's.
 # ruff: noqa: ARG002, D102, N802
@@ -15,7 +15,7 @@ from minuted_daemon.service.sessions import Sessions
 
 
 class DaemonService(DaemonServiceServicer):
-    """Counts its uptime from its own making."""
+    """Counts the uptime from its construction."""
 
     def __init__(self, sessions: Sessions, store: MinutesReader) -> None:
         self._sessions = sessions
