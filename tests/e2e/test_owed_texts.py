@@ -156,4 +156,4 @@ async def test_a_refusal_for_good_in_mid_turn_is_made_up_for_once_it_is_mended(p
                 after = await follow(client, all_told)
                 await assert_whole(client, room, before, after)
             await no_spool(daemon)
-            assert daemon.log.count("texts_not_paid") <= 1, "a refusal is not asked about again and again"
+            assert daemon.log.count("backfill_delayed") <= 1, "a refusal is not asked about again and again"

@@ -47,5 +47,5 @@ async def test_no_word_is_lost_and_the_link_says_what_is_wrong(place: Path) -> N
     assert found.right >= reference(ROOM).right - 0.02
     assert not played.session.coverage.lost
     assert (LinkHealth.LINK_HEALTH_DOWN, "SERVER_ERROR") in links
-    assert "transcriber_faltered" in daemon.log
+    assert "transcriber_failing" in daemon.log
     assert "transcriber_recovered" in daemon.log

@@ -110,5 +110,5 @@ class House:
     async def ended(self, key: str) -> None:
         with suppress(KeyError):
             while True:
-                task = self.registry._tasks[key]  # type: ignore[index]
+                task = self.registry._sessions.task(key)  # type: ignore[index]
                 await asyncio.wait({task})

@@ -10,7 +10,6 @@ from minuted_daemon.core.records import SessionRecord, SessionState
 from minuted_daemon.core.samples import BLOCK, Sample, samples
 from minuted_daemon.errors import Rejected, Unavailable
 from minuted_daemon.ports.capture import Filled
-from minuted_daemon.service import coverage as service_coverage
 from minuted_daemon.service.coverage import with_coverage
 from minuted_daemon.service.lifecycle.registry import Registry
 from minuted_daemon.service.views import SessionView, StartRequest
@@ -154,7 +153,8 @@ async def test_live_claims_find_their_place_between_the_pages(monkeypatch: pytes
             if len(made.store.turns_known) == 2:
                 made.transcriber.answer_after_s = 6.0
         whole = await covered(registry)
-        monkeypatch.setattr(service_coverage, "PAGE", 1)
+        claims = made.store.claims
+        monkeypatch.setattr(made.store, "claims", lambda session_id, _, token: claims(session_id, 1, token))
         assert await covered(registry) == whole
     assert whole.pending
 

@@ -26,6 +26,7 @@ from minuted_daemon.core.records import (
 )
 from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.errors import MinutedError, Rejected, Unavailable, WrongState
+from minuted_daemon.service.backfill.attempts import BackfillLimits
 from minuted_daemon.service.backfill.runner import Backfill
 from minuted_daemon.service.backfill.spool_finalizer import SpoolFinalizer
 from minuted_daemon.service.coverage import with_coverage
@@ -132,30 +133,31 @@ class Desk:
     spools: Spools
     hub: Hub
     publisher: ChangePublisher
-    transcriber: Oracle
+    oracle: Oracle
     group: asyncio.TaskGroup
+    limits: BackfillLimits
+    gates: Gates = field(default_factory=lambda: Gates(lambda: 0.5, lambda: 1.8e9, again_s=0.05))
     key_wanted: asyncio.Event = field(default_factory=asyncio.Event)
     owing: Backfill = field(init=False)
     finishing: SpoolFinalizer = field(init=False)
 
     def __post_init__(self) -> None:
-        async def engaged(record: SessionRecord, usage: EngineUsage) -> Oracle:
-            if record.settings.transcriber == "missing":
-                self.key_wanted.set()
-                raise WrongState("KEY_MISSING", "openai needs a key")
-            usage.sent += 100
-            return self.transcriber
-
-        gates = Gates(lambda: 0.5, lambda: 1.8e9, again_s=0.05)
-        self.owing = Backfill(self.spools, self.store, self.publisher, engaged, gates, UlidSource())
+        self.owing = Backfill(self.spools, self.store, self.publisher, self, UlidSource(), self.limits)
         self.finishing = SpoolFinalizer(self.group, self.spools, self.store, self.owing, lambda: 0.5)
+
+    async def transcriber(self, record: SessionRecord, told: EngineUsage) -> Oracle:
+        """Return the session's transcriber, as SessionFactory does."""
+        if record.settings.transcriber == "missing":
+            self.key_wanted.set()
+            raise WrongState("KEY_MISSING", "openai needs a key")
+        told.sent += 100
+        return self.oracle
 
     async def finished(self) -> None:
         """End the session's spool, as the daemon does when a session has ended."""
         self.finishing.begin(ONE)
-        while (task := self.finishing._tasks.get(ONE)) is not None:
-            await asyncio.wait({task})
-        assert ONE not in self.spools.spools
+        while ONE in self.spools.spools:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
 
     async def turns(self) -> list[TurnRecord]:
         return [one.turn for one in (await self.store.turns(ONE, 100, None)).items]
@@ -177,13 +179,14 @@ class Desk:
 
 
 @asynccontextmanager
-async def a_desk(state_dir: Path, *answers: Any, bounds: Bounds = UNBOUND) -> AsyncIterator[Desk]:
+async def a_desk(state_dir: Path, *answers: Any, bounds: Bounds = UNBOUND, **limits: Any) -> AsyncIterator[Desk]:
     house = House(state_dir)
     store = await open_store(f"sqlite:///{state_dir}/minuted.db")
     hub = Hub(store)
     try:
         async with house.spools(bounds) as spools, asyncio.TaskGroup() as group:
-            desk = Desk(house, store, spools, hub, ChangePublisher(store, hub), Oracle(*answers), group)
+            chosen = BackfillLimits(**{"again_s": SOON, "page": 2} | limits)
+            desk = Desk(house, store, spools, hub, ChangePublisher(store, hub), Oracle(*answers), group, chosen)
             yield desk
             desk.owing.stop()
             await desk.finishing.stop(5.0)

@@ -9,7 +9,7 @@ from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import BLOCK, Sample
 from minuted_daemon.ports.engines import DiarizerCapabilities
 from minuted_daemon.service.connections.diarizer_link import DiarizerLink
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Retries
 from tests.fakes_service.capture import block
 from tests.fakes_service.diarizer import FakeDiarizer
 
@@ -41,7 +41,7 @@ class Meeting:
         self.sink = Sink()
         self.healths: list[Health] = []
         self.blocks = 0
-        self.link = DiarizerLink(engine, RetryPolicy(lambda: 0.5), self.sink, self._report, structlog.get_logger())
+        self.link = DiarizerLink(engine, Retries(lambda: 0.5), self.sink, self._report, structlog.get_logger())
 
     def _report(self, link: Link) -> None:
         self.healths.append(link.health)

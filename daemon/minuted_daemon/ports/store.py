@@ -57,7 +57,7 @@ class OwedTurn:
 
 @dataclass(frozen=True, slots=True)
 class ErasureRequest:
-    """What somebody wants gone: all of a session, or what was said in `interval`."""
+    """What is to be erased: all of a session, or what was said in `interval`."""
 
     session_id: SessionId
     session_name: str
@@ -81,7 +81,7 @@ class Store(MinutesReader, Protocol):
     async def write(
         self, records: Sequence[Record], interruptions: Mapping[SessionId, Interruption | None] = NONE_INTERRUPTED
     ) -> Sequence[Record]:
-        """Insert or replace the records in one transaction, each getting the next seq, in order; give them back so.
+        """Insert or replace the records in one transaction, each getting the next seq, in order; return them so.
 
         In the same transaction sessions are marked as interrupted, or (None) no longer so. A mark is no change that is
         told, and stays until it is taken away, whatever else of its session is stored.
@@ -112,7 +112,7 @@ class Store(MinutesReader, Protocol):
         ...
 
     async def delete_session(self, session_id: SessionId) -> SessionRecord:
-        """Delete an ended session for everybody who reads; give what is to be told: it in state DELETED, with a seq.
+        """Delete an ended session for every reader; return what is to be told: it in state DELETED, with a seq.
 
         Of all changes of the session only this one is left. Its bytes are gone once `erase` returns. The request to
         erase it is kept, in the same transaction, until `erased`.
@@ -124,10 +124,10 @@ class Store(MinutesReader, Protocol):
         """Store a MUTED interval with reason REDACTED, and take what was said in it out of the session's turns.
 
         Turns inside are retracted; turns that reach out lose all their words and keep the longer part outside (the
-        interval takes in the shorter one); earlier revisions that touch it are forgotten. Gives what was stored, in
+        interval takes in the shorter one); earlier revisions that touch it are forgotten. Returns what was stored, in
         order of seq: the interval first, then the first of the turns. To be called again with the same interval until
-        it gives nothing: in between others may write. The bytes are gone once `erase` returns. The request to erase it
-        is kept, in the transaction that stores the interval, until `erased`.
+        it returns nothing: in between others may write. The bytes are gone once `erase` returns. The request to erase
+        it is kept, in the transaction that stores the interval, until `erased`.
         Raises NotFound (SESSION_NOT_FOUND), StoreError; then nothing of this call was stored.
         """
         ...
@@ -159,7 +159,7 @@ class Store(MinutesReader, Protocol):
     async def owed_turns(self, session_id: SessionId, limit: int, token: str | None) -> Page[OwedTurn]:
         """A session's FINAL turns whose text_source is NONE or PROVISIONAL, by start, then id.
 
-        Those whose words somebody had taken out are owed none. Raises Invalid (BAD_PAGE_TOKEN).
+        Redacted ones lack none. Raises Invalid (BAD_PAGE_TOKEN).
         """
         ...
 

@@ -40,7 +40,7 @@ def open_claims(
 
 
 def lacks_text(claim: Claim) -> bool:
-    """Whether this is a turn without its text, or with the first part only, of which nobody took anything out."""
+    """Return whether this is a turn without its text, or with the first part only, and not redacted."""
     return claim.ground in TURNS and claim.reason == NO_TEXT
 
 
@@ -70,7 +70,7 @@ async def _coverage(
     ledger = Ledger(view.heard)
     by_start = attrgetter("start")
     if view.links is None and view.record.state in LIVE_STATES:
-        # About to go on after the daemon was away: nobody can say yet that anything is silence.
+        # About to go on after the daemon was away: it is not known yet that anything is silence.
         claims = [_pending(0, view.heard)]
     waiting = sorted(claims, key=by_start)
     token: str | None = None

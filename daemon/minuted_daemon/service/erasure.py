@@ -1,6 +1,6 @@
 """Deleting and redacting: what people want forgotten leaves the minutes, the audio and the memory, crash or no crash.
 
-The store is told first, and keeps the request in the same transaction: from that moment on nobody reads what is to go,
+The store is told first, and keeps the request in the same transaction: from that moment on no one reads what is to go,
 nothing that is still under way is stored, and the request is carried out to the end, also by the daemon's next life.
 Then the audio goes, then what is left in the files.
 """
@@ -52,7 +52,7 @@ class Audio(Protocol):
 
 
 class Erasure:
-    """One for the daemon. Nothing here may be cancelled by whoever asked for it: see Registry."""
+    """One for the daemon. Nothing here may be cancelled by the client that asked for it: see Registry."""
 
     def __init__(self, store: Store, publisher: ChangePublisher, hub: Hub, audio: Audio) -> None:
         self._store = store
@@ -105,7 +105,7 @@ class Erasure:
 
     async def _go_on(self, request: ErasureRequest) -> None:
         """Never raises StoreError: what cannot be finished for one session must not hold up the others."""
-        _log.info("erasure_goes_on", session_id=request.session_id)
+        _log.info("erasure_resumed", session_id=request.session_id)
         try:
             try:
                 await self._finish(request)
@@ -134,7 +134,7 @@ class Erasure:
         except StoreError:
             self._unfinished.set()
             raise
-        _log.info("erased", session_id=request.session_id, whole=request.interval is None, turns=left.turns)
+        _log.info("erasure_finished", session_id=request.session_id, whole=request.interval is None, turns=left.turns)
         return left
 
     async def _take_out(self, request: ErasureRequest, stored: Sequence[Record]) -> Redaction:

@@ -10,7 +10,7 @@ from minuted_daemon.service.views import EngineInfo, Redaction, RetriedLink, Ses
 class Sessions(Protocol):
     """All sessions, live and past. `key` is an id, or a name, which means the newest session of that name.
 
-    Whoever changes a link of a live session calls `Hub.touch(session_id)`, so that those who watch sessions are told;
+    What changes a link of a live session calls `Hub.touch(session_id)`, so that those who watch sessions are told;
     stored changes of a session are told by themselves.
     """
 
@@ -61,7 +61,7 @@ class Sessions(Protocol):
         ...
 
     async def retry(self, key: str | None) -> Sequence[RetriedLink]:
-        """Have refused links of a live session, or of all, asked about at once; tell of each how it is then.
+        """Have refused links of a live session, or of all, asked about at once; return how each is then.
 
         Raises NotFound (SESSION_NOT_FOUND), WrongState (SESSION_ENDED).
         """

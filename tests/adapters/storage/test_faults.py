@@ -6,7 +6,7 @@ import os
 import resource
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,10 @@ import structlog
 from minuted_daemon.adapters.storage.database import sqlite_engines as engines
 from minuted_daemon.adapters.storage.faults import FAULTS, as_store_error
 from minuted_daemon.adapters.storage.store import SqlStore, open_store
-from minuted_daemon.core.records import Record, Seq, SessionState, StoredTurn
+from minuted_daemon.core.records import Record, Seq, SessionState, StoredTurn, WallPoint
+from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import ConfigError, StoreError
 from minuted_daemon.service.feed.hub import Hub
-from minuted_daemon.service.persistence import write_behind as writing
 from minuted_daemon.service.persistence.losses import Losses
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 from minuted_daemon.service.persistence.write_behind import WriteBehindQueue
@@ -106,30 +106,43 @@ def test_a_disk_that_became_read_only_is_told(small_disk: Path) -> None:
     assert as_store_error(fault.value, path).reason == "DISK_READ_ONLY"
 
 
-async def test_a_disk_filled_to_the_last_byte_loses_and_doubles_nothing(
-    small_disk: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Sink:
+    """One session's way to the store, and what it was told of the store's health."""
+
+    def __init__(self, store: SqlStore, publisher: ChangePublisher) -> None:
+        self.told: list[str | None] = []
+        self.full, self.well = asyncio.Event(), asyncio.Event()
+        self._store = store
+        self._publisher = publisher
+
+    def stamp(self, record: Record) -> Record:
+        return record
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+        return await self._publisher.write(records, "boardroom")
+
+    async def write_points(self, points: Sequence[WallPoint]) -> None:
+        await self._store.write_wall_points(SESSION, points)
+
+    def stored(self, records: Sequence[Record]) -> None:
+        pass
+
+    def health(self, error: StoreError | None) -> None:
+        self.told.append(None if error is None else error.reason)
+        (self.well if error is None else self.full).set()
+
+    def wall_s(self, at: Sample) -> float:
+        return float(at)
+
+
+async def test_a_disk_filled_to_the_last_byte_loses_and_doubles_nothing(small_disk: Path) -> None:
     """The whole way to the store: what cannot be stored waits, and is stored once when there is room."""
-    monkeypatch.setattr(writing, "LONGEST_PAUSE_S", 0.1)
     store = await open_store(f"sqlite:///{small_disk / 'minuted.db'}")
     hub = Hub(store)
     journal = ChangePublisher(store, hub)
-    told: list[str | None] = []
-    full, well = asyncio.Event(), asyncio.Event()
-
-    def health(error: StoreError | None) -> None:
-        told.append(None if error is None else error.reason)
-        (well if error is None else full).set()
-
-    writer = WriteBehindQueue(
-        lambda records: journal.write(records, "boardroom"),
-        lambda points: store.write_wall_points(SESSION, points),
-        lambda record: record,
-        lambda _: None,
-        health,
-        Losses(SESSION, lambda: "never", float),
-        structlog.stdlib.get_logger(),
-    )
+    sink = Sink(store, journal)
+    losses = Losses(SESSION, lambda: "never", sink)
+    writer = WriteBehindQueue(sink, losses, structlog.stdlib.get_logger(), longest_pause_s=0.1)
     seen: list[tuple[Seq, str]] = []
 
     async def follow() -> None:
@@ -150,17 +163,17 @@ async def test_a_disk_filled_to_the_last_byte_loses_and_doubles_nothing(
         following = tasks.create_task(follow())
         for number in range(TURNS // 3, TURNS):
             writer.put([turn(number, text="word " * 500)])
-        await full.wait()
+        await sink.full.wait()
         assert not await writer.flush(0.3)
         stored = (await store.turns(SESSION, 1000, None)).items
         assert TURNS // 3 <= len(stored) < TURNS
         await asyncio.to_thread(ballast.unlink)
-        await well.wait()
+        await sink.well.wait()
         assert await writer.flush(5)
         await following
         running.cancel()
-    assert told[:1] + told[-1:] == ["DISK_FULL", None]
-    assert {reason for reason in told if reason} == {"DISK_FULL"}
+    assert sink.told[:1] + sink.told[-1:] == ["DISK_FULL", None]
+    assert {reason for reason in sink.told if reason} == {"DISK_FULL"}
     stored = (await store.turns(SESSION, 1000, None)).items
     assert [item.turn.id for item in stored] == [turn(number).id for number in range(TURNS)]
     assert [item.turn.revision for item in stored] == [0] * TURNS

@@ -47,5 +47,5 @@ async def test_beside_what_was_redacted_nothing_is_asked_for(tmp_path: Path) -> 
         told = await desk.coverage()
         assert (told.pending, told.text, told.lost) == (0, WHOLE, {REDACTED: LAST.end - LAST.start})
         await desk.finished()
-        assert desk.transcriber.asked == []
+        assert desk.oracle.asked == []
         assert NO_TEXT not in (await desk.coverage()).lost

@@ -29,8 +29,6 @@ from minuted_daemon.core.samples import RATE_HZ, Sample, samples
 from minuted_daemon.core.transcription.turn import LEAD, TAIL
 from minuted_daemon.errors import MinutedError, NotFound, StoreError
 from minuted_daemon.ports.store import REDACTED
-from minuted_daemon.service.backfill import attempts as service_debt
-from minuted_daemon.service.backfill import runner as service_owing
 from tests.adapters.spool.rooms import ONE, TWO, all_of, hear
 from tests.support.backfill_desk import (
     BEGUN,
@@ -48,12 +46,6 @@ from tests.support.backfill_desk import (
     fill,
     turn,
 )
-
-
-@pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_debt, "ASK_AGAIN_S", SOON)
-    monkeypatch.setattr(service_owing, "PAGE", 2)
 
 
 async def fill_a_segment(spool: SessionSpool) -> None:
@@ -98,7 +90,7 @@ async def test_texts_come_as_revisions_and_nothing_else_changes(tmp_path: Path) 
             (BEGUN.start - LEAD, BEGUN.end + TAIL),
             (LAST.start - LEAD, LAST.end + TAIL),
         ]
-        for heard, (start, end) in zip(desk.transcriber.asked, ranges, strict=True):
+        for heard, (start, end) in zip(desk.oracle.asked, ranges, strict=True):
             assert np.array_equal(heard, audio[start * 3 // 2 : end * 3 // 2])
         assert (await desk.store.session(ONE)).transcriber_sent == 100
         assert not desk.holds("I would rath\0")
@@ -144,7 +136,7 @@ async def test_nothing_owed_needs_no_connection(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
         await fill(desk, SAID)
         await desk.finished()
-        assert desk.transcriber.attempts_s == []
+        assert desk.oracle.attempts_s == []
 
 
 async def test_without_a_transcriber_nothing_is_owed(tmp_path: Path) -> None:
@@ -152,7 +144,7 @@ async def test_without_a_transcriber_nothing_is_owed(tmp_path: Path) -> None:
         await fill(desk, OWED)
         await desk.store.write([replace(ROOM, settings=SessionSettings("default", "local", "none"))])
         await desk.finished()
-        assert desk.transcriber.attempts_s == []
+        assert desk.oracle.attempts_s == []
 
 
 NOBODYS = replace(OWED, speaker_id=None, attribution=Attribution.UNKNOWN)
@@ -174,7 +166,7 @@ async def test_a_claimed_turn_is_asked_for_once_more_and_stays(tmp_path: Path, w
         await fill(desk, SAID, OWED, LAST)
         await desk.finished()
         assert await desk.texts() == ["Shall we begin?", "", "Fine."]
-        assert len(desk.transcriber.asked) == 3
+        assert len(desk.oracle.asked) == 3
         assert (await desk.coverage()).lost == {NO_TEXT: OWED.end - OWED.start}
 
 
@@ -187,11 +179,11 @@ async def test_the_second_answer_may_have_the_words(tmp_path: Path) -> None:
 
 async def test_a_transcriber_that_repeats_itself_is_asked_once(tmp_path: Path) -> None:
     async with a_desk(tmp_path, "") as desk:
-        desk.transcriber.capabilities = replace(desk.transcriber.capabilities, repeats=True)
+        desk.oracle.capabilities = replace(desk.oracle.capabilities, repeats=True)
         await fill(desk, OWED)
         await desk.finished()
         assert [one.text_source for one in await desk.turns()] == [TextSource.NONE]
-        assert len(desk.transcriber.asked) == 1
+        assert len(desk.oracle.asked) == 1
 
 
 @pytest.mark.parametrize(("answer", "attempts"), [("", 2), (None, 1 + len(SOON))])
@@ -200,28 +192,24 @@ async def test_what_was_said_before_an_answer_that_brings_none_is_kept(
 ) -> None:
     """The fake says `u1 ` and so on as it hears: with nobody to claim the turn, that is what was heard of it."""
     async with a_desk(tmp_path, *[answer] * attempts) as desk:
-        desk.transcriber.partials = True
+        desk.oracle.partials = True
         await fill(desk, SAID, NOBODYS)
         await desk.finished()
         turns = await desk.turns()
         assert [one.text_source for one in turns] == [TextSource.COMPLETED, TextSource.PROVISIONAL]
         assert turns[1].text.startswith("u")
-        assert len(desk.transcriber.asked) == attempts
+        assert len(desk.oracle.asked) == attempts
 
 
-async def test_a_transcriber_that_fails_at_everything_is_tried_with_one_turn_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service_owing, "TRIAL_WAIT_S", 0.02)
-    monkeypatch.setattr(service_debt, "OTHERS_FIRST_S", 1.0)
+async def test_a_transcriber_that_fails_at_everything_is_tried_with_one_turn_at_a_time(tmp_path: Path) -> None:
     turns = [turn(n, 1.0 + n, 1.6 + n) for n in range(2, 10)]
-    async with a_desk(tmp_path, *[None] * 5) as desk:
+    async with a_desk(tmp_path, *[None] * 5, trial_wait_s=0.02, others_first_s=1.0) as desk:
         await fill(desk, SAID, *turns)
         await desk.finished()
         assert all(text.startswith(("text", "Shall")) for text in await desk.texts())
         assert len(await desk.texts()) == 9
-        assert len(desk.transcriber.asked) == 5 + 8
-        assert len(desk.transcriber.streams) >= 3, "one connection for each trial"
+        assert len(desk.oracle.asked) == 5 + 8
+        assert len(desk.oracle.streams) >= 3, "one connection for each trial"
 
 
 async def test_words_that_were_told_are_not_taken_back_by_silence(tmp_path: Path) -> None:
@@ -251,19 +239,19 @@ async def test_a_turn_with_no_audio_at_all_is_not_asked_for(tmp_path: Path) -> N
         await hear(spool, 2.0)
         await desk.store.write([OWED])
         await desk.finished()
-        assert desk.transcriber.asked == []
+        assert desk.oracle.asked == []
         assert (await desk.coverage()).lost == {NO_TEXT: OWED.end - OWED.start}
 
 
 @pytest.mark.parametrize("fault", [NO_CREDIT, DOWN])
 async def test_a_refusal_is_not_for_good(tmp_path: Path, fault: MinutedError) -> None:
     async with a_desk(tmp_path, "I would.") as desk:
-        desk.transcriber.refusals = [fault] * 2
+        desk.oracle.refusals = [fault] * 2
         await fill(desk, SAID, OWED)
         assert (await desk.coverage()).pending == OWED.end - OWED.start
         await desk.finished()
         assert await desk.texts() == ["Shall we begin?", "I would."]
-        assert len(desk.transcriber.attempts_s) == 3
+        assert len(desk.oracle.attempts_s) == 3
         assert (await desk.coverage()).text == OWED.end - SAID.start
 
 
@@ -279,14 +267,13 @@ async def test_a_key_that_is_missing_is_waited_for(tmp_path: Path) -> None:
         assert ONE in desk.spools.spools, "the next start goes on"
 
 
-async def test_a_connection_that_breaks_costs_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service_debt, "ASK_AGAIN_S", (1.2,))
-    async with a_desk(tmp_path, DOWN, "Fine.", "I would.") as desk:
+async def test_a_connection_that_breaks_costs_no_text(tmp_path: Path) -> None:
+    async with a_desk(tmp_path, DOWN, "Fine.", "I would.", again_s=(1.2,)) as desk:
         await fill(desk, SAID, OWED, LAST)
         await desk.finished()
         assert await desk.texts() == ["Shall we begin?", "I would.", "Fine."], "the others do not wait for one"
-        assert len(desk.transcriber.streams) == 3
-        assert all(stream.closed for stream in desk.transcriber.streams)
+        assert len(desk.oracle.streams) == 3
+        assert all(stream.closed for stream in desk.oracle.streams)
 
 
 @pytest.mark.parametrize("answer", [None, DOWN])
@@ -294,21 +281,21 @@ async def test_a_turn_that_gets_no_answer_is_given_up_after_some_attempts(tmp_pa
     async with a_desk(tmp_path, *[answer] * 9) as desk:
         await fill(desk, SAID, OWED)
         desk.finishing.begin(ONE)
-        while (task := desk.finishing._tasks.get(ONE)) is not None:
-            await asyncio.wait({task}, timeout=0.02)
+        while ONE in desk.spools.spools:
+            await asyncio.sleep(0.02)
             assert (await desk.coverage()).text == SAID.end - SAID.start
-        assert len(desk.transcriber.asked) == 1 + len(SOON)
+        assert len(desk.oracle.asked) == 1 + len(SOON)
         assert (await desk.coverage()).lost == {NO_TEXT: OWED.end - OWED.start}
 
 
 async def test_a_connection_is_replaced_before_it_expires(tmp_path: Path) -> None:
     async with a_desk(tmp_path) as desk:
-        desk.transcriber.lifetime_s = 5.0
+        desk.oracle.lifetime_s = 5.0
         await fill(desk, SAID, OWED, BEGUN, LAST)
         await desk.finished()
         assert [one.text_source for one in await desk.turns()] == [TextSource.COMPLETED] * 4
-        assert len(desk.transcriber.streams) == 3
-        assert desk.transcriber.most_at_once == 1
+        assert len(desk.oracle.streams) == 3
+        assert desk.oracle.most_at_once == 1
 
 
 async def test_it_is_asked_no_faster_than_four_times_real_time(tmp_path: Path) -> None:
@@ -327,10 +314,10 @@ async def test_sessions_are_served_one_after_another(tmp_path: Path) -> None:
         await hear(desk.spools.open(TWO), 15.0)
         desk.finishing.begin(TWO)
         await desk.finished()
-        while (task := desk.finishing._tasks.get(TWO)) is not None:
-            await asyncio.wait({task})
-        assert desk.transcriber.most_at_once == 1
-        assert len(desk.transcriber.asked) == 3
+        while TWO in desk.spools.spools:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+        assert desk.oracle.most_at_once == 1
+        assert len(desk.oracle.asked) == 3
         assert (await desk.store.owed_turns(TWO, 10, None)).items == []
 
 
@@ -349,14 +336,14 @@ async def test_killed_between_answer_and_store_nothing_is_lost_or_doubled(tmp_pa
         desk.store.revise = killed  # type: ignore[method-assign]
         desk.finishing.begin(ONE)
         await written.wait()
-        await desk.finishing.leave(ONE)
+        await desk.finishing.cancel_and_wait(ONE)
     async with a_desk(tmp_path, "Fine.") as desk:
         assert await desk.texts() == ["Shall we begin?", "I would.", ""]
-        await desk.finishing.go_over(())
+        await desk.finishing.finalize_leftovers(())
         await desk.finished()
         assert await desk.texts() == ["Shall we begin?", "I would.", "Fine."]
         assert [one.revision for one in await desk.turns()] == [0, 1, 1]
-        assert len(desk.transcriber.asked) == 1
+        assert len(desk.oracle.asked) == 1
 
 
 async def test_a_store_that_fails_is_waited_for(tmp_path: Path) -> None:
@@ -382,13 +369,13 @@ async def test_nothing_is_stored_of_a_session_that_is_deleted_meanwhile(tmp_path
         async def delete() -> None:
             seq.append((await desk.store.delete_session(ONE)).seq)
 
-        desk.transcriber.before_answer = delete
+        desk.oracle.before_answer = delete
         await desk.finished()
         assert not desk.holds("a secret")
         assert await desk.store.highest_seq() == seq[0], "nothing is told behind the deletion"
         with pytest.raises(NotFound):
             await desk.store.session(ONE)
-        assert len(desk.transcriber.asked) == 1
+        assert len(desk.oracle.asked) == 1
 
 
 async def test_nothing_is_stored_of_what_is_redacted_meanwhile(tmp_path: Path) -> None:
@@ -398,17 +385,17 @@ async def test_nothing_is_stored_of_what_is_redacted_meanwhile(tmp_path: Path) -
         interval = IntervalRecord(IntervalId("01GONE"), ONE, IntervalKind.MUTED, *where, 1.8e9, reason=REDACTED)
 
         async def redact() -> None:
-            desk.transcriber.before_answer = None
+            desk.oracle.before_answer = None
             desk.owing.forget(ONE, *where)
             while await desk.store.redact(interval):
                 pass
             await desk.spools.erase(ONE, *where)
 
-        desk.transcriber.before_answer = redact
+        desk.oracle.before_answer = redact
         await desk.finished()
         assert not desk.holds("a secret")
         assert await desk.texts() == ["Shall we begin?", "", "Fine."], "what is left of the turn is owed no words"
-        assert len(desk.transcriber.asked) == 2
+        assert len(desk.oracle.asked) == 2
         assert list((await desk.coverage()).lost) == [REDACTED]
 
 
@@ -416,18 +403,19 @@ async def test_deleting_waits_for_nothing_that_is_owed(tmp_path: Path) -> None:
     async with a_desk(tmp_path, GONE) as desk:
         await fill(desk, SAID, OWED)
         desk.finishing.begin(ONE)
-        await desk.transcriber.was_asked.wait()
+        await desk.oracle.was_asked.wait()
         async with asyncio.timeout(2.0):
-            await desk.finishing.leave(ONE)
-        assert desk.transcriber.streams[0].closed
+            await desk.finishing.cancel_and_wait(ONE)
+        assert desk.oracle.streams[0].closed
         await desk.spools.delete(ONE)
         desk.finishing.begin(ONE)
-        assert not desk.finishing._tasks
+        async with asyncio.timeout(2.0):
+            await desk.finishing.stop(10.0)  # at once: nothing is under way
 
 
 async def test_shed_audio_is_lost_and_the_rest_is_still_asked_for(tmp_path: Path) -> None:
     async with a_desk(tmp_path, bounds=Bounds(10**12, 100.0)) as desk:
-        desk.transcriber.refusals = [DOWN]
+        desk.oracle.refusals = [DOWN]
         await fill(desk, SAID, OWED)
         desk.house.clock.pass_s(70.0)
         spool = desk.spools.open(ONE)
@@ -439,7 +427,7 @@ async def test_shed_audio_is_lost_and_the_rest_is_still_asked_for(tmp_path: Path
         told = await desk.coverage()
         assert (told.pending, told.lost) == (late.end - late.start, {NO_TEXT: OWED.end - OWED.start})
         await desk.finished()
-        assert len(desk.transcriber.asked) == 1
+        assert len(desk.oracle.asked) == 1
         assert [one.text_source for one in await desk.turns()] == [
             TextSource.COMPLETED,
             TextSource.NONE,
@@ -450,7 +438,7 @@ async def test_shed_audio_is_lost_and_the_rest_is_still_asked_for(tmp_path: Path
 
 async def test_why_a_text_will_not_come_is_told_while_others_are_waited_for(tmp_path: Path) -> None:
     async with a_desk(tmp_path, bounds=Bounds(10**12, 100.0)) as desk:
-        desk.transcriber.refusals = [DOWN] * 1000
+        desk.oracle.refusals = [DOWN] * 1000
         await fill(desk, SAID, OWED, BEGUN)
         spool = desk.spools.open(ONE)
         await fill_a_segment(spool)
@@ -478,7 +466,7 @@ async def test_the_daemons_end_leaves_the_rest_to_the_next_start(tmp_path: Path)
     async with a_desk(tmp_path, GONE) as desk:
         await fill(desk, SAID, OWED)
         desk.finishing.begin(ONE)
-        await desk.transcriber.was_asked.wait()
+        await desk.oracle.was_asked.wait()
         desk.owing.stop()
         async with asyncio.timeout(2.0):
             await desk.finishing.stop(5.0)
@@ -487,4 +475,4 @@ async def test_the_daemons_end_leaves_the_rest_to_the_next_start(tmp_path: Path)
         async with asyncio.timeout(2.0):
             await desk.finishing.stop(5.0)
         assert ONE in desk.spools.spools
-        assert len(desk.transcriber.asked) == 1
+        assert len(desk.oracle.asked) == 1

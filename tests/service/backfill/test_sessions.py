@@ -35,10 +35,10 @@ async def ended(made: House, registry: Registry) -> SessionId:
     return view.record.id
 
 
-async def finished(registry: Registry) -> None:
-    """Wait until all that ended sessions are owed is there, and their spools are gone."""
-    while tasks := set(registry._finishing._tasks.values()):
-        await asyncio.wait(tasks)
+async def finished(made: House) -> None:
+    """Wait until ended sessions have all their texts, and their spools are gone."""
+    while made.spools.spools:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
 
 
 def sources(made: House) -> list[TextSource]:
@@ -53,7 +53,7 @@ async def test_an_outage_beyond_the_end_costs_no_text() -> None:
         session_id = await ended(made, registry)
         assert sources(made) == [TextSource.NONE] * 2
         assert made.spools.finished == []
-        await finished(registry)
+        await finished(made)
         assert sources(made) == [TextSource.COMPLETED] * 2
         view = await registry.view_with_coverage(session_id)
     assert view.coverage is not None
@@ -68,7 +68,7 @@ async def test_a_refusal_is_asked_about_every_ten_minutes() -> None:
     made.transcriber.refusals = [NO_CREDIT] * 4
     async with made.open() as registry:
         await ended(made, registry)
-        await finished(registry)
+        await finished(made)
     assert sources(made) == [TextSource.COMPLETED] * 2
     waits = [after - before for before, after in pairwise(made.transcriber.attempts_s[1:])]
     assert waits == [pytest.approx(REFUSED_AGAIN_S, rel=0.05)] * 3
@@ -82,7 +82,7 @@ async def test_the_substitute_serves_ended_sessions_too() -> None:
     async with made.open() as registry:
         view = await registry.start(StartRequest("standup", device="file:/x.wav", fallback="local"))
         await made.ended(view.record.id)
-        await finished(registry)
+        await finished(made)
     assert sources(made) == [TextSource.COMPLETED] * 2
 
 
@@ -110,7 +110,7 @@ async def test_what_is_redacted_of_an_ended_session_is_not_asked_for() -> None:
     async with made.open() as registry:
         session_id = await ended(made, registry)
         await registry.redact(session_id, Stretch(start=Sample(samples(5.5)), end=Sample(samples(8.5))))
-        await finished(registry)
+        await finished(made)
     assert sources(made)[0] is TextSource.COMPLETED
     assert all(not turn.text for turn in made.store.turns_known[1:])
     assert sum(len(stream.committed) for stream in made.transcriber.streams) == 1

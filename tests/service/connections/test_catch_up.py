@@ -19,8 +19,9 @@ from minuted_daemon.core.events import (
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.errors import Rejected, StoreError, Unavailable
-from minuted_daemon.service.connections.transcriber_link import REST_S, TranscriberLink
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
+from minuted_daemon.service.connections.transcriber_link import CATCH_UP_IDLE_S, TranscriberLink
+from minuted_daemon.service.retries.gate import Retries
 from tests.fakes_service.capture import block
 from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.transcriber import FakeTranscriber
@@ -42,7 +43,11 @@ class Room:
         for n in range(600):
             self.spool.append(block(True, n))
         self.link = TranscriberLink(
-            engine, (), self.spool, lambda: RetryPolicy(lambda: 0.5), self, self.healths.append, structlog.get_logger()
+            TranscriberOpener(engine, (), self.spool),
+            Retries(lambda: 0.5),
+            self,
+            self.healths.append,
+            structlog.get_logger(),
         )
         self.past: dict[UtteranceId, float] = {}
 
@@ -94,7 +99,7 @@ async def test_the_past_has_a_connection_of_its_own_while_it_is_needed() -> None
         await asyncio.sleep(3.0)
         assert [stream.committed for stream in engine.streams] == [[NOW], [PAST]]
         assert made.told == [TranscriberReady(), TranscriberLost(makes_up=True), BESIDE]
-        await asyncio.sleep(REST_S - 4.0)
+        await asyncio.sleep(CATCH_UP_IDLE_S - 4.0)
         assert not engine.streams[1].closed
         await asyncio.sleep(6.0)
         assert (engine.streams[0].closed, engine.streams[1].closed) == (False, True)

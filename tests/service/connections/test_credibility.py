@@ -13,7 +13,7 @@ from minuted_daemon.core.samples import RATE_HZ
 from minuted_daemon.errors import Garbled, Unavailable
 from minuted_daemon.ports.engines import DiarizerCapabilities
 from minuted_daemon.service.connections.diarizer_link import DiarizerLink
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Retries
 from minuted_daemon.service.views import Links, StartRequest
 from tests.fakes_service.capture import audio
 from tests.fakes_service.diarizer import FakeDiarizer, FakeDiarizerStream
@@ -268,7 +268,7 @@ async def test_who_says_nothing_at_all_is_told_of_and_tried_again() -> None:
     seen = await run(made, 220.0)
     at_s, told = next((at_s, link) for at_s, link in seen if link.reason == "EVENTS_MISSING")
     assert 30 < at_s < 60
-    assert "pyannote has told of nobody in 30 s in which there was voice" in told.detail
+    assert "pyannote has reported no speaker in 30 s in which there was voice" in told.detail
     assert {link.reason for at, link in seen if at > at_s} == {"EVENTS_MISSING"}
     assert {link.health for at, link in seen if at > at_s + 1} == {Health.UP, Health.DOWN}, "it may be music"
     assert len(diarizer.streams) == 3
@@ -304,6 +304,6 @@ async def test_what_is_no_event_never_reaches_the_merge_of_an_engine_that_is_tru
 async def test_an_engine_that_is_trusted_is_not_checked() -> None:
     engine = FakeDiarizer()
     healths: list[Link] = []
-    link = DiarizerLink(engine, RetryPolicy(lambda: 0.5), None, healths.append, structlog.get_logger())  # type: ignore[arg-type]
+    link = DiarizerLink(engine, Retries(lambda: 0.5), None, healths.append, structlog.get_logger())  # type: ignore[arg-type]
     assert link._credibility.opened(0) is None  # type: ignore[arg-type]
     assert link._credibility.link == Link(Health.UP)

@@ -9,8 +9,9 @@ import pytest
 import structlog
 
 from minuted_daemon.errors import Unavailable
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import TranscriberLink
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Retries
 from tests.fakes_service.diarizer import FakeDiarizer
 from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.transcriber import FakeTranscriber
@@ -46,10 +47,8 @@ async def test_a_transcriber_s(breaks: bool) -> None:
     engine, sink = FakeTranscriber(), Sink()
     engine.lifetime_s = None if breaks else 20.0
     link = TranscriberLink(
-        engine,
-        (),
-        FakeSpool(),
-        lambda: RetryPolicy(lambda: 0.5),
+        TranscriberOpener(engine, (), FakeSpool()),
+        Retries(lambda: 0.5),
         sink,
         sink.healths.append,
         structlog.get_logger(),

@@ -27,8 +27,9 @@ from minuted_daemon.errors import Rejected, Unavailable
 from minuted_daemon.service.connections import diarizer_link
 from minuted_daemon.service.connections import transcriber_connection as transcriber_line
 from minuted_daemon.service.connections.diarizer_link import DiarizerLink
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import TranscriberLink
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Retries
 from tests.fakes_service.capture import block
 from tests.fakes_service.diarizer import FakeDiarizer
 from tests.fakes_service.spools import FakeSpool
@@ -46,7 +47,7 @@ ONE, TWO = UtteranceId(1), UtteranceId(2)
 @asynccontextmanager
 async def diarizing(engine: FakeDiarizer) -> AsyncIterator[tuple[DiarizerLink, Sink, "asyncio.Task[None]"]]:
     sink = Sink()
-    link = DiarizerLink(engine, RetryPolicy(lambda: 0.5), sink, sink.healths.append, structlog.get_logger())
+    link = DiarizerLink(engine, Retries(lambda: 0.5), sink, sink.healths.append, structlog.get_logger())
     async with asyncio.TaskGroup() as group:
         task = group.create_task(link.run())
         await asyncio.sleep(0.01)
@@ -166,7 +167,11 @@ async def transcribing(
         spool.append(block(True, n))
     sink = Sink()
     link = TranscriberLink(
-        engine, ("en",), spool, lambda: RetryPolicy(lambda: 0.5), sink, sink.healths.append, structlog.get_logger()
+        TranscriberOpener(engine, ("en",), spool),
+        Retries(lambda: 0.5),
+        sink,
+        sink.healths.append,
+        structlog.get_logger(),
     )
     async with asyncio.TaskGroup() as group:
         task = group.create_task(link.run())
@@ -305,7 +310,7 @@ async def test_a_transcriber_that_fails_at_everything_is_not_told_to_be_up() -> 
     assert told == [(Health.CONNECTING, ""), (Health.UP, ""), failing, down, failing, (Health.UP, "")]
     lines = [one for one in logged if one["event"].startswith("transcriber_")]
     assert [(one["event"], one["log_level"]) for one in lines] == [
-        ("transcriber_faltered", "warning"),
+        ("transcriber_failing", "warning"),
         ("transcriber_recovered", "info"),
     ]
     assert (lines[0]["reason"], lines[1]["failures"], lines[1]["waiting"]) == ("INSUFFICIENT_AUDIO", 9, 17)

@@ -23,8 +23,9 @@ from minuted_daemon.core.events import (
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.errors import Rejected, Unavailable
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import TranscriberLink
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Retries
 from tests.fakes_service.capture import block
 from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.transcriber import FakeTranscriber
@@ -45,7 +46,11 @@ class Room:
         for n in range(600):
             spool.append(block(True, n))
         self.link = TranscriberLink(
-            engine, (), spool, lambda: RetryPolicy(lambda: 0.5), self, self.healths.append, structlog.get_logger()
+            TranscriberOpener(engine, (), spool),
+            Retries(lambda: 0.5),
+            self,
+            self.healths.append,
+            structlog.get_logger(),
         )
         self.began_s = asyncio.get_running_loop().time()
 

@@ -175,7 +175,7 @@ async def test_what_the_substitute_lags_is_held_back_at_once() -> None:
     made.local_diarizer = FakeDiarizer(VOICES, lag_s=1.9)
     async with made.open() as registry:
         view = await registry.start(request())
-        merger = registry._sessions[view.record.id]._parts.merger
+        merger = registry._sessions[view.record.id]._driver._merger
         await asyncio.sleep(5.0)
         assert merger.hold_back_s == 0.5
         made.diarizer.streams[0].break_now(NO_PLAN)
@@ -302,11 +302,11 @@ def test_languages_are_compared_by_their_first_part() -> None:
 
 def test_worse_news_go_before_remarks() -> None:
     usage = EngineUsage()
-    usage.remark("LANGUAGE_NOT_KNOWN", "It does not know it.")
+    usage.warn("LANGUAGE_NOT_KNOWN", "It does not know it.")
     down = Link(Health.DOWN, "VENDOR_DOWN", "away")
-    assert usage.told(down) == down
-    assert usage.told(Link(Health.OFF)) == Link(Health.OFF)
-    assert usage.told(Link(Health.UP)) == Link(Health.UP, "LANGUAGE_NOT_KNOWN", "It does not know it.")
+    assert usage.annotate(down) == down
+    assert usage.annotate(Link(Health.OFF)) == Link(Health.OFF)
+    assert usage.annotate(Link(Health.UP)) == Link(Health.UP, "LANGUAGE_NOT_KNOWN", "It does not know it.")
 
 
 @virtual_time

@@ -76,8 +76,7 @@ async def test_what_a_session_lacks_from_before_a_restart_comes_while_it_goes_on
         assert view.record.transcriber_sent > samples(6.0)
         assert view.coverage is not None
         assert view.coverage.pending < samples(4.0)
-        driver = registry._sessions[session.id]._driver
-        assert driver.owed_from is None, "its audio is held no more"
+        assert registry._sessions[session.id].owed is None, "its audio is held no more"
     assert len({turn.id for turn in back.store.turns_known}) == 3
 
 

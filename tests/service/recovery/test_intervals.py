@@ -18,6 +18,7 @@ from minuted_daemon.service.views import StartRequest, Stretch
 from tests.fakes_service.capture import Item, audio, block
 from tests.fakes_service.diarizer import FakeDiarizer
 from tests.fakes_service.house import House
+from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.virtual_time import virtual_time
 from tests.support.crashes import after_the_death_of, covered, remove, spool_of
 
@@ -38,6 +39,11 @@ def gone(length_s: float, reason: str = "DEVICE_LOST") -> list[Item]:
 
 def intervals(made: House, reason: str) -> list[IntervalRecord]:
     return sorted((one for one in made.store.intervals_known if one.reason == reason), key=lambda one: one.start)
+
+
+def keep(spool: FakeSpool, notes: Sequence[Note]) -> None:
+    """Only these notes are left on the disk."""
+    spool._notes = list(notes)
 
 
 async def goes_on(back: House, length_s: float = 4.0) -> Coverage:
@@ -113,8 +119,10 @@ async def test_a_gap_that_ended_within_a_block_ends_there() -> None:
         await registry.start(StartRequest("room", "default"))
         await asyncio.sleep(7.15)
         back = after_the_death_of(made)
-    spool_of(back)._notes = [note for note in spool_of(back)._notes if '"DEVICE_LOST",80000,81600' in str(note.data)]
-    assert len(spool_of(back)._notes) == 1, "it had begun is all that is known"
+    spool = spool_of(back)
+    begun = [note for note in await spool.notes() if '"DEVICE_LOST",80000,81600' in str(note.data)]
+    assert len(begun) == 1, "it had begun is all that is known"
+    keep(spool, begun)
     await goes_on(back)
     (gap,) = intervals(back, "DEVICE_LOST")
     assert gap.end == samples(7.0) + 700
@@ -154,7 +162,7 @@ async def test_a_long_pause_outlives_its_notes(drop: Callable[[Sequence[Note]], 
     made.freeze_s = 20.0
     back = await died_in_a_pause(made, 170.0)
     back.freeze_s = made.freeze_s
-    spool_of(back)._notes = drop(spool_of(back)._notes)
+    keep(spool_of(back), drop(await spool_of(back).notes()))
     await goes_on(back)
     first, _ = intervals(back, "PAUSED")
     assert first.end - first.start == pytest.approx(samples(170.0), abs=samples(0.2))
@@ -170,7 +178,7 @@ async def test_what_grows_is_noted_again_where_the_notes_about_it_are_erased() -
         await asyncio.sleep(3.0)
         left = await registry.redact("room", Stretch(last=Sample(samples(6.0))))
         spool = spool_of(made)
-        spool._notes = [note for note in spool._notes if not note.touches(left.start, left.end)]
+        keep(spool, [note for note in await spool.notes() if not note.touches(left.start, left.end)])
         await asyncio.sleep(3.0)
         back = after_the_death_of(made)
     await goes_on(back)
@@ -222,7 +230,7 @@ async def test_a_beginning_that_is_missing_is_lost_but_for_what_was_settled() ->
         made.transcriber.answers = False
         await asyncio.sleep(58.0)
         back = after_the_death_of(made)
-    states = [one for note in spool_of(back)._notes if isinstance(one := decoded(note.data), StateNoted)]
+    states = [one for note in await spool_of(back).notes() if isinstance(one := decoded(note.data), StateNoted)]
     settled_to = states[-1].settled_to
     assert samples(10.0) < settled_to < samples(35.0)
     remove(spool_of(back), 0, samples(40.0))
@@ -244,7 +252,7 @@ async def test_what_was_let_go_of_on_purpose_is_not_lost() -> None:
         back = after_the_death_of(made)
     back.freeze_s = made.freeze_s
     assert spool_of(back).begin > samples(40.0)
-    assert not any(note.whole for note in spool_of(back)._notes), "nobody noted how things stood"
+    assert not any(note.whole for note in await spool_of(back).notes()), "nobody noted how things stood"
     told = await goes_on(back)
     assert intervals(back, "SPOOL_DAMAGED") == []
     assert set(told.lost) == {"DAEMON_AWAY"} or told.lost == {}
@@ -259,7 +267,8 @@ async def test_a_spool_that_is_gone_was_no_silence() -> None:
         await registry.pause("room")
         back = after_the_death_of(made)
     (turn,) = back.store.turns_known
-    back.spools._spools.clear()
+    for session_id in list(back.spools.spools):
+        await back.spools.delete(session_id)
     told = await goes_on(back)
     assert [(one.start, one.end) for one in intervals(back, "SPOOL_DAMAGED")] == [
         (0, turn.start),

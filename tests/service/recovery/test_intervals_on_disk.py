@@ -7,13 +7,22 @@ from pathlib import Path
 import numpy as np
 
 from minuted_daemon.adapters.spool.session_spool import SessionSpool
-from minuted_daemon.core.records import IntervalRecord, Record, SessionRecord, SessionSettings, SessionState
+from minuted_daemon.core.records import (
+    IntervalRecord,
+    Record,
+    SessionRecord,
+    SessionSettings,
+    SessionState,
+    WallPoint,
+)
 from minuted_daemon.core.samples import BLOCK, WIDE_BLOCK, Sample, samples
 from minuted_daemon.ports.capture import AudioBlock, Filled
 from minuted_daemon.ports.spool import Spool
 from minuted_daemon.service.ids import UlidSource
+from minuted_daemon.service.merge.intervals import IntervalRecords
 from minuted_daemon.service.recovery.state import resumed
 from minuted_daemon.service.session.nonspeech import NonSpeechTracker
+from minuted_daemon.service.session.wall_clock import WallClock
 from tests.adapters.spool.rooms import ONE, WALL_S, House, hear
 from tests.fakes_service.store import MemoryStore
 
@@ -21,8 +30,14 @@ FREEZE = samples(300.0)
 RECORD = SessionRecord(ONE, "room", SessionSettings("default", "none", "openai"), SessionState.RUNNING, WALL_S)
 
 
+class Put:
+    def __init__(self, records: list[Record]) -> None:
+        self.put = records.extend
+
+
 def nonspeech(spool: Spool, put: list[Record]) -> NonSpeechTracker:
-    return NonSpeechTracker(ONE, UlidSource(lambda: WALL_S), lambda _: WALL_S, put.extend, spool)
+    intervals = IntervalRecords(ONE, UlidSource(lambda: WALL_S), WallClock([WallPoint(Sample(0), WALL_S)]))
+    return NonSpeechTracker(intervals, Put(put), spool)
 
 
 def silent(start: Sample) -> AudioBlock:

@@ -11,11 +11,11 @@ import structlog
 from minuted_daemon.core.records import Health, Link
 from minuted_daemon.errors import MinutedError, Rejected, Unavailable
 from minuted_daemon.service.connections.diarizer_link import DiarizerLink
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_link import TranscriberLink
-from minuted_daemon.service.engines.failover import EngagedDiarizer, EngagedTranscriber, Post
+from minuted_daemon.service.engines.failover import EngineSlot, FailoverDiarizer, FailoverTranscriber
 from minuted_daemon.service.engines.usage import EngineUsage
-from minuted_daemon.service.retries.gate import ASKED_AGAIN_S, Door, Gates
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import ASKED_AGAIN_S, Door, Gates, Retries
 from tests.fakes_service.diarizer import FakeDiarizer, FakeDiarizerStream
 from tests.fakes_service.spools import FakeSpool
 from tests.fakes_service.transcriber import FakeTranscriber, FakeTranscriberStream
@@ -72,25 +72,27 @@ class Sessions:
         self.diarizer, self.transcriber = SlowDiarizer(), SlowTranscriber()
         self.told: list[Link] = [Link(Health.OFF)] * (2 * count)
         self.group: asyncio.TaskGroup
+        self.tasks: list[asyncio.Task[None]] = []
 
     def begin(self, number: int) -> None:
         doors = self.gates.door("diarizer", "pyannote"), self.gates.door("transcriber", "openai", ("en",))
         log = structlog.get_logger()
-        heard = EngagedDiarizer(Post("diarizer", self.diarizer, None, EngineUsage(), log, doors[0]))
-        link = DiarizerLink(heard, RetryPolicy(lambda: 0.5), Nobody(), lambda told: self._tell(2 * number, told), log)
-        written = EngagedTranscriber(Post("transcriber", self.transcriber, None, EngineUsage(), log, doors[1]), ("en",))
+        heard = FailoverDiarizer(EngineSlot("diarizer", self.diarizer, None, EngineUsage(), log, doors[0]))
+        link = DiarizerLink(
+            heard, Retries(lambda: 0.5, doors[0]), Nobody(), lambda told: self._tell(2 * number, told), log
+        )
+        written = FailoverTranscriber(
+            EngineSlot("transcriber", self.transcriber, None, EngineUsage(), log, doors[1]), ("en",)
+        )
         other = TranscriberLink(
-            written,
-            ("en",),
-            FakeSpool(),
-            lambda: RetryPolicy(lambda: 0.5),
+            TranscriberOpener(written, ("en",), FakeSpool()),
+            Retries(lambda: 0.5, doors[1]),
             Nobody(),
             lambda told: self._tell(2 * number + 1, told),
             log,
         )
-        link.door, other.door = doors
-        self.group.create_task(link.run())
-        self.group.create_task(other.run())
+        self.tasks.append(self.group.create_task(link.run()))
+        self.tasks.append(self.group.create_task(other.run()))
 
     def _tell(self, place: int, link: Link) -> None:
         self.told[place] = link
@@ -107,7 +109,7 @@ async def live(count: int, *, refused: int = 0) -> AsyncIterator[Sessions]:
         for number in range(count):
             made.begin(number)
         yield made
-        for task in group._tasks:  # type: ignore[attr-defined]
+        for task in made.tasks:
             task.cancel()
 
 

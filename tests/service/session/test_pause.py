@@ -9,7 +9,7 @@ from minuted_daemon.core.records import Health, IntervalKind, SessionState
 from minuted_daemon.core.samples import samples
 from minuted_daemon.errors import NotFound, WrongState
 from minuted_daemon.service.lifecycle.registry import Registry
-from minuted_daemon.service.session import pause as pausing
+from minuted_daemon.service.session.pause import KEEP_STILL_S
 from minuted_daemon.service.views import Links, StartRequest
 from tests.fakes_service.capture import audio
 from tests.fakes_service.house import House
@@ -118,25 +118,38 @@ async def test_after_a_quarter_of_an_hour_the_diarizer_rests_until_the_end_of_th
 
 
 @virtual_time
-async def test_a_rested_session_can_be_stopped_and_a_resumed_one_does_not_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pausing, "KEEP_S", 30.0)
+async def test_a_rested_session_can_be_stopped_and_a_resumed_one_does_not_rest() -> None:
     made = house()
     async with made.open() as registry:
-        await registry.start(StartRequest("standup"))
+        await registry.start(StartRequest("standup", device="file:/x.wav"))
         await asyncio.sleep(2.0)
         await registry.pause("standup")
-        await asyncio.sleep(25.0)
+        await asyncio.sleep(KEEP_STILL_S - 1.0)
         await registry.resume("standup")
-        await asyncio.sleep(20.0)
+        await asyncio.sleep(KEEP_STILL_S)
         assert not made.diarizer.streams[0].closed
         await registry.pause("standup")
-        await asyncio.sleep(35.0)
+        await asyncio.sleep(KEEP_STILL_S + 1.0)
         assert made.diarizer.streams[0].closed
         view = await registry.stop("standup")
         assert view.record.state is SessionState.STOPPED
+
+
+@virtual_time
+async def test_a_session_that_is_stopped_in_a_pause_is_muted_to_its_end() -> None:
+    made = house()
+    async with made.open() as registry:
+        await registry.start(StartRequest("standup"))
+        for _ in range(2):
+            await asyncio.sleep(2.0)
+            await registry.pause("standup")
+            await asyncio.sleep(5.0)
+            await registry.resume("standup")
+        await registry.pause("standup")
+        await asyncio.sleep(5.0)
+        view = await registry.stop("standup")
     muted = [one for one in made.store.intervals_known if one.kind is IntervalKind.MUTED]
-    assert len(muted) == 2
-    assert muted[1].end == view.heard
+    assert muted[-1].end == view.heard
 
 
 @virtual_time

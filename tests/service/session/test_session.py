@@ -1,16 +1,26 @@
 """One session over fakes in virtual time: what is heard becomes stored turns, whatever the engines do."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from minuted_daemon.core.events import Attribution, SuspectReason, TextSource
+from minuted_daemon.core.events import (
+    Attribution,
+    MergeOutput,
+    SuspectReason,
+    TextCompleted,
+    TextSource,
+    TranscriberEvent,
+)
+from minuted_daemon.core.merge.merger import Merger
 from minuted_daemon.core.records import LIVE_STATES, Health, SessionRecord, SessionState, SpeakerRecord, TurnRecord
-from minuted_daemon.core.samples import samples
+from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.errors import DeviceError, Garbled, Rejected, Unavailable
 from minuted_daemon.ports.capture import CaptureHealth, Filled
+from minuted_daemon.service.merge.driver import MergeDriver
 from minuted_daemon.service.session.status import NEXT_STATES
 from minuted_daemon.service.views import StartRequest
 from tests.fakes_service.capture import audio, block
@@ -139,7 +149,7 @@ async def test_a_diarizer_that_breaks_makes_a_new_epoch_from_live_audio() -> Non
         made.diarizer.streams[0].break_now(Garbled("BAD_ANSWER", "what"))
         made.diarizer.refusals = [DOWN]
         await asyncio.sleep(0.2)
-        links = registry._sessions[view.record.id].view().links
+        links = (await registry.view(view.record.id)).links
         assert links is not None
         assert links.diarizer.health is Health.DOWN
         assert links.diarizer.reason == "BAD_ANSWER"
@@ -327,17 +337,22 @@ async def test_a_slow_store_does_not_hold_up_the_audio() -> None:
 
 
 @virtual_time
-async def test_a_bug_in_the_merge_ends_this_session_only() -> None:
+async def test_a_bug_in_the_merge_ends_this_session_only(monkeypatch: pytest.MonkeyPatch) -> None:
     made = house(audio((60.0, True)), [])
     async with made.open() as registry:
         ill = await registry.start(StartRequest("ill", device="file:/x.wav"))
         well = await registry.start(StartRequest("well", device="file:/x.wav"))
-        await asyncio.sleep(1.0)
+        mergers: list[Merger] = []
+        advance = Merger.advance
 
-        def broken(now: object) -> None:
-            raise ZeroDivisionError
+        def broken(merger: Merger, now: Sample) -> Sequence[MergeOutput]:
+            if merger not in mergers:
+                mergers.append(merger)
+            if merger is mergers[0] and now > samples(1.0):
+                raise ZeroDivisionError
+            return advance(merger, now)
 
-        registry._sessions[ill.record.id]._parts.merger.advance = broken  # type: ignore[assignment,method-assign]
+        monkeypatch.setattr(Merger, "advance", broken)
         await made.ended(ill.record.id)
         assert (await registry.view("well")).record.state is SessionState.RUNNING
         assert (await registry.view("ill")).record.state is SessionState.FAILED
@@ -375,22 +390,21 @@ async def test_a_spool_that_overflows_is_accounted_for() -> None:
 
 
 @virtual_time
-async def test_the_final_follows_the_vendors_answer_at_once() -> None:
+async def test_the_final_follows_the_vendors_answer_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made = house()
     made.transcriber.answer_after_s = 1.7
     answered_s: list[float] = []
     stored_s: list[float] = []
     async with made.open() as registry:
         view = await registry.start(StartRequest("standup", device="file:/x.wav"))
-        session = registry._sessions[view.record.id]
-        before = session._driver.transcribed
+        before = MergeDriver.transcribed
 
-        def noted(event: object) -> None:
-            if type(event).__name__ == "TextCompleted":
+        def noted(driver: MergeDriver, event: TranscriberEvent) -> None:
+            if isinstance(event, TextCompleted):
                 answered_s.append(wall_s())
-            before(event)  # type: ignore[arg-type]
+            before(driver, event)
 
-        session._transcribing._sink.transcribed = noted  # type: ignore[union-attr,method-assign]
+        monkeypatch.setattr(MergeDriver, "transcribed", noted)
         write = made.store.write
 
         async def written(*of_it: object) -> object:

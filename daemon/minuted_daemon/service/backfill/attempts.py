@@ -1,4 +1,4 @@
-"""What is known of the texts that one ended session is owed, beside what is stored. Nothing waits or is read here."""
+"""The attempts to get the texts that one ended session lacks. Nothing waits or is read here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -9,10 +9,25 @@ from minuted_daemon.ports.engines import Transcriber
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.retries.policy import ASK_AGAIN_S
 
-OTHERS_FIRST_S = 60.0
-"""A turn that was tried while everything failed is tried again so much later."""
-MOST_TRIALS = 150
-"""So often a turn is tried while everything fails: a day, at ten minutes each."""
+
+@dataclass(frozen=True, slots=True)
+class BackfillLimits:
+    """How often and how soon a text is asked for.
+
+    `again_s`: the waits after each attempt in vain; after the last of them the turn is given up. `others_first_s`: a
+    turn that was tried while everything failed is tried again so much later; `most_trials`: so often at most, which is
+    a day at ten minutes each. `trial_wait_s`: the first wait then, each twice the one before. `page`: turns that are
+    read at once.
+    """
+
+    again_s: tuple[float, ...] = ASK_AGAIN_S
+    others_first_s: float = 60.0
+    most_trials: int = 150
+    trial_wait_s: float = 4.0
+    page: int = 50
+
+
+LIMITS = BackfillLimits()
 
 
 @dataclass(slots=True)
@@ -34,7 +49,7 @@ class _Attempts:
 class BackfillState:
     """One session's. `attempts` holds only turns that were asked for in vain.
 
-    `given_up` and `unwanted` are stretches; `under_way` is asked for now, `texts` counts those that came. Of a session
+    `given_up` and `redacted` are stretches; `current` is asked for now, `texts` counts those that came. Of a session
     that goes on, only turns that end `before` are seen to here, and `live` hears what was sent.
     """
 
@@ -42,22 +57,23 @@ class BackfillState:
     suspicion: Suspicion = field(default_factory=Suspicion)
     attempts: dict[TurnId, _Attempts] = field(default_factory=dict)
     given_up: set[tuple[Sample, Sample]] = field(default_factory=set)
-    unwanted: list[tuple[Sample, Sample]] = field(default_factory=list)
-    under_way: TurnRecord | None = None
+    redacted: list[tuple[Sample, Sample]] = field(default_factory=list)
+    current: TurnRecord | None = None
     usage: EngineUsage = field(default_factory=EngineUsage)
     texts: int = 0
     before: Sample | None = None
     live: EngineUsage | None = None
+    limits: BackfillLimits = LIMITS
 
-    def wants(self, turn: TurnRecord) -> bool:
-        """Whether the turn's text is still to be had."""
+    def is_pending(self, turn: TurnRecord) -> bool:
+        """Return whether the turn's text may still come."""
         if self.before is not None and turn.end > self.before:
             return False
-        return not self.is_unwanted(turn) and (turn.start, turn.end) not in self.given_up
+        return not self.is_redacted(turn) and (turn.start, turn.end) not in self.given_up
 
-    def is_unwanted(self, turn: TurnRecord) -> bool:
-        """Whether somebody wants some of it forgotten."""
-        return any(turn.start < end and turn.end > start for start, end in self.unwanted)
+    def is_redacted(self, turn: TurnRecord) -> bool:
+        """Return whether some of it is redacted."""
+        return any(turn.start < end and turn.end > start for start, end in self.redacted)
 
     def judged(self, turn: TurnRecord) -> TurnRecord:
         """Mark the turn if its text looks invented; take the mark away if it does not."""
@@ -77,7 +93,7 @@ class BackfillState:
         return self._again(turn, attempts, attempts.failed, now_s)
 
     def wordless(self, turn: TurnRecord, now_s: float, said: str, repeats: bool) -> str | None:
-        """There was speech, and the answer had no word: the turn is asked for once more. Gives the same.
+        """There was speech, and the answer had no word: the turn is asked for once more. Returns the same.
 
         `repeats`: there is no use in that.
         """
@@ -92,8 +108,8 @@ class BackfillState:
         """The same for an attempt while everything failed: another turn is tried next."""
         attempts = self._attempts(turn, said)
         attempts.trials += 1
-        attempts.again_s = now_s + OTHERS_FIRST_S
-        if attempts.trials <= MOST_TRIALS:
+        attempts.again_s = now_s + self.limits.others_first_s
+        if attempts.trials <= self.limits.most_trials:
             return None
         self.give_up(turn)
         return attempts.said
@@ -104,10 +120,10 @@ class BackfillState:
         return attempts
 
     def _again(self, turn: TurnRecord, attempts: _Attempts, number: int, now_s: float) -> str | None:
-        if number > len(ASK_AGAIN_S):
+        if number > len(self.limits.again_s):
             self.give_up(turn)
             return attempts.said
-        attempts.again_s = now_s + ASK_AGAIN_S[number - 1]
+        attempts.again_s = now_s + self.limits.again_s[number - 1]
         return None
 
     def give_up(self, turn: TurnRecord) -> None:

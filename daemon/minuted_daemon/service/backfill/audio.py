@@ -1,6 +1,6 @@
 """Which audio is sent of a turn that was stored without its text: as far as can be told, the same as it was live.
 
-Where its voice begins and ends is judged anew, by the same detector, from the audio that is still there.
+Where its voice begins and ends is judged again, by the same detector, from the audio that is still there.
 """
 
 import asyncio

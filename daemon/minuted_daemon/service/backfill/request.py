@@ -16,9 +16,9 @@ from minuted_daemon.service.connections.transcriber_connection import CATCH_UP, 
 from minuted_daemon.service.task_groups import single_error_group
 
 ANSWER_S = 30.0
-"""So long an answer is waited for: nobody else waits for it."""
+"""So long an answer is waited for: no one waits for it."""
 LEFT_S = 5.0
-"""With less than this left of a connection, behind the sending, no more is asked over it."""
+"""With less than this left of a connection, after the sending, no more is asked over it."""
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Answer:
     reason: str = ""
 
     def take(self, event: TranscriberEvent) -> bool:
-        """The transcriber said something of it; tell whether that was all."""
+        """The transcriber said something of it; return whether that was all."""
         if isinstance(event, TextGrew):
             self.said = event.text if event.replaces else grown(self.said, event.text)
         elif isinstance(event, TextCompleted):
@@ -54,7 +54,7 @@ class BackfillConnection:
 
     @asynccontextmanager
     async def under_way(self) -> AsyncIterator[None]:
-        """Send and receive inside this block; the stream stays open behind it.
+        """Send and receive inside this block; the stream stays open after it.
 
         Raises what the stream raises as soon as it does, and Unavailable (STREAM_ENDED, SEND_STALLED, or why the spool
         cannot be read).
@@ -66,7 +66,7 @@ class BackfillConnection:
                 task.cancel()
 
     def has_time_for(self, length: int) -> bool:
-        """Whether the connection lasts long enough for so many samples. The first question is always asked."""
+        """Return whether the connection lasts long enough for so many samples. The first question is always asked."""
         left_s = self._stream.expires_in_s
         return left_s is None or not self._asked or left_s > seconds(length) / CATCH_UP + LEFT_S
 

@@ -1,18 +1,19 @@
-"""Texts that ended sessions are still owed: their transcriber was away, or refused, until there was no more time.
+"""Backfill: texts that ended sessions lack because their transcriber was away, or refused, until there was no time.
 
 The audio of each turn that was stored without its text, or with the first part of it only, is sent again once the
-transcriber can be had, and the text becomes a revision of the turn. How an attempt is made is asking.py's, which audio
-belongs to a turn owed_audio.py's, how long to wait retry.py's.
+transcriber works again, and the text becomes a revision of the turn. How a request is made belongs in request.py, which
+audio belongs to a turn in audio.py, how long to wait in retries.
 
-What is owed is read from the store each time, and nothing about it is kept on disk: the next start finds it again.
+What is missing is read from the store each time, and nothing about it is kept on disk: the next start finds it again.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
+from typing import Protocol
 
 import structlog
 
@@ -27,7 +28,6 @@ from minuted_daemon.core.records import (
     SessionId,
     SessionRecord,
     SessionSettings,
-    TurnId,
     TurnLife,
 )
 from minuted_daemon.core.samples import Sample, seconds
@@ -37,58 +37,33 @@ from minuted_daemon.errors import MinutedError, Rejected, Unavailable, VendorErr
 from minuted_daemon.ports.engines import Transcriber
 from minuted_daemon.ports.spool import Spool, Spools
 from minuted_daemon.ports.store import OwedTurn, Store
-from minuted_daemon.service.backfill.attempts import BackfillState
+from minuted_daemon.service.backfill.attempts import LIMITS, BackfillLimits, BackfillState
 from minuted_daemon.service.backfill.audio import owed_audio
+from minuted_daemon.service.backfill.engine_backoff import EngineBackoff
 from minuted_daemon.service.backfill.request import Answer, BackfillConnection
 from minuted_daemon.service.connections.retry_request import RefusedLink
-from minuted_daemon.service.connections.transcriber_renewal import OPEN_LIMIT_S
+from minuted_daemon.service.connections.transcriber_connection import OPEN_LIMIT_S
 from minuted_daemon.service.coverage import lacks_text
 from minuted_daemon.service.engines.catalog import NONE
 from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.persistence.publisher import ChangePublisher
-from minuted_daemon.service.retries.gate import Door, Gates
-from minuted_daemon.service.retries.policy import RetryPolicy
+from minuted_daemon.service.retries.gate import Gates
 from minuted_daemon.service.task_groups import deadline
-
-PAGE = 50
-"""Turns that are read at once."""
-EVERYTHING_FAILS = 3
-"""So many different turns that failed with no answer between are the transcriber's fault, not theirs."""
-TRIAL_WAIT_S = 4.0
-"""The first wait then; each is twice the one before, up to REFUSED_AGAIN_S."""
 
 log = structlog.get_logger()
 
 
-@dataclass(slots=True)
-class _EngineBackoff:
-    """How one kind of transcriber was met last: all sessions that want it wait in front of the same door.
+class SessionEngines(Protocol):
+    """The engines of ended sessions, as they had them."""
 
-    `way` leads to the gate that live sessions wait at, too, where it refuses. `told` and `why`: the last reason, and a
-    sentence about it.
-    """
+    @property
+    def gates(self) -> Gates:
+        """Where all sessions wait for what is refused."""
+        ...
 
-    policy: RetryPolicy
-    way: Door
-    opens_s: float = 0.0
-    refused: bool = False
-    told: str = ""
-    why: str = ""
-    failing: set[TurnId] = field(default_factory=set)  # turns that failed with no answer between
-    trials: int = 0  # turns that failed since that was too many
-
-    def answered(self) -> None:
-        """An utterance was answered."""
-        self.failing.clear()
-        self.trials = 0
-
-    def failed(self, turn: TurnId) -> bool:
-        """An utterance failed; tell whether everything does."""
-        if len(self.failing) < EVERYTHING_FAILS:
-            self.failing.add(turn)
-        everything = len(self.failing) >= EVERYTHING_FAILS
-        self.trials += everything
-        return everything
+    async def transcriber(self, record: SessionRecord, told: EngineUsage) -> Transcriber:
+        """Return a session's transcriber, with its substitute. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
+        ...
 
 
 class Backfill:
@@ -99,94 +74,93 @@ class Backfill:
         spools: Spools,
         store: Store,
         publisher: ChangePublisher,
-        transcriber: Callable[[SessionRecord, EngineUsage], Awaitable[Transcriber]],
-        gates: Gates,
+        engines: SessionEngines,
         new_id: Callable[[], str],
+        limits: BackfillLimits = LIMITS,
     ) -> None:
-        """`transcriber` gives a session's own, with its substitute behind it."""
         self._spools = spools
         self._store = store
         self._publisher = publisher
-        self._transcriber = transcriber
-        self._gates = gates
+        self._engines = engines
         self._new_id = new_id
-        self._debts: dict[SessionId, BackfillState] = {}
-        self._doors: dict[tuple[str, str, tuple[str, ...]], _EngineBackoff] = {}
+        self._limits = limits
+        self._states: dict[SessionId, BackfillState] = {}
+        self._backoffs: dict[tuple[str, str, tuple[str, ...]], EngineBackoff] = {}
         self._one_at_a_time = asyncio.Lock()
         self._waiting: set[asyncio.Task[None]] = set()
         self._stopped = False
 
-    async def paid(self, record: SessionRecord) -> bool:
-        """Come back when the ended session is owed nothing any more; give False if it still is when the daemon ends.
+    async def run(self, record: SessionRecord) -> bool:
+        """Wait until the ended session lacks no text that may still come; return False if the daemon ends first.
 
         To be awaited in a task of its own, which `stop` cancels. Raises StoreError, NotFound (SESSION_NOT_FOUND).
         """
         if record.settings.transcriber == NONE:
             return True
-        debt = self._debts.setdefault(record.id, BackfillState())
-        door = self._door(record.settings)
+        state = self._states.setdefault(record.id, BackfillState(limits=self._limits))
+        backoff = self._backoff(record.settings)
         told = False
-        while (due_s := await self._due_s(record.id, debt)) is not None:
+        while (due_s := await self._due_s(record.id, state)) is not None:
             if self._stopped:
                 return False
             if not told:
-                log.info("texts_owed", session=record.name, session_id=record.id)
+                log.info("backfill_started", session=record.name, session_id=record.id)
                 told = True
-            await self._serve_at(max(due_s, door.opens_s), record, debt, door)
-            await self._tell_losses(record, debt)
-        await self._tell_losses(record, debt)
+            await self._serve_at(max(due_s, backoff.retry_at_s), record, state, backoff)
+            await self._tell_losses(record, state)
+        await self._tell_losses(record, state)
         if told:
             log.info(
-                "texts_paid",
+                "backfill_finished",
                 session=record.name,
                 session_id=record.id,
-                texts=debt.texts,
-                given_up=len(debt.given_up),
+                texts=state.texts,
+                given_up=len(state.given_up),
             )
         return True
 
-    async def paid_live(self, record: SessionRecord, before: Sample, usage: EngineUsage) -> bool:
-        """The same for a session that goes on after a restart, of what it was owed then: of turns that end `before`.
+    async def run_live(self, record: SessionRecord, before: Sample, usage: EngineUsage) -> bool:
+        """Do the same for a session that goes on after a restart, for its turns that end `before` it.
 
         Its own links see to what came later, and it tells itself what its spool loses.
         """
-        debt = self._debts.setdefault(record.id, BackfillState())
-        debt.before, debt.live = before, usage
+        state = self._states.setdefault(record.id, BackfillState(limits=self._limits))
+        state.before, state.live = before, usage
         try:
-            return await self.paid(record)
+            return await self.run(record)
         finally:
-            debt.before = debt.live = None
+            state.before = state.live = None
 
     def is_owed(self, session_id: SessionId) -> Callable[[Claim], bool]:
-        """Tell of claims on an ended session's audio whether a text for them may still come."""
-        spool, debt = self._spools.spools.get(session_id), self._debts.get(session_id, _NOTHING)
+        """Return a test of claims on an ended session's audio: whether a text for them may still come."""
+        spool, state = self._spools.spools.get(session_id), self._states.get(session_id, _NOTHING)
 
         def owed(claim: Claim) -> bool:
             there = spool is not None and claim.start >= spool.begin
-            return there and lacks_text(claim) and (claim.start, claim.end) not in debt.given_up
+            return there and lacks_text(claim) and (claim.start, claim.end) not in state.given_up
 
         return owed
 
     def refused(self) -> list[RefusedLink]:
         """Return what is refused to ended sessions, once for each kind of transcriber."""
 
-        def link_now(door: _EngineBackoff) -> Link:
-            return Link(Health.REFUSED, door.told, door.why) if door.way.shut else Link(Health.UP)
+        def link_now(backoff: EngineBackoff) -> Link:
+            return Link(Health.REFUSED, backoff.told, backoff.why) if backoff.gate.shut else Link(Health.UP)
 
         return [
-            RefusedLink(SessionId(""), "", "transcriber", key[0], door.way, partial(link_now, door))
-            for key, door in self._doors.items()
-            if door.refused and self._waiting
+            RefusedLink(SessionId(""), "", "transcriber", key[0], backoff.gate, partial(link_now, backoff))
+            for key, backoff in self._backoffs.items()
+            if backoff.refused and self._waiting
         ]
 
     def forget(self, session_id: SessionId, start: Sample, end: Sample) -> None:
-        """Somebody wants [start, end) of an ended session forgotten: nothing of it is asked for any more."""
+        """[start, end) of an ended session is redacted: ask for nothing of it any more."""
         if session_id in self._spools.spools:
-            self._debts.setdefault(session_id, BackfillState()).unwanted.append((start, end))
+            self._states.setdefault(session_id, BackfillState(limits=self._limits)).redacted.append((start, end))
 
     def close(self, session_id: SessionId) -> None:
-        """The session's audio is gone, and with it all that was known of what it is owed."""
-        self._debts.pop(session_id, None)
+        """The session's audio is gone: forget what was known of its attempts."""
+        self._states.pop(session_id, None)
 
     def stop(self) -> None:
         """Ask for nothing any more."""
@@ -196,106 +170,108 @@ class Backfill:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _door(self, settings: SessionSettings) -> _EngineBackoff:
+    def _backoff(self, settings: SessionSettings) -> EngineBackoff:
         key = settings.transcriber, settings.fallback, settings.languages
-        if key not in self._doors:
-            way = self._gates.door("transcriber", settings.transcriber, settings.languages)
-            self._doors[key] = _EngineBackoff(self._gates.policy(), way)
-        return self._doors[key]
+        if key not in self._backoffs:
+            gate = self._engines.gates.door("transcriber", settings.transcriber, settings.languages)
+            self._backoffs[key] = EngineBackoff(self._engines.gates.policy(), gate)
+        return self._backoffs[key]
 
-    async def _unpaid(self, session_id: SessionId, debt: BackfillState) -> AsyncGenerator[OwedTurn, None]:
+    async def _lacking(self, session_id: SessionId, state: BackfillState) -> AsyncGenerator[OwedTurn, None]:
         """Return the turns that lack their text and may still get it, by start."""
         spool = self._spools.spools.get(session_id)
         token: str | None = None
         while spool is not None:
-            page = await self._store.owed_turns(session_id, PAGE, token)
+            page = await self._store.owed_turns(session_id, self._limits.page, token)
             for owed in page.items:
                 turn = owed.stored.turn
-                if turn.start >= spool.begin and debt.wants(turn):
+                if turn.start >= spool.begin and state.is_pending(turn):
                     yield owed
             token = page.next_token
             if token is None:
                 return
 
-    async def _due_s(self, session_id: SessionId, debt: BackfillState) -> float | None:
+    async def _due_s(self, session_id: SessionId, state: BackfillState) -> float | None:
         """Return when the first turn may be asked for; None if none may."""
         earliest: float | None = None
-        async with aclosing(self._unpaid(session_id, debt)) as unpaid:
-            async for owed in unpaid:
-                due_s = debt.due_s(owed.stored.turn)
+        async with aclosing(self._lacking(session_id, state)) as lacking:
+            async for owed in lacking:
+                due_s = state.due_s(owed.stored.turn)
                 earliest = due_s if earliest is None else min(earliest, due_s)
                 if earliest <= _now_s():
                     break
         return earliest
 
-    async def _serve_at(self, at_s: float, record: SessionRecord, debt: BackfillState, door: _EngineBackoff) -> None:
+    async def _serve_at(self, at_s: float, record: SessionRecord, state: BackfillState, backoff: EngineBackoff) -> None:
         task: asyncio.Task[None] | None = asyncio.current_task()
         assert task is not None
         self._waiting.add(task)
         try:
-            await door.way.pause(max(0.0, at_s - _now_s()))
-            if door.refused and door.way.may_ask:
-                door.opens_s, door.refused = 0.0, False
+            await backoff.gate.pause(max(0.0, at_s - _now_s()))
+            if backoff.refused and backoff.gate.may_ask:
+                backoff.retry_at_s, backoff.refused = 0.0, False
             async with self._one_at_a_time:
-                if door.opens_s <= _now_s():
-                    await self._serve(record, debt, door)
+                if backoff.retry_at_s <= _now_s():
+                    await self._serve(record, state, backoff)
         finally:
             self._waiting.discard(task)
 
-    async def _serve(self, record: SessionRecord, debt: BackfillState, door: _EngineBackoff) -> None:
+    async def _serve(self, record: SessionRecord, state: BackfillState, backoff: EngineBackoff) -> None:
         """Ask for all that is due, over one connection; note why that failed, if it did."""
         failure: MinutedError
         try:
-            await self._ask(record, debt, door)
+            await self._ask(record, state, backoff)
         except (VendorError, WrongState) as error:
             failure = error
         else:
-            await self._note_sent(record, debt)
+            await self._note_sent(record, state)
             return
-        await self._note_sent(record, debt)
-        under_way, debt.under_way = debt.under_way, None
-        if under_way is not None and not isinstance(failure, Rejected):
-            debt.failed(under_way, _now_s())
-        delay_s = self._gates.again_s if isinstance(failure, WrongState) else door.policy.failed(_now_s(), failure)
-        door.opens_s, door.refused = _now_s() + delay_s, isinstance(failure, Rejected)
-        if not door.refused or door.told != failure.reason:
+        await self._note_sent(record, state)
+        current, state.current = state.current, None
+        if current is not None and not isinstance(failure, Rejected):
+            state.failed(current, _now_s())
+        delay_s = (
+            self._engines.gates.again_s if isinstance(failure, WrongState) else backoff.policy.failed(_now_s(), failure)
+        )
+        backoff.retry_at_s, backoff.refused = _now_s() + delay_s, isinstance(failure, Rejected)
+        if not backoff.refused or backoff.told != failure.reason:
             log.warning(
-                "texts_not_paid",
+                "backfill_delayed",
                 session=record.name,
                 session_id=record.id,
                 reason=failure.reason,
-                failures=door.policy.failures,
+                failures=backoff.policy.failures,
                 retry_in_s=round(delay_s, 2),
             )
-        door.told, door.why = failure.reason, failure.message
+        backoff.told, backoff.why = failure.reason, failure.message
 
-    async def _ask(self, record: SessionRecord, debt: BackfillState, door: _EngineBackoff) -> None:
+    async def _ask(self, record: SessionRecord, state: BackfillState, backoff: EngineBackoff) -> None:
         """Raises VendorError, WrongState (KEY_MISSING, ENGINE_MISSING), StoreError, NotFound (SESSION_NOT_FOUND)."""
         spool = self._spools.spools.get(record.id)
         if spool is None:
             return
         # The same over all connections: it knows whether its substitute has taken over.
-        if debt.transcriber is None:
-            debt.transcriber = await self._transcriber(record, debt.usage)
-            debt.suspicion = Suspicion(record.settings.languages, diarized=record.settings.diarizer != NONE)
+        if state.transcriber is None:
+            state.transcriber = await self._engines.transcriber(record, state.usage)
+            state.suspicion = Suspicion(record.settings.languages, diarized=record.settings.diarizer != NONE)
         used = (await self._store.resume_point(record.id)).generation or 0
         async with deadline(
             OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
         ):
-            stream = await debt.transcriber.open(record.settings.languages)
+            stream = await state.transcriber.open(record.settings.languages)
         try:
-            door.policy.opened(_now_s())
-            door.told = ""
+            backoff.policy.opened(_now_s())
+            backoff.told = ""
             asking = BackfillConnection(stream, spool)
-            async with asking.under_way(), aclosing(self._unpaid(record.id, debt)) as unpaid:
+            async with asking.under_way(), aclosing(self._lacking(record.id, state)) as lacking:
                 utterances = count(used + 1)
-                async for owed in unpaid:
+                async for owed in lacking:
                     turn = owed.stored.turn
-                    if debt.due_s(turn) > _now_s():
+                    if state.due_s(turn) > _now_s():
                         continue
                     if not asking.has_time_for(turn.end - turn.start):
                         break
-                    await self._ask_for(owed, asking, UtteranceId(next(utterances)), spool, debt, door)
+                    await self._ask_for(owed, asking, UtteranceId(next(utterances)), spool, state, backoff)
         finally:
             await stream.close()
 
@@ -305,49 +281,49 @@ class Backfill:
         asking: BackfillConnection,
         utterance: UtteranceId,
         spool: Spool,
-        debt: BackfillState,
-        door: _EngineBackoff,
+        state: BackfillState,
+        backoff: EngineBackoff,
     ) -> None:
         """Raises VendorError, also where the transcriber fails at everything: so long nothing is held against turns."""
         turn = owed.stored.turn
         audio = await owed_audio(spool, owed)
         if audio is None:
-            debt.give_up(turn)
+            state.give_up(turn)
             return
-        debt.under_way = turn
+        state.current = turn
         answer = await asking.text(utterance, audio.start, audio.end)
-        debt.under_way = None
+        state.current = None
         if answer.text is None:
-            await self._failed(owed, answer, utterance, debt, door)
+            await self._failed(owed, answer, utterance, state, backoff)
             return
-        door.answered()
+        backoff.answered()
         heard = turn.attribution is not Attribution.UNKNOWN or bool(turn.text) or has_words(answer.said)
         if has_words(answer.text):
-            await self._revise(owed, answer.text, TextSource.COMPLETED, utterance, debt)
+            await self._revise(owed, answer.text, TextSource.COMPLETED, utterance, state)
         elif heard or not audio.whole:  # there were words in it, or may have been in what is gone
-            repeats = debt.transcriber is not None and debt.transcriber.capabilities.repeats
-            await self._keep(owed, debt.wordless(turn, _now_s(), answer.said, repeats), utterance, debt)
+            repeats = state.transcriber is not None and state.transcriber.capabilities.repeats
+            await self._keep(owed, state.wordless(turn, _now_s(), answer.said, repeats), utterance, state)
         else:
-            await self._revise(owed, "", TextSource.COMPLETED, utterance, debt)
+            await self._revise(owed, "", TextSource.COMPLETED, utterance, state)
 
     async def _failed(
-        self, owed: OwedTurn, answer: Answer, utterance: UtteranceId, debt: BackfillState, door: _EngineBackoff
+        self, owed: OwedTurn, answer: Answer, utterance: UtteranceId, state: BackfillState, backoff: EngineBackoff
     ) -> None:
         turn = owed.stored.turn
-        if not answer.reason or not door.failed(turn.id):
-            await self._keep(owed, debt.failed(turn, _now_s(), answer.said), utterance, debt)
+        if not answer.reason or not backoff.failed(turn.id):
+            await self._keep(owed, state.failed(turn, _now_s(), answer.said), utterance, state)
             return
-        await self._keep(owed, debt.tried(turn, _now_s(), answer.said), utterance, debt)
-        wait_s = min(TRIAL_WAIT_S * 2.0 ** min(door.trials - 1, 20), self._gates.again_s)
+        await self._keep(owed, state.tried(turn, _now_s(), answer.said), utterance, state)
+        wait_s = min(self._limits.trial_wait_s * 2.0 ** min(backoff.trials - 1, 20), self._engines.gates.again_s)
         raise Unavailable(answer.reason, "the transcriber fails at every utterance", retry_after_s=wait_s)
 
-    async def _keep(self, owed: OwedTurn, said: str | None, utterance: UtteranceId, debt: BackfillState) -> None:
+    async def _keep(self, owed: OwedTurn, said: str | None, utterance: UtteranceId, state: BackfillState) -> None:
         """A turn that is given up keeps what was said of it, if that is more than it has."""
         if said is not None and has_words(said) and len(said) > len(owed.stored.turn.text):
-            await self._revise(owed, said, TextSource.PROVISIONAL, utterance, debt)
+            await self._revise(owed, said, TextSource.PROVISIONAL, utterance, state)
 
     async def _revise(
-        self, owed: OwedTurn, text: str, source: TextSource, utterance: UtteranceId, debt: BackfillState
+        self, owed: OwedTurn, text: str, source: TextSource, utterance: UtteranceId, state: BackfillState
     ) -> None:
         """Store the text; without one there is no such turn."""
         turn = owed.stored.turn
@@ -358,23 +334,23 @@ class Backfill:
             life=TurnLife.FINAL if text else TurnLife.RETRACTED,
             generation=utterance,
         )
-        answered = debt.judged(answered)
-        if not debt.is_unwanted(turn) and await self._publisher.revise(
+        answered = state.judged(answered)
+        if not state.is_redacted(turn) and await self._publisher.revise(
             answered, owed.stored.session_name, owed.stored.speakers
         ):
             if source is TextSource.COMPLETED:
-                debt.attempts.pop(turn.id, None)
-                debt.texts += 1
+                state.attempts.pop(turn.id, None)
+                state.texts += 1
         else:
             await self._store.session(turn.session_id)  # if it was deleted, nothing more of it is asked for
 
-    async def _tell_losses(self, record: SessionRecord, debt: BackfillState) -> None:
+    async def _tell_losses(self, record: SessionRecord, state: BackfillState) -> None:
         """Store why turns will stay without their text whose audio the spool had to give up."""
-        spool = self._spools.spools.get(record.id) if debt.live is None else None
+        spool = self._spools.spools.get(record.id) if state.live is None else None
         losses = () if spool is None else spool.take_losses()
         token: str | None = None
         while losses:
-            page = await self._store.owed_turns(record.id, PAGE, token)
+            page = await self._store.owed_turns(record.id, self._limits.page, token)
             lost = [
                 IntervalRecord(
                     IntervalId(self._new_id()),
@@ -395,11 +371,11 @@ class Backfill:
             if token is None:
                 return
 
-    async def _note_sent(self, record: SessionRecord, debt: BackfillState) -> None:
+    async def _note_sent(self, record: SessionRecord, state: BackfillState) -> None:
         """What was sent for a session counts for it, also when it has ended."""
-        sent, debt.usage.sent = debt.usage.sent, 0
-        if debt.live is not None:
-            debt.live.sent += sent
+        sent, state.usage.sent = state.usage.sent, 0
+        if state.live is not None:
+            state.live.sent += sent
         elif sent:
             stored = await self._store.session(record.id)
             counted = replace(stored, transcriber_sent=stored.transcriber_sent + sent)

@@ -28,7 +28,7 @@ CONVERTED = "TIMES_CONVERTED"
 NOT_BEFORE_S = (0.0, 0.0, 60.0, 120.0, 300.0, 600.0)
 """So old must a connection be to be given up, by how many before it were: a new one costs the speakers' labels."""
 UNSURE_NOT_BEFORE_S = (0.0, 120.0, 300.0, 600.0)
-"""The same where it may be music that nobody tells of."""
+"""The same where it may be music, which is not reported."""
 SUBSTITUTE_AT = 2
 """So many connections in a row must have been of no use before the engine is given up for its substitute."""
 
@@ -70,7 +70,7 @@ class Credibility:
         self._voice.put(start, voiced, sure)
 
     def opened(self, base: Sample) -> EventCheck | None:
-        """A connection hears everything from `base` on; give its check, None for an engine that needs none."""
+        """A connection hears everything from `base` on; return its check, None for an engine that needs none."""
         if not self._diarizer.capabilities.checked:
             return None
         check = EventCheck(self._voice, base, PROBATION if self._faults else LIMITS)
@@ -79,7 +79,7 @@ class Credibility:
         if last is not None:  # the clock of the connection before may run on, with or without the time between
             zeros = [last.clock.zero + last.sent, last.clock.zero + base - last.base]
         proven = []
-        if self._proven is not None:  # any other base is as good as new behind each connection
+        if self._proven is not None:  # any other base is as good as new after each connection
             since, clock = self._proven
             if clock.zero == 0:
                 proven = [clock]
@@ -150,7 +150,7 @@ class Credibility:
     def _fault_of(self, check: EventCheck, complaint: Complaint) -> Garbled:
         voiced_s = f"{check.voiced_s:.0f}"
         if complaint is Complaint.SILENT:
-            message = f"{self._name} has told of nobody in {voiced_s} s in which there was voice."
+            message = f"{self._name} has reported no speaker in {voiced_s} s in which there was voice."
             return Garbled(MISSING, message, voiced_s=voiced_s)
         seen = _listed(check.unusable)
         message = (

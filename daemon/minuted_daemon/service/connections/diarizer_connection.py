@@ -1,6 +1,6 @@
 """One connection to a diarizer: a queue in front of it, and how much of the session it has heard.
 
-When lines are opened, relieved and given up is decided in diarizer_link.py.
+When connections are opened, replaced and given up is decided in diarizer_link.py.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ QUEUE_BLOCKS = 30
 
 
 class DiarizationSink(Protocol):
-    """Who wants to know."""
+    """What is told of connections and of what they say."""
 
     def epoch_changed(self, event: EpochOpened | EpochTookOver | EpochClosed) -> None:
         """An epoch begins with its first block, takes over from the one before, or is over."""
@@ -46,13 +46,13 @@ class DiarizerConnection:
     """Sends what it is offered, and tells the sink what comes back."""
 
     def __init__(
-        self, stream: DiarizerStream, epoch: Epoch, sink: DiarizationSink, behind: int, credibility: Credibility
+        self, stream: DiarizerStream, epoch: Epoch, sink: DiarizationSink, missed: int, credibility: Credibility
     ) -> None:
-        """`behind`: so many blocks from before the connection will be offered at once."""
+        """`missed`: so many blocks from before the connection will be offered at once."""
         self.epoch = epoch
         self.opened_s = asyncio.get_running_loop().time()
-        self.gave_way = asyncio.Event()
-        """Set once it is over, or another line has taken its place."""
+        self.superseded = asyncio.Event()
+        """Set once it is over, or another connection has taken its place."""
         self.over = False
         self.fault: Exception | None = None
         """What ended it; None while it runs and when it was finished properly."""
@@ -61,7 +61,7 @@ class DiarizerConnection:
         self._credibility = credibility
         self._check: EventCheck | None = None
         self._base = 0
-        self._blocks: asyncio.Queue[tuple[Sample, NDArray[np.int16]] | None] = asyncio.Queue(QUEUE_BLOCKS + behind)
+        self._blocks: asyncio.Queue[tuple[Sample, NDArray[np.int16]] | None] = asyncio.Queue(QUEUE_BLOCKS + missed)
         self._too_slow = False
         self._finishing = False
         self._sent_to: Sample | None = None
@@ -86,7 +86,7 @@ class DiarizerConnection:
             async with single_error_group() as group:
                 group.create_task(self._send())
                 group.create_task(self._receive())
-        except Exception as fault:  # noqa: BLE001 - the link raises it where no other line goes on
+        except Exception as fault:  # noqa: BLE001 - the link raises it where no other connection goes on
             self.fault = fault
             if self._check is not None:
                 self._credibility.broke(self._check, fault)
@@ -94,11 +94,11 @@ class DiarizerConnection:
             self.over = True
             if self._sent_to is not None:
                 self._sink.epoch_changed(EpochClosed(self.epoch, self._heard_to))
-            self.gave_way.set()
+            self.superseded.set()
             await self._stream.close()
 
     async def close(self) -> None:
-        """Drop the connection of a line that never came to run."""
+        """Drop a connection that never came to run."""
         self.over = True
         await self._stream.close()
 

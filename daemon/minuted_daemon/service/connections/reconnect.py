@@ -1,6 +1,6 @@
 """Keeps a session's link to an engine connected: attempts, waits and what is told about them.
 
-What goes over a connection is in diarizer_link.py and transcriber_link.py; how long to wait is decided in retry.py.
+What goes over a connection is in diarizer_link.py and transcriber_link.py; how long to wait in retries.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Asking the engines that refused links again at once, because somebody wants it."""
+"""Asks the engines that refused links again at once, because a client wants it."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from minuted_daemon.service.retries.gate import Door
 from minuted_daemon.service.views import RetriedLink
 
 DECIDED_LIMIT_S = 8.0
-"""Whoever asks is told after so long how the links are, also if an engine has not answered by then."""
+"""The client is told after so long how the links are, also if an engine has not answered by then."""
 LOOK_S, LOOKS = 0.1, 10
 """Once the engine accepts, links that waited are looked at so often until all are connected."""
 
@@ -27,7 +27,7 @@ class RefusedLink:
 
 
 async def ask_again(refused: Sequence[RefusedLink]) -> Sequence[RetriedLink]:
-    """Ask once for all that wait for the same; tell of each how it is once that is decided."""
+    """Ask once for all that wait for the same; return how each is once that is decided."""
     asked: dict[int, bool] = {}
     for one in refused:
         hurried = one.door.hurry()

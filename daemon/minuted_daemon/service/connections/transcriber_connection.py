@@ -1,12 +1,12 @@
-"""One connection to a transcriber: a queue of commands in front of it, audio read when it is sent, and what it owes.
+"""One connection to a transcriber: a queue of commands in front of it, and what it has not answered.
 
-Which line an utterance goes to, and what becomes of a line, is decided in transcriber_link.py.
+Which connection an utterance goes to is decided in transcriber_link.py, when one is replaced in transcriber_renewal.py.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +23,11 @@ from minuted_daemon.core.events import (
 )
 from minuted_daemon.core.samples import RATE_HZ, Sample, samples, seconds
 from minuted_daemon.errors import StoreError, Unavailable
-from minuted_daemon.ports.engines import TranscriberStream
+from minuted_daemon.ports.engines import Transcriber, TranscriberStream
 from minuted_daemon.ports.spool import Spool
 from minuted_daemon.service.task_groups import deadline
 
+OPEN_LIMIT_S = 25.0
 SEND_LIMIT_S = 10.0
 PIECE = samples(0.2)
 """Audio is sent in pieces of at most so many samples."""
@@ -45,27 +46,27 @@ class TranscriberConnection:
     def __init__(self, stream: TranscriberStream, spool: Spool) -> None:
         self.stream = stream
         self.idle = asyncio.Event()
-        """Set while nothing waits, no utterance is open and no answer is owed."""
+        """Set while nothing waits, no utterance is open and no answer is awaited."""
         self.idle.set()
         self.superseded = asyncio.Event()
-        """Set once new utterances begin on another line."""
-        self.begun: UtteranceId | None = None
+        """Set once new utterances begin on another connection."""
+        self.open_utterance: UtteranceId | None = None
         """The utterance that was begun here and is neither committed nor cleared."""
         self._spool = spool
         self._commands: deque[Command] = deque()
         self._waiting = asyncio.Event()
         self._ranges: list[Append] = []
-        self._owed: dict[UtteranceId, None] = {}
+        self._unanswered: dict[UtteranceId, None] = {}
         self._full = False
         self._paced_to_s = 0.0
 
     @property
-    def owed(self) -> Sequence[UtteranceId]:
+    def unanswered(self) -> Sequence[UtteranceId]:
         """The utterances that were committed here and not answered, in order."""
-        return tuple(self._owed)
+        return tuple(self._unanswered)
 
     def submit(self, command: Command) -> None:
-        """Put a command behind the others; neighbouring ranges that wait become one."""
+        """Put a command after the others; neighbouring ranges that wait become one."""
         self.idle.clear()
         self._waiting.set()
         self._note(command)
@@ -82,18 +83,18 @@ class TranscriberConnection:
         else:
             self._commands.append(command)
 
-    def let_go(self) -> Sequence[Append]:
-        """Return what makes up the utterance that is begun here, sent or not; it goes on elsewhere."""
+    def take_back_open(self) -> Sequence[Append]:
+        """Return the audio of the utterance that is open here, sent or not; it goes on elsewhere."""
         ranges, self._ranges = self._ranges, []
-        self._commands = deque(command for command in self._commands if command.utterance != self.begun)
-        self.begun = None
+        self._commands = deque(command for command in self._commands if command.utterance != self.open_utterance)
+        self.open_utterance = None
         self._note_idle()
         return ranges
 
     def answered(self, event: TranscriberEvent) -> None:
         """The connection said something."""
         if isinstance(event, TextCompleted | TextFailed):
-            self._owed.pop(event.utterance, None)
+            self._unanswered.pop(event.utterance, None)
             self._note_idle()
 
     async def send(self) -> None:
@@ -115,12 +116,12 @@ class TranscriberConnection:
 
     def _note(self, command: Command) -> None:
         if not isinstance(command, Append):
-            self.begun = None
+            self.open_utterance = None
             self._ranges.clear()
             if isinstance(command, Commit):
-                self._owed[command.utterance] = None
-        elif self.begun != command.utterance:
-            self.begun = command.utterance
+                self._unanswered[command.utterance] = None
+        elif self.open_utterance != command.utterance:
+            self.open_utterance = command.utterance
             self._ranges = [command]
         elif _adjoin(self._ranges[-1], command):
             self._ranges[-1] = replace(self._ranges[-1], end=command.end)
@@ -156,8 +157,30 @@ class TranscriberConnection:
             await asyncio.sleep(self._paced_to_s - now_s)
 
     def _note_idle(self) -> None:
-        if not self._commands and self.begun is None and not self._owed:
+        if not self._commands and self.open_utterance is None and not self._unanswered:
             self.idle.set()
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriberOpener:
+    """Opens one session's connections to its transcriber, always in the same languages, with the same audio."""
+
+    transcriber: Transcriber
+    languages: Sequence[str]
+    spool: Spool
+
+    @property
+    def repeats(self) -> bool:
+        """Return whether the transcriber says the same of the same audio each time."""
+        return self.transcriber.capabilities.repeats
+
+    async def open(self) -> TranscriberConnection:
+        """Connect once. Raises VendorError."""
+        async with deadline(
+            OPEN_LIMIT_S, "OPEN_TIMEOUT", f"the transcriber did not answer within {OPEN_LIMIT_S:.0f} s"
+        ):
+            stream = await self.transcriber.open(self.languages)
+        return TranscriberConnection(stream, self.spool)
 
 
 def _adjoin(first: Append, second: Append) -> bool:

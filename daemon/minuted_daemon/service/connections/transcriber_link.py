@@ -2,11 +2,11 @@
 
 What is said now has a connection for the session's whole life. What makes up for an outage goes over another one beside
 it, made when it is needed, so that neither the past nor what may go wrong with it holds up the present. How connections
-follow each other is transcriber_track.py's.
+follow each other belongs in transcriber_renewal.py.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 
@@ -20,16 +20,15 @@ from minuted_daemon.core.events import (
     UtteranceId,
 )
 from minuted_daemon.core.records import Health, Link
-from minuted_daemon.ports.engines import Transcriber
-from minuted_daemon.ports.spool import Spool
 from minuted_daemon.service.connections.reconnect import UP, keep_connected
+from minuted_daemon.service.connections.transcriber_connection import TranscriberOpener
 from minuted_daemon.service.connections.transcriber_renewal import RenewingTranscriber, TranscriptionSink
-from minuted_daemon.service.retries.gate import own_door
+from minuted_daemon.service.retries.gate import Retries
 from minuted_daemon.service.retries.policy import RetryPolicy
 from minuted_daemon.service.task_groups import single_error_group
 
-REST_S = 30.0
-"""The connection that makes up for outages is closed after so long without work."""
+CATCH_UP_IDLE_S = 30.0
+"""The connection that catches up after outages is closed after so long without work."""
 LASTS_FROM_S = 30.0
 """A refusal that is asked about later than this is one that lasts."""
 
@@ -39,25 +38,21 @@ class TranscriberLink:
 
     def __init__(
         self,
-        transcriber: Transcriber,
-        languages: Sequence[str],
-        spool: Spool,
-        policy: Callable[[], RetryPolicy],
+        opener: TranscriberOpener,
+        retries: Retries,
         sink: TranscriptionSink,
         report: Callable[[Link], None],
         log: structlog.stdlib.BoundLogger,
     ) -> None:
-        """`policy` makes a fresh one for each connection that is kept; `report` hears of every change of the first."""
-        self._first = RenewingTranscriber(transcriber, languages, spool, sink, log)
-        self._beside = RenewingTranscriber(transcriber, languages, spool, sink, log, makes_up=True, rest_s=REST_S)
-        self._policy = policy
+        """`report` hears of every change of the live connection."""
+        self._live = RenewingTranscriber(opener, sink, log)
+        self._catch_up = RenewingTranscriber(opener, sink, log, CATCH_UP_IDLE_S)
+        self._retries = retries
         self._sink = sink
         self._report = _Reported(report)
         self._log = log
-        self.door = own_door()
-        """Where a refusal is waited for."""
         self._up = False
-        self._made_up: UtteranceId | None = None  # the last one that was begun beside
+        self._caught_up: UtteranceId | None = None  # the last one that was begun on the catch-up connection
 
     def submit(self, command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
         """Hand over the next command; never waits. Without a connection it is void, as the merger is told.
@@ -65,7 +60,7 @@ class TranscriberLink:
         That the transcriber fails at everything is no command: it is told and logged, once.
         """
         if isinstance(command, TranscriberFaltered):
-            self._log.warning("transcriber_faltered", reason=command.reason, failures=command.failures)
+            self._log.warning("transcriber_failing", reason=command.reason, failures=command.failures)
             self._report.falters(command)
             return
         if isinstance(command, TranscriberRecovered):
@@ -73,12 +68,12 @@ class TranscriberLink:
             self._report.recovered()
             return
         if isinstance(command, Append) and command.makes_up:
-            self._made_up = command.utterance
-        (self._beside if command.utterance == self._made_up else self._first).submit(command)
+            self._caught_up = command.utterance
+        (self._catch_up if command.utterance == self._caught_up else self._live).submit(command)
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
-        policy = self._policy()
+        policy = self._retries.policy()
 
         def opened() -> None:
             policy.opened(asyncio.get_running_loop().time())
@@ -92,39 +87,39 @@ class TranscriberLink:
             self._report.link(link)
 
         async with single_error_group() as group:
-            making_up = group.create_task(self._make_up())
+            catching_up = group.create_task(self._catch_up_when_wanted())
             await keep_connected(
-                "transcriber", lambda: self._first.connect(opened), policy, report, self._log, self.door
+                "transcriber", lambda: self._live.connect(opened), policy, report, self._log, self._retries.door
             )
-            making_up.cancel()
+            catching_up.cancel()
 
-    async def _make_up(self) -> None:
-        """Have a connection beside the first one whenever there is something to make up for."""
+    async def _catch_up_when_wanted(self) -> None:
+        """Connect to catch up whenever there is something to catch up on."""
         while True:
-            await self._beside.wanted.wait()
+            await self._catch_up.wanted.wait()
             # What was asked for so far went nowhere.
             self._sink.transcribed(TranscriberLost(makes_up=True))
-            policy = self._policy()
+            policy = self._retries.policy()
 
             def opened(policy: RetryPolicy = policy) -> None:
                 policy.opened(asyncio.get_running_loop().time())
 
             await keep_connected(
                 "transcriber_beside",
-                lambda: self._beside.connect(opened),
+                lambda: self._catch_up.connect(opened),
                 policy,
-                self._tell_refused_beside,
+                self._tell_catch_up_refused,
                 self._log,
-                self.door,
+                self._retries.door,
             )
 
-    def _tell_refused_beside(self, link: Link) -> None:
-        """Where only the connection beside is refused, and not just for now, the first one serves for both."""
+    def _tell_catch_up_refused(self, link: Link) -> None:
+        """Where only the catch-up connection is refused, and not just for now, the live one serves for both."""
         if self._up and self._lasts(link):
             self._sink.transcribed(TranscriberRefused(makes_up=True))
 
     def _lasts(self, link: Link) -> bool:
-        wait_s = 0.0 if link.next_s is None else link.next_s - self.door.wall_s
+        wait_s = 0.0 if link.next_s is None else link.next_s - self._retries.door.wall_s
         return link.health is Health.REFUSED and wait_s > LASTS_FROM_S
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from minuted_daemon.errors import WrongState
@@ -26,15 +27,15 @@ FALLBACKS = (NONE, LOCAL)
 """What a session may fall back to while an engine refuses."""
 
 
+@dataclass(eq=False)
 class Offer(Generic[E]):
-    """One engine in one role. `missing` gives the reason why it cannot be used now, None if it can."""
+    """One engine in one role. `missing` returns the reason why it cannot be used now, None if it can."""
 
-    def __init__(self, name: str, missing: Callable[[], WrongState | None], build: Callable[[], E]) -> None:
-        self.name = name
-        self.missing = missing
-        self._build = build
-        self._engine: E | None = None
-        self._building = asyncio.Lock()
+    name: str
+    missing: Callable[[], WrongState | None]
+    build: Callable[[], E]
+    _engine: E | None = field(default=None, init=False, repr=False)
+    _building: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False)
 
     async def engine(self) -> E:
         """Return the engine, the same to all sessions. Raises WrongState (KEY_MISSING, ENGINE_MISSING)."""
@@ -44,7 +45,7 @@ class Offer(Generic[E]):
                 if reason is not None:
                     raise reason
                 # In a thread, because what it imports may take a second.
-                self._engine = await asyncio.to_thread(self._build)
+                self._engine = await asyncio.to_thread(self.build)
             return self._engine
 
     async def close(self) -> None:
@@ -94,11 +95,11 @@ class Offers(Generic[E]):
         return None
 
     def substitute(self, name: str, fallback: str) -> Offer[E] | None:
-        """Return who takes over from an engine while it refuses; None for nobody, as for `none` and for itself."""
+        """Return what takes over from an engine while it refuses; None for `none` and for itself."""
         return next((offer for offer in self._offers if offer.name == fallback != name), None)
 
     def infos(self) -> list[EngineInfo]:
-        """Tell of each engine whether it can be used now."""
+        """Return of each engine whether it can be used now."""
         found = []
         for offer in self._offers:
             missing = offer.missing()

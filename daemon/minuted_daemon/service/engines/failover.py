@@ -2,7 +2,7 @@
 
 To the links this is an engine like any other. A refusal in mid-session breaks the connection in a way that makes the
 link connect again at once, and it is then connected to the substitute; so it is when the engine accepts again, which is
-asked about at the gate (gate.py), beside the substitute's connection.
+asked about at the gate (retries/gate.py), beside the substitute's connection.
 """
 
 import asyncio
@@ -48,8 +48,8 @@ class Closes(Protocol):
         ...
 
 
-class Post(Generic[E]):
-    """Who serves in one role of one session: the engine it was started with, and while it refuses the substitute.
+class EngineSlot(Generic[E]):
+    """The engine that serves in one role of a session: the one it was started with; its substitute while that refuses.
 
     Without a substitute, or with one that cannot be used here, a refusal stays what it is.
     """
@@ -82,7 +82,7 @@ class Post(Generic[E]):
 
     @contextmanager
     def using(self) -> Iterator[None]:
-        """Let a refusal pass as Unavailable (FELL_BACK) if there is somebody to take over."""
+        """Let a refusal pass as Unavailable (FELL_BACK) if a substitute can take over."""
         with self._replaced(), self.door.using():
             yield
 
@@ -95,13 +95,13 @@ class Post(Generic[E]):
             return
         if self._refusal is None:
             self.serving, self.fell_back = self._engine, False
-            self.usage.take_back(FELL_BACK)
-            self._log.info("taken_back", role=self._role)
+            self.usage.withdraw(FELL_BACK)
+            self._log.info("engine_restored", role=self._role)
             return
         self.serving = await self._substitute.engine()
         self.fell_back = True
-        self.usage.remark(FELL_BACK, f"{self._refusal.message} The local {self._role} serves instead.")
-        self._log.warning("fell_back", role=self._role, reason=self._refusal.reason)
+        self.usage.warn(FELL_BACK, f"{self._refusal.message} The local {self._role} serves instead.")
+        self._log.warning("engine_fell_back", role=self._role, reason=self._refusal.reason)
 
     def give_up(self, fault: VendorError) -> None:
         """The engine is of no use: the substitute takes over at the next connection, if there is one."""
@@ -149,117 +149,117 @@ class Post(Generic[E]):
         return True
 
 
-class EngagedDiarizer:
+class FailoverDiarizer:
     """A session's diarizer. See ports.Diarizer; it is not the session's to close."""
 
-    def __init__(self, post: Post[Diarizer]) -> None:
-        self._post = post
+    def __init__(self, slot: EngineSlot[Diarizer]) -> None:
+        self._slot = slot
 
     @property
     def capabilities(self) -> DiarizerCapabilities:
         """What the engine that serves now can do."""
-        return self._post.serving.capabilities
+        return self._slot.serving.capabilities
 
     async def open(self) -> DiarizerStream:
-        """Connect once, to whoever serves.
+        """Connect once, to the engine that serves.
 
         Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected, also without
         asking while the refusal stands; or Garbled.
         """
-        await self._post.settle()
-        if self._post.fell_back:
+        await self._slot.settle()
+        if self._slot.fell_back:
             return SubstituteDiarizerStream(
-                await self._post.serving.open(), lambda: self._post.accepted_again(lambda engine: engine.open())
+                await self._slot.serving.open(), lambda: self._slot.accepted_again(lambda engine: engine.open())
             )
-        with self._post.opening():
-            return _CountedDiarizerStream(await self._post.serving.open(), self._post)
+        with self._slot.opening():
+            return _CountedDiarizerStream(await self._slot.serving.open(), self._slot)
 
     def give_up(self, fault: VendorError) -> None:
-        """What it says cannot be used: see Post.give_up."""
-        self._post.give_up(fault)
+        """What it says cannot be used: see EngineSlot.give_up."""
+        self._slot.give_up(fault)
 
     async def close(self) -> None:
         """Nothing: the engine is shared."""
 
 
 class _CountedDiarizerStream:
-    def __init__(self, stream: DiarizerStream, post: Post[Diarizer]) -> None:
+    def __init__(self, stream: DiarizerStream, slot: EngineSlot[Diarizer]) -> None:
         self._stream = stream
-        self._post = post
+        self._slot = slot
 
     async def send(self, pcm: NDArray[np.int16]) -> None:
-        with self._post.using():
+        with self._slot.using():
             await self._stream.send(pcm)
-        self._post.sent(len(pcm))
+        self._slot.sent(len(pcm))
 
     async def events(self) -> AsyncIterator[DiarizerNews]:
-        with self._post.using():
+        with self._slot.using():
             async for event in self._stream.events():
                 yield event
 
     async def finish(self) -> None:
-        with self._post.using():
+        with self._slot.using():
             await self._stream.finish()
 
     async def close(self) -> None:
         await self._stream.close()
 
 
-class EngagedTranscriber:
+class FailoverTranscriber:
     """A session's transcriber. See ports.Transcriber; it is not the session's to close."""
 
-    def __init__(self, post: Post[Transcriber], languages: Sequence[str]) -> None:
-        self._post = post
+    def __init__(self, slot: EngineSlot[Transcriber], languages: Sequence[str]) -> None:
+        self._slot = slot
         self._languages = languages
-        self._remarked: set[str] = set()
+        self._warned: set[str] = set()
         self._look_at_languages()
 
     @property
     def capabilities(self) -> TranscriberCapabilities:
         """What the engine that serves now can do."""
-        return self._post.serving.capabilities
+        return self._slot.serving.capabilities
 
     async def open(self, languages: Sequence[str]) -> TranscriberStream:
-        """Connect once, to whoever serves.
+        """Connect once, to the engine that serves.
 
         Raises Unavailable, also (FELL_BACK) for a refusal after which the substitute serves; Rejected, also without
         asking while the refusal stands; or Garbled.
         """
-        await self._post.settle()
+        await self._slot.settle()
         self._look_at_languages()
-        serving = self._post.serving
-        if self._post.fell_back:
+        serving = self._slot.serving
+        if self._slot.fell_back:
             return SubstituteTranscriberStream(
-                await serving.open(languages), lambda: self._post.accepted_again(lambda engine: engine.open(languages))
+                await serving.open(languages), lambda: self._slot.accepted_again(lambda engine: engine.open(languages))
             )
-        with self._post.opening():
+        with self._slot.opening():
             stream = await serving.open(languages)
         self._take_remarks(stream.remarks)
-        return _CountedTranscriberStream(stream, self._post)
+        return _CountedTranscriberStream(stream, self._slot)
 
     async def close(self) -> None:
         """Nothing: the engine is shared."""
 
     def _take_remarks(self, remarks: Mapping[str, str]) -> None:
         """Say what the newest connection remarks, and no more what only one before it did."""
-        for reason in self._remarked - remarks.keys():
-            self._post.usage.take_back(reason)
+        for reason in self._warned - remarks.keys():
+            self._slot.usage.withdraw(reason)
         for reason, sentence in remarks.items():
-            self._post.usage.remark(reason, sentence)
-        self._remarked = set(remarks)
+            self._slot.usage.warn(reason, sentence)
+        self._warned = set(remarks)
 
     def _look_at_languages(self) -> None:
-        serving = self._post.serving.capabilities
+        serving = self._slot.serving.capabilities
         if sentence := language_remark(serving.name, serving.languages, self._languages):
-            self._post.usage.remark(LANGUAGE_NOT_KNOWN, sentence)
+            self._slot.usage.warn(LANGUAGE_NOT_KNOWN, sentence)
         else:
-            self._post.usage.take_back(LANGUAGE_NOT_KNOWN)
+            self._slot.usage.withdraw(LANGUAGE_NOT_KNOWN)
 
 
 class _CountedTranscriberStream:
-    def __init__(self, stream: TranscriberStream, post: Post[Transcriber]) -> None:
+    def __init__(self, stream: TranscriberStream, slot: EngineSlot[Transcriber]) -> None:
         self._stream = stream
-        self._post = post
+        self._slot = slot
 
     @property
     def rate_hz(self) -> int:
@@ -274,20 +274,20 @@ class _CountedTranscriberStream:
         return self._stream.remarks
 
     async def append(self, utterance: UtteranceId, pcm: NDArray[np.int16]) -> None:
-        with self._post.using():
+        with self._slot.using():
             await self._stream.append(utterance, pcm)
-        self._post.sent(len(pcm) * RATE_HZ // self.rate_hz)
+        self._slot.sent(len(pcm) * RATE_HZ // self.rate_hz)
 
     async def commit(self, utterance: UtteranceId) -> None:
-        with self._post.using():
+        with self._slot.using():
             await self._stream.commit(utterance)
 
     async def clear(self, utterance: UtteranceId) -> None:
-        with self._post.using():
+        with self._slot.using():
             await self._stream.clear(utterance)
 
     async def events(self) -> AsyncIterator[TranscriberEvent]:
-        with self._post.using():
+        with self._slot.using():
             async for event in self._stream.events():
                 yield event
 

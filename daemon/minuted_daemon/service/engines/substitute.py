@@ -1,6 +1,6 @@
 """Connections to the local engine while it serves in the place of one that refuses, until that one accepts again.
 
-They end with a fault then, so that the link connects again at once; which engine it is connected to, engaged.py says.
+They end with a fault then, so that the link connects again at once: to which engine is decided in failover.py.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ from minuted_daemon.service.retries.policy import TAKEN_BACK
 from minuted_daemon.service.task_groups import single_error_group
 
 QUIET_LIMIT_S = 60.0
-"""The substitute of a diarizer gives way when nobody speaks; after so long in any case."""
+"""The substitute of a diarizer ends when no one speaks; after so long in any case."""
 
 Item = TypeVar("Item")
 
 
 class SubstituteDiarizerStream:
-    """Ends when the engine accepts again and nobody speaks."""
+    """Ends when the engine accepts again and no one speaks."""
 
     def __init__(self, stream: DiarizerStream, accepted_again: Callable[[], Awaitable[None]]) -> None:
         """`accepted_again` returns once the engine accepts again."""
@@ -41,7 +41,7 @@ class SubstituteDiarizerStream:
 
     async def events(self) -> AsyncIterator[DiarizerNews]:
         """Return the events; raise Unavailable (TAKEN_BACK) once the engine accepts again."""
-        async with aclosing(_until(self._stream.events(), self._may_give_way)) as events:
+        async with aclosing(_until(self._stream.events(), self._may_end)) as events:
             async for event in events:
                 if isinstance(event, SpeakerStarted):
                     self._speaking.add(event.label)
@@ -61,7 +61,7 @@ class SubstituteDiarizerStream:
         """As the stream."""
         await self._stream.close()
 
-    async def _may_give_way(self) -> None:
+    async def _may_end(self) -> None:
         await self._accepted_again()
         with suppress(TimeoutError):
             async with asyncio.timeout(QUIET_LIMIT_S):
@@ -119,12 +119,12 @@ class SubstituteTranscriberStream:
 async def _until(items: AsyncIterator[Item], accepted: Callable[[], Awaitable[None]]) -> AsyncGenerator[Item, None]:
     """Return the items until they end, or, once `accepted` returns, raise Unavailable (TAKEN_BACK)."""
 
-    async def give_way() -> None:
+    async def end() -> None:
         await accepted()
         raise Unavailable(TAKEN_BACK, "The engine accepts again, and takes over from the local one.")
 
     async with single_error_group() as group:
-        giving_way = group.create_task(give_way())
+        ending = group.create_task(end())
         async for item in items:
             yield item
-        giving_way.cancel()
+        ending.cancel()

@@ -1,6 +1,6 @@
 """Stands in for an engine that a session had before the daemon's start, and that cannot be used any more.
 
-It refuses whoever connects, as a vendor does: so the session goes on without it, falls back if it may, and says why.
+It refuses every connection, as a vendor does: so the session goes on without it, falls back if it may, and says why.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class UnavailableTranscriber:
 
 
 async def diarizer(diarizers: Diarizers, name: str) -> Diarizer | None:
-    """Return the engine of a resolved name, or who stands in for it; None for `none`."""
+    """Return the engine of a resolved name, or what stands in for it; None for `none`."""
     try:
         return await diarizers.engine(name)
     except WrongState as missing:
@@ -59,7 +59,7 @@ async def diarizer(diarizers: Diarizers, name: str) -> Diarizer | None:
 
 
 async def transcriber(transcribers: Transcribers, name: str) -> Transcriber | None:
-    """Return the engine of a resolved name, or who stands in for it; None for `none`."""
+    """Return the engine of a resolved name, or what stands in for it; None for `none`."""
     try:
         return await transcribers.engine(name)
     except WrongState as missing:

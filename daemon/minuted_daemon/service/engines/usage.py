@@ -1,4 +1,4 @@
-"""How one engine of a session stands: how much audio it was sent, and what is to be said although its link is up."""
+"""How one engine of a session is used: how much audio it was sent, and warnings while its link is up."""
 
 from collections.abc import Sequence
 
@@ -13,22 +13,22 @@ class EngineUsage:
 
     def __init__(self, sent: int = 0) -> None:
         self.sent = sent
-        self._remarks: dict[str, str] = {}
+        self._warnings: dict[str, str] = {}
 
-    def remark(self, reason: str, detail: str) -> None:
-        """Have this said from the next report of the link on. What was remarked first gives the reason."""
-        self._remarks[reason] = detail
+    def warn(self, reason: str, detail: str) -> None:
+        """Have this said from the next report of the link on. The first warning gives the reason."""
+        self._warnings[reason] = detail
 
-    def take_back(self, reason: str) -> None:
-        """Have this said no more."""
-        self._remarks.pop(reason, None)
+    def withdraw(self, reason: str) -> None:
+        """Say this no more."""
+        self._warnings.pop(reason, None)
 
-    def told(self, link: Link) -> Link:
-        """Return the link's health with the remarks, unless it has worse to tell."""
-        if not self._remarks or link.reason or link.health not in (Health.CONNECTING, Health.UP):
+    def annotate(self, link: Link) -> Link:
+        """Return the link's health with the warnings, unless it has worse to tell."""
+        if not self._warnings or link.reason or link.health not in (Health.CONNECTING, Health.UP):
             return link
-        reason = FELL_BACK if FELL_BACK in self._remarks else next(iter(self._remarks))
-        return Link(link.health, reason, " ".join(self._remarks[key] for key in sorted(self._remarks)))
+        reason = FELL_BACK if FELL_BACK in self._warnings else next(iter(self._warnings))
+        return Link(link.health, reason, " ".join(self._warnings[key] for key in sorted(self._warnings)))
 
 
 def language_remark(engine: str, known: Sequence[str] | None, wanted: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """Committed changes in seq order: from memory as far as they are there, else from the store.
 
 What was committed but never published (its writer was cancelled, or a number was burnt by a failed write) is asked for
-in the store after a moment, so that it holds nobody up.
+in the store after a moment, so that it holds up no subscriber.
 """
 
 import asyncio
@@ -98,7 +98,7 @@ class CommittedChanges:
             if await self._store.highest_seq() > self.highest:
                 self.mark_uncertain()
         except StoreError as error:
-            log.warning("store_not_asked", reason=error.reason)
+            log.warning("store_read_failed", reason=error.reason)
 
     async def _skip_overdue(self) -> None:
         async with self._asking:
@@ -108,11 +108,11 @@ class CommittedChanges:
             try:
                 highest = await self._store.highest_seq()
             except StoreError as error:
-                log.warning("store_not_asked", reason=error.reason)
+                log.warning("store_read_failed", reason=error.reason)
                 self.mark_uncertain()
                 return
             if highest > self.highest:
-                log.info("changes_overdue", count=highest - self.highest)
+                log.info("unpublished_changes_found", count=highest - self.highest)
                 self._ring.skip(highest)
                 self.publish(())
 

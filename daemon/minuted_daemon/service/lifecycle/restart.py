@@ -4,8 +4,8 @@ They are stored as STOPPED like any other, because the daemon may not come back,
 interrupted before that. If the daemon comes back soon, they go on, under the same ids, with a gap. Recordings have no
 room that talks on, and stay ended.
 
-What people ask for while the daemon ends goes before: an answer that a session is stopped, or paused, is given once its
-mark is changed in the store, so that it is not found hearing after the restart.
+A stop or pause requested while the daemon ends takes precedence: it is answered once the mark is changed in the store,
+so that the session does not hear on after the restart.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from minuted_daemon.ports.store import Interruption, Store
 from minuted_daemon.service.persistence.publisher import ChangePublisher
 
 LONGEST_S = 600.0
-"""An upgrade, and a machine that starts again, take less. Who stops a daemon for longer means its sessions, too."""
+"""An upgrade and a reboot take less. A daemon that is stopped for longer is meant to end its sessions, too."""
 KEEPING_LIMIT_S = 1.0
 """Of the time that the daemon has for its end."""
 _GOING_ON = frozenset({SessionState.STARTING, SessionState.RUNNING, SessionState.PAUSED})
@@ -47,7 +47,7 @@ class RestartResume:
 
     async def keep(self, sessions: Iterable[SessionRecord]) -> None:
         """Mark, before they are ended, the sessions that are to go on."""
-        # Nothing is awaited before: whoever stops one of them from now on finds it here.
+        # Nothing is awaited before: a stop that is asked for from now on finds it here.
         at_s = self._now_s()
         interrupted: dict[SessionId, Interruption | None] = {
             record.id: Interruption(at_s, record.state is SessionState.PAUSED)
@@ -61,7 +61,7 @@ class RestartResume:
             async with asyncio.timeout(KEEPING_LIMIT_S):
                 await self._store.write((), interrupted)
         except (StoreError, TimeoutError) as error:
-            log.warning("interruption_not_kept", error=type(error).__name__, sessions=len(interrupted))
+            log.warning("interruption_not_stored", error=type(error).__name__, sessions=len(interrupted))
 
     async def end(self, session_id: SessionId) -> None:
         """Have a session never go on, not even if the daemon dies now.
@@ -72,13 +72,13 @@ class RestartResume:
             await self._put(session_id, None)
 
     async def pause(self, session_id: SessionId) -> bool:
-        """Have a session go on paused, if at all; tell whether it is to go on. Raises StoreError as `end` does."""
+        """Have a session go on paused, if at all; return whether it is to go on. Raises StoreError as `end` does."""
         mark = self._marks.get(session_id)
         if mark is not None:
             await self._put(session_id, replace(mark, paused=True))
         return session_id in self
 
-    async def go_on(self, wanted: Callable[[SessionRecord], bool]) -> None:
+    async def resume(self, wanted: Callable[[SessionRecord], bool]) -> None:
         """Have those that were interrupted shortly before, and are `wanted`, stored as they were then.
 
         No session is marked any more after that. Raises StoreError where the store fails.
@@ -106,7 +106,7 @@ class RestartResume:
             return SessionState.PAUSED if interruption.paused else None
         away_s = self._now_s() - interruption.at_s
         if away_s > LONGEST_S:
-            log.info("interrupted_session_stays_ended", session_id=record.id, away_s=round(away_s))
+            log.info("interrupted_session_not_resumed", session_id=record.id, away_s=round(away_s))
             return None
         if record.state in _ENDED_BY_US and wanted(record):
             return SessionState.PAUSED if interruption.paused else SessionState.RUNNING

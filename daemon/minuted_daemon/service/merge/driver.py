@@ -1,20 +1,21 @@
-"""Drives one session's merger: feeds what happened, and acts at once on what follows.
+"""Drives one session's merger: records what happened in the recovery log, feeds it, and acts at once on what follows.
 
 Between a vendor's answer and its turn lies only the store. What is decided about speech is decided in core/.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import structlog
 
 from minuted_daemon.core.diarization.epochs import Names, OpenEpoch
 from minuted_daemon.core.events import (
     Append,
     AudioShed,
     Clear,
-    Command,
     Commit,
     DiarizerEvent,
     Epoch,
@@ -26,30 +27,84 @@ from minuted_daemon.core.events import (
     SpeakerNumber,
     SpeakersMatched,
     SpeechJudged,
-    TextSource,
     TranscriberEvent,
     TranscriberFaltered,
     TranscriberLost,
     TranscriberReady,
     TranscriberRecovered,
     TranscriberRefused,
-    TurnGrew,
-    TurnRetracted,
+    TurnRevised,
+    TurnSettled,
     TurnState,
     VoiceObserved,
-    WordsMissing,
 )
 from minuted_daemon.core.merge.merger import MergeInput, Merger
-from minuted_daemon.core.records import Record, TurnRecord
 from minuted_daemon.core.samples import FRAME, RATE_HZ, Sample, samples
-from minuted_daemon.service.merge.turn_records import TurnRecords
-from minuted_daemon.service.views import PartialTurn
+from minuted_daemon.ports.engines import Diarizer
+from minuted_daemon.service.connections.transcriber_link import TranscriberLink
+from minuted_daemon.service.connections.transcriber_renewal import TranscriptionSink
+from minuted_daemon.service.merge.outputs import MergeOutputs, TurnOutput
 
 TICK_S = 0.1
-MARGIN = samples(5.0)
-"""Who asks for a turn's audio again looks at a little of what was before it."""
 MISSED_AT_ONCE = 30 * RATE_HZ
 SILENT_DB = -100.0
+
+
+@dataclass(frozen=True, slots=True)
+class MergeState:
+    """The merge as it stands when the session has heard everything before `heard`.
+
+    `undecided_from`: see MergeDriver. `epochs`: the diarizer's open connections. `names`: the speaker of each label.
+    """
+
+    heard: Sample
+    undecided_from: Sample
+    epochs: Sequence[OpenEpoch]
+    names: Names
+
+
+class InputLog(Protocol):
+    """Keeps what a crash must not cost. `heard`: the session had heard everything before it."""
+
+    def epoch_changed(self, heard: Sample, event: EpochOpened | EpochTookOver | EpochClosed) -> None:
+        """Something about a diarizer's connection."""
+        ...
+
+    def diarized(self, heard: Sample, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
+        """The diarizer said something; `sent_to` is how far it had been sent audio by then."""
+        ...
+
+    def named(self, heard: Sample, names: Names) -> None:
+        """The speakers of labels have changed; what bears a new name is stored after this."""
+        ...
+
+    def settling(self, heard: Sample, turn: TurnState, audio: tuple[int, int]) -> None:
+        """A turn is about to be stored; `audio` is what was sent in its commit."""
+        ...
+
+    def checkpoint(self, state: MergeState) -> None:
+        """All of the merge's state: what was logged before it is needed no more for what comes after."""
+        ...
+
+    def forget(self, end: Sample, state: MergeState) -> None:
+        """What was said before `end` is forgotten."""
+        ...
+
+    def pause(self) -> None:
+        """What comes now was logged before; until `go_on`."""
+        ...
+
+    def go_on(self) -> None:
+        """Log what comes from here on."""
+        ...
+
+
+class Failing(Protocol):
+    """A session that a fault ends."""
+
+    def fault(self, event: str) -> None:
+        """A bug was met; call it while its exception is handled."""
+        ...
 
 
 class MergeDriver:
@@ -58,41 +113,29 @@ class MergeDriver:
     def __init__(
         self,
         merger: Merger,
-        turn_records: TurnRecords,
-        store: Callable[[Sequence[Record]], None],
-        tell: Callable[[PartialTurn], None],
-        faulted: Callable[[], None],
-        log: structlog.stdlib.BoundLogger,
-        lag_s: Callable[[], float] = lambda: 0.0,
-        begin: Sample = Sample(0),  # noqa: B008  a number
+        log: InputLog,
+        outputs: MergeOutputs,
+        session: Failing,
+        diarizer: Diarizer | None,
+        connect: Callable[[TranscriptionSink], TranscriberLink | None],
     ) -> None:
-        """`store` has records stored in one transaction, `tell` tells subscribers; neither waits.
-
-        `lag_s` gives the lag to expect of the diarizer that serves now; it is asked at the begin of each epoch.
-        `begin`: where the merger's audio begins.
-        """
+        """`merger` was fed nothing so far. `connect` makes the link that takes its commands and answers to the sink."""
         self._merger = merger
-        self._turn_records = turn_records
-        self._store = store
-        self._tell = tell
-        self._faulted = faulted
-        self._lag_s = lag_s
         self._log = log
+        self._outputs = outputs
+        self._session = session
+        self._diarizer = diarizer
+        self._transcriber = connect(self)
         self._broken = self._over = False
-        self._heard = begin
+        self._heard = merger.retain_from  # before anything is fed: where its audio begins
         self._audio_ended_s: float | None = None
         self._news = asyncio.Event()
-        self._gave_up = False
-        self.owed_from: Sample | None = None
-        """Where the first turn begins that was settled without its text because there was no more time."""
-        self.submit: Callable[[Command | TranscriberFaltered | TranscriberRecovered], None] = _into_the_void
-        """Where commands for the transcriber go, and what its answers show of how it is."""
-        self.names: Names = {}
-        """Whose each label is, of those that are anybody's."""
-        self.named: Callable[[Names], None] = _to_nobody
-        """Hears of every change of `names`, before anything is stored that follows from it."""
-        self.settling: Callable[[TurnState, tuple[int, int] | None], None] = _unclaimed
-        """Hears of each turn that is to be stored, and of the audio in its commit."""
+        self._names: Names = {}
+
+    @property
+    def transcriber(self) -> TranscriberLink | None:
+        """The link to the transcriber, to be run by the session."""
+        return self._transcriber
 
     @property
     def heard(self) -> Sample:
@@ -101,14 +144,14 @@ class MergeDriver:
 
     @property
     def undecided_from(self) -> Sample:
-        """What was said before this is settled, or nobody will ask for it again."""
+        """What was said before this is settled, or will not be asked for again."""
         return self._heard if self._broken else self._merger.retain_from
 
     @property
     def retain_from(self) -> Sample:
         """Audio from here on may still be asked for, now or once the session has ended."""
-        needed = self.undecided_from
-        return needed if self.owed_from is None else Sample(min(needed, max(0, self.owed_from - MARGIN)))
+        owed = self._outputs.retain_from
+        return self.undecided_from if owed is None else min(self.undecided_from, owed)
 
     @property
     def settled(self) -> bool:
@@ -133,8 +176,10 @@ class MergeDriver:
 
     def epoch_changed(self, event: EpochOpened | EpochTookOver | EpochClosed) -> None:
         """A diarizer's epoch begins with its first block, takes over from the one before, or is over."""
+        self._log.epoch_changed(self._heard, event)
         if isinstance(event, EpochOpened):
-            self._guarded(lambda: self._merger.expect_lag(self._lag_s()))
+            lag_s = 0.0 if self._diarizer is None else self._diarizer.capabilities.lag_s
+            self._guarded(lambda: self._merger.expect_lag(lag_s))
         self._merge(event)
 
     def diarized(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
@@ -142,6 +187,7 @@ class MergeDriver:
 
         What follows is decided with the next block: an end and the start that belongs to it arrive together.
         """
+        self._log.diarized(self._heard, epoch, event, sent_to)
         self._guarded(lambda: self._merger.feed_diarization(epoch, event, sent_to))
 
     def pending(self, heard: Sample) -> list[tuple[int, int]]:
@@ -167,6 +213,22 @@ class MergeDriver:
     def redacted(self, event: Redacted) -> None:
         """Something is to be forgotten."""
         self._merge(event)
+        self._log.forget(event.end, self._state)
+
+    def checkpoint(self) -> None:
+        """Log the whole state: to be called each minute."""
+        self._log.checkpoint(self._state)
+
+    def forget(self, before: Sample) -> None:
+        """Final turns that end before this position change no more."""
+        self._outputs.forget(before)
+
+    @contextmanager
+    def replaying(self) -> Iterator[None]:
+        """What is fed within was logged before."""
+        self._log.pause()
+        yield
+        self._log.go_on()
 
     def transcribed(self, event: TranscriberEvent | TranscriberReady | TranscriberLost | TranscriberRefused) -> None:
         """The transcriber said something, or its connection changed."""
@@ -179,7 +241,7 @@ class MergeDriver:
     async def hear_out(self, diarizing: "asyncio.Task[None]", limit_s: float) -> None:
         """All audio was heard: wait until the diarizer has ended, for `limit_s` at most.
 
-        From here on session time is the clock's, and all that is behind the hold-back by then is decided as ever.
+        From here on session time is the clock's, and all that is older than the hold-back by then is decided as ever.
         """
         loop = asyncio.get_running_loop()
         self._audio_ended_s = loop.time()
@@ -190,7 +252,7 @@ class MergeDriver:
     async def settle(self, left_s: Callable[[], float]) -> bool:
         """All audio was heard and diarized: wait until every turn is settled, while `left_s()` is above 0.
 
-        What is not settled then is settled as it is; give False if there was something. What comes afterwards changes
+        What is not settled then is settled as it is; return False if there was something. What comes afterwards changes
         nothing any more.
         """
         if self._audio_ended_s is None:
@@ -206,12 +268,10 @@ class MergeDriver:
                 self._merge()
         in_time = self.settled
         if not in_time:
-            self._gave_up = True
+            self._outputs.give_up()
             self._guarded(self._merger.abandon)
             self._merge()
-        for turn in self._turn_records.unsettled():
-            self._note_owed(turn)
-            self._store(self._turn_records.settled(turn, None))
+        self._outputs.settle_rest()
         self._over = True
         return in_time
 
@@ -220,9 +280,9 @@ class MergeDriver:
             for event in events:
                 self._merger.feed(event)
             outputs = self._merger.advance(self._now())
-            if self._merger.names is not self.names:
-                self.names = self._merger.names
-                self.named(self.names)
+            if self._merger.names is not self._names:
+                self._names = self._merger.names
+                self._log.named(self._heard, self._names)
             self._act(outputs)
 
         self._guarded(advance)
@@ -235,12 +295,11 @@ class MergeDriver:
             step()
         except Exception:  # noqa: BLE001 - a bug in the merge ends its own session, with all that was settled
             self._broken = True
-            self._log.exception("merge_fault")
-            self._faulted()
+            self._session.fault("merge_fault")
 
-    def _note_owed(self, turn: TurnState) -> None:
-        if self._gave_up and turn.text_source is not TextSource.COMPLETED:
-            self.owed_from = turn.start if self.owed_from is None else min(self.owed_from, turn.start)
+    @property
+    def _state(self) -> MergeState:
+        return MergeState(self._heard, self.undecided_from, self._merger.open_epochs(), self._names)
 
     def _now(self) -> Sample:
         if self._audio_ended_s is None:
@@ -248,38 +307,16 @@ class MergeDriver:
         return Sample(self._heard + samples(asyncio.get_running_loop().time() - self._audio_ended_s))
 
     def _act(self, outputs: Sequence[MergeOutput]) -> None:
-        """What follows from one event is stored in one transaction."""
-        records: list[Record] = []
+        """Commands go to the transcriber; all the rest is stored or shown."""
+        turns: list[TurnOutput] = []
         for output in outputs:
             if isinstance(output, Append | Commit | Clear | TranscriberFaltered | TranscriberRecovered):
-                self.submit(output)
-            elif isinstance(output, WordsMissing):
-                records.append(self._turn_records.wordless(output))
-            elif isinstance(output, TurnGrew):
-                partial = self._turn_records.grew(output.turn)
-                if partial is not None:
-                    self._tell(partial)
-            elif isinstance(output, TurnRetracted):
-                gone = self._turn_records.retracted(output.number)
-                if isinstance(gone, TurnRecord):
-                    records.append(gone)
-                elif gone is not None:
-                    self._tell(gone)
-            else:
-                self._note_owed(output.turn)
-                self.settling(output.turn, self._merger.audio_of(output.turn.number))
-                records += self._turn_records.settled(output.turn, output.generation)
-        if records:
-            self._store(records)
-
-
-def _to_nobody(names: Names) -> None:
-    """Nobody wants to know."""
-
-
-def _unclaimed(turn: TurnState, audio: tuple[int, int] | None) -> None:
-    """Nobody wants to know."""
-
-
-def _into_the_void(command: Command | TranscriberFaltered | TranscriberRecovered) -> None:
-    """A session without a transcriber sends nothing."""
+                if self._transcriber is not None:
+                    self._transcriber.submit(output)
+                continue
+            if isinstance(output, TurnSettled | TurnRevised):
+                audio = self._merger.audio_of(output.turn.number)
+                if audio is not None:
+                    self._log.settling(self._heard, output.turn, audio)
+            turns.append(output)
+        self._outputs.dispatch(turns)

@@ -1,7 +1,7 @@
-"""Remembers a session's voices, so that whoever speaks again after the diarizer's connection broke keeps their name.
+"""Re-identifies speakers by voice, so that they keep their names after the diarizer's connection broke.
 
-It hears the session's audio, and what the diarizer's link tells the merge, keeps a little clean speech of every label,
-and, once there is a second epoch, has the voices compared. Which are alike enough is core/voice_match.py's to say.
+It takes in the session's audio, and what the diarizer's link tells the merge, keeps a little clean speech of every
+label, and, once there is a second epoch, has the voices compared. Which are alike enough is decided in core/voice.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ MOST_FAILURES = 3
 
 
 class Merge(DiarizationSink, Protocol):
-    """The merge: it hears what the diarizer says, and knows who is taken for whom."""
+    """The merge: it takes in what the diarizer says, and knows the speaker of each label."""
 
     def speaker(self, epoch: Epoch, label: str) -> SpeakerNumber | None:
         """Return the speaker a label is now; None before their first turn."""
@@ -80,7 +80,7 @@ class SpeakerReid:
         self._failures = 0
         self._news = asyncio.Event()
 
-    # --- what it overhears --------------------------------------------------------------------------------------------
+    # --- what it takes in --------------------------------------------------------------------------------------------
 
     def hear(self, pcm: NDArray[np.int16], observed: VoiceObserved) -> None:
         """The next block (int16, shape (1600,), 16 kHz) and its voice activity."""
@@ -96,7 +96,7 @@ class SpeakerReid:
         self._clips.forget(start, end)
 
     def epoch_changed(self, event: EpochOpened | EpochClosed | EpochTookOver) -> None:
-        """Something about an epoch. The merge hears of it first."""
+        """Something about an epoch. The merge is told first."""
         self._merge.epoch_changed(event)
         if isinstance(event, EpochOpened):
             self._epochs += 1
@@ -106,7 +106,7 @@ class SpeakerReid:
             self._keep(event.epoch, solos.close(event.heard_to))
 
     def diarized(self, epoch: Epoch, event: DiarizerEvent, sent_to: Sample) -> None:
-        """The diarizer said something. The merge hears of it first."""
+        """The diarizer said something. The merge is told first."""
         self._merge.diarized(epoch, event, sent_to)
         solos = self._open.get(epoch)
         if solos is None:
@@ -129,7 +129,7 @@ class SpeakerReid:
     # --- what follows -------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Look for voices that are alike whenever there is more to go by; for ever, or until it makes no sense."""
+        """Compare voices whenever there is more speech of them; for ever, or until it has failed too often."""
         while self._failures < MOST_FAILURES:
             await self._news.wait()
             self._news.clear()
@@ -137,7 +137,7 @@ class SpeakerReid:
         self._log.warning("voices_not_compared", failures=self._failures)
 
     async def finish(self, limit_s: float) -> None:
-        """All was heard: look for the last time, for `limit_s` at the most. `run` must have been ended before."""
+        """All was heard: compare for the last time, for `limit_s` at most. `run` must have been ended before."""
         if self._epochs > 1 and self._failures < MOST_FAILURES and self._due():
             try:
                 async with asyncio.timeout(limit_s):
@@ -161,9 +161,9 @@ class SpeakerReid:
         self._log.warning("voice_print_failed", reason=reason)
 
     async def _take_prints(self) -> bool:
-        """Have prints made of all speakers who may be somebody else, as far as there is more to hear than before.
+        """Have prints made of all speakers who may be the same as another, as far as there is more speech than before.
 
-        Tells whether there was any to be made. A label is looked at again at its next stage, or if this fails.
+        Return whether any was made. A label is looked at again at its next stage, or if this fails.
         """
         voices = {speaker: clips for speaker, clips in self._voices().items() if stage(clips.speech)}
         epochs = {speaker: self._merge.epochs_of(speaker) for speaker in voices}
@@ -193,7 +193,7 @@ class SpeakerReid:
             self._merge.matched(match)
 
     def _voices(self) -> dict[SpeakerNumber, Clips]:
-        """What there is of each speaker, as the merge sees them now."""
+        """Return the speech kept of each speaker, as the merge sees them now."""
         keys: dict[SpeakerNumber, list[VoiceKey]] = {}
         for key in self._clips.voices:
             speaker = self._speaker(key)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from minuted_daemon.core.coverage import NO_WORDS
 from minuted_daemon.core.events import (
     SpeakerNumber,
     SuspectReason,
@@ -11,12 +10,8 @@ from minuted_daemon.core.events import (
     TurnNumber,
     TurnState,
     UtteranceId,
-    WordsMissing,
 )
 from minuted_daemon.core.records import (
-    IntervalId,
-    IntervalKind,
-    IntervalRecord,
     OverlapRecord,
     Record,
     SessionId,
@@ -30,6 +25,7 @@ from minuted_daemon.core.records import (
 from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.core.suspicion.judge import Suspicion, said_in
 from minuted_daemon.core.words import storable
+from minuted_daemon.service.persistence.losses import SampleClock
 from minuted_daemon.service.views import PartialTurn
 
 FORGET_AFTER = samples(600.0)
@@ -62,15 +58,15 @@ class TurnRecords:
         session_id: SessionId,
         session_name: str,
         new_id: Callable[[], str],
-        wall_s: Callable[[Sample], float],
+        clock: SampleClock,
         now_s: Callable[[], float],
         suspicion: Suspicion | None = None,
     ) -> None:
-        """`wall_s` gives a sample's wall time, `now_s` the present one. `suspicion`: the session's own."""
+        """`now_s` gives the present wall time. `suspicion`: the session's own."""
         self._session_id = session_id
         self._session_name = session_name
         self._new_id = new_id
-        self._wall_s = wall_s
+        self._clock = clock
         self._now_s = now_s
         self._suspicion = suspicion or Suspicion()
         self._turns: dict[TurnNumber, _Known] = {}
@@ -85,7 +81,7 @@ class TurnRecords:
             self._stored_speakers.add(record.id)
 
     def grew(self, turn: TurnState) -> PartialTurn | None:
-        """Note a partial; give it for the subscribers, None if the turn is final already."""
+        """Note a partial; return it for the subscribers, None if the turn is final already."""
         known = self._know(turn)
         if known.final:
             return None
@@ -93,7 +89,7 @@ class TurnRecords:
         return self._partial(known, TurnLife.PARTIAL)
 
     def settled(self, turn: TurnState, generation: UtteranceId | None) -> list[Record]:
-        """Note a turn's final or revised state; give what is to be stored, in order."""
+        """Note a turn's final or revised state; return what is to be stored, in order."""
         known = self._know(turn)
         now, before = ((one.text, one.text_source, one.attribution) for one in (turn, known.state))
         if not known.final or now != before:
@@ -109,7 +105,7 @@ class TurnRecords:
         return [*records, self._record(known, TurnLife.FINAL)]
 
     def retracted(self, number: TurnNumber) -> PartialTurn | TurnRecord | None:
-        """Note that a turn is gone; give the record to store if it had been final, else what to tell subscribers."""
+        """Note that a turn is gone; return the record to store if it had been final, else what to tell subscribers."""
         known = self._turns.pop(number, None)
         if known is None:
             return None
@@ -118,12 +114,6 @@ class TurnRecords:
         if known.final:
             return self._record(known, TurnLife.RETRACTED)
         return self._partial(known, TurnLife.RETRACTED)
-
-    def wordless(self, missing: WordsMissing) -> IntervalRecord:
-        """Return the interval that tells of it."""
-        interval_id, wall_s = IntervalId(self._new_id()), self._wall_s(missing.start)
-        kind, start, end = IntervalKind.LOST, missing.start, missing.end
-        return IntervalRecord(interval_id, self._session_id, kind, start, end, wall_s, reason=NO_WORDS)
 
     def unsettled(self) -> list[TurnState]:
         """Every turn that is not final, with the text it has, as it would be stored now; by start."""
@@ -145,7 +135,7 @@ class TurnRecords:
         known = self._turns.get(self._numbers.get(record.id, TurnNumber(-1)))
         if known is not None and known.latency_s is not None:
             return replace(record, latency_s=known.latency_s)
-        return replace(record, latency_s=max(0.0, self._now_s() - self._wall_s(record.end)))
+        return replace(record, latency_s=max(0.0, self._now_s() - self._clock.wall_s(record.end)))
 
     def stored(self, records: Sequence[Record]) -> None:
         """What was given was stored so: a turn's latency is that of its first storing."""
@@ -198,7 +188,7 @@ class TurnRecords:
             suspect=known.suspect,
             evidence=turn.evidence,
             life=life,
-            start_wall_s=self._wall_s(turn.start),
+            start_wall_s=self._clock.wall_s(turn.start),
             overlapping=tuple(OverlapRecord(self._person(o.speaker).record.id, o.duration) for o in turn.overlapping),
             generation=known.generation,
             latency_s=known.latency_s,

@@ -1,12 +1,13 @@
-"""What a session's writer had to let go, as intervals of kind LOST: the ledger must not take it for silence.
+"""What a session's write-behind queue had to drop, as intervals of kind LOST: it must not count as silence.
 
-Rule for full: few intervals, whatever goes. Neighbours are joined, and past MAX_LOSSES the two nearest to each other:
-what lies between them then counts as lost, too, but for what is stored (see core/ledger.py).
+Rule for full: few intervals, whatever is dropped. Neighbours are joined, and past MAX_LOSSES the two nearest to each
+other: what lies between them then counts as lost, too, but for what is stored (see core/coverage.py).
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Protocol
 
 from minuted_daemon.core.records import (
     IntervalId,
@@ -26,14 +27,21 @@ NEIGHBOURS = samples(1.0)
 """Stretches so near to each other are one loss."""
 
 
+class SampleClock(Protocol):
+    """The map from a session's samples to wall time."""
+
+    def wall_s(self, at: Sample) -> float:
+        """Return the wall time of a sample, seconds since 1970."""
+        ...
+
+
 class Losses:
     """One for each session. Each interval is kept, and may grow, until it is stored as it is."""
 
-    def __init__(self, session_id: SessionId, new_id: Callable[[], str], wall_s: Callable[[Sample], float]) -> None:
-        """`wall_s` gives a sample's wall time."""
+    def __init__(self, session_id: SessionId, new_id: Callable[[], str], clock: SampleClock) -> None:
         self._session_id = session_id
         self._new_id = new_id
-        self._wall_s = wall_s
+        self._clock = clock
         self._waiting: list[IntervalRecord] = []
 
     @property
@@ -55,7 +63,7 @@ class Losses:
     def _add(self, start: Sample, end: Sample) -> None:
         interval_id = IntervalId(self._new_id())
         loss = IntervalRecord(
-            interval_id, self._session_id, IntervalKind.LOST, start, end, self._wall_s(start), reason=NOT_STORED
+            interval_id, self._session_id, IntervalKind.LOST, start, end, self._clock.wall_s(start), reason=NOT_STORED
         )
         self._waiting = _joined([*self._waiting, loss], NEIGHBOURS)
         if len(self._waiting) > MAX_LOSSES:

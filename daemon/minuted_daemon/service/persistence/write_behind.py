@@ -1,12 +1,13 @@
-"""Takes a session's records to the store behind the audio's back: in order, never waited for, never given up early.
+"""Takes a session's records to the store: in order, without making the audio wait, and never given up early.
 
 Rule for full: final turns wait. While the store fails they pile up to MAX_WAITING records; beyond that the oldest turns
-and gaps go (counted, logged, and stored as lost: losses.py); speakers, sessions and pauses never do.
+and gaps are dropped (counted, logged, and stored as lost: losses.py); speakers, sessions and pauses never are.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import structlog
 
@@ -20,26 +21,44 @@ FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 
 
+class RecordSink(Protocol):
+    """Where one session's records are stored."""
+
+    def stamp(self, record: Record) -> Record:
+        """Fill in what is known only when a record is about to be stored."""
+        ...
+
+    async def write(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Store records in one transaction; return them with their seqs. Raises StoreError."""
+        ...
+
+    async def write_points(self, points: Sequence[WallPoint]) -> None:
+        """Store points of the map from samples to wall time. Raises StoreError."""
+        ...
+
+    def stored(self, records: Sequence[Record]) -> None:
+        """These are stored so."""
+        ...
+
+    def health(self, error: StoreError | None) -> None:
+        """The store fails, or (None) works again."""
+        ...
+
+
 class WriteBehindQueue:
     """One for each session."""
 
     def __init__(
         self,
-        write: Callable[[Sequence[Record]], Awaitable[Sequence[Record]]],
-        write_points: Callable[[Sequence[WallPoint]], Awaitable[None]],
-        stamp: Callable[[Record], Record],
-        stored: Callable[[Sequence[Record]], None],
-        health: Callable[[StoreError | None], None],
+        sink: RecordSink,
         losses: Losses,
         log: structlog.stdlib.BoundLogger,
+        *,
         max_waiting: int = MAX_WAITING,
+        longest_pause_s: float = LONGEST_PAUSE_S,
     ) -> None:
-        """`stamp` sees each record just before it is written, `stored` just after; `health` hears of every change."""
-        self._write = write
-        self._write_points = write_points
-        self._stamp = stamp
-        self._stored = stored
-        self._health = health
+        self._sink = sink
+        self._longest_pause_s = longest_pause_s
         self._losses = losses
         self._log = log
         self._max_waiting = max_waiting
@@ -64,7 +83,7 @@ class WriteBehindQueue:
             yield from batch
 
     def put(self, records: Sequence[Record]) -> None:
-        """Have these stored in one transaction, behind all that was put before. Never waits."""
+        """Have these stored in one transaction, after all that was put before. Never waits."""
         if not records:
             return
         self._batches.append(tuple(records))
@@ -79,7 +98,7 @@ class WriteBehindQueue:
         self._note_work()
 
     async def flush(self, limit_s: float) -> bool:
-        """Wait until all is stored; give False if that took longer than `limit_s`."""
+        """Wait until all is stored; return False if that took longer than `limit_s`."""
         try:
             async with asyncio.timeout(limit_s):
                 await self._flushed.wait()
@@ -97,7 +116,7 @@ class WriteBehindQueue:
                 self._wake.clear()
                 self._flushed.set()
                 await self._wake.wait()
-            # After a failure one batch at a time, so that one that cannot be stored does not hold up the others' luck.
+            # After a failure one batch at a time, so that one that cannot be stored does not hold up the others.
             batches = self._under_way = self._take(1 if failures else MAX_TRANSACTION)
             try:
                 await self._store(batches)
@@ -105,8 +124,8 @@ class WriteBehindQueue:
                 self._put_back(batches)
                 if failures == 0:
                     self._log.error("store_failed", reason=error.reason, records=self._waiting)
-                    self._health(error)
-                await asyncio.sleep(min(FIRST_PAUSE_S * 2**failures, LONGEST_PAUSE_S))
+                    self._sink.health(error)
+                await asyncio.sleep(min(FIRST_PAUSE_S * 2**failures, self._longest_pause_s))
                 failures = min(failures + 1, 16)
             except Exception:  # noqa: BLE001 - a bug below, not the disk: trying again would block the minutes for good
                 self._log.exception("store_fault", records=sum(map(len, batches)))
@@ -118,19 +137,19 @@ class WriteBehindQueue:
             else:
                 if failures:
                     self._log.info("store_recovered", records=self._waiting, shed=self._shed)
-                    self._health(None)
+                    self._sink.health(None)
                 failures = 0
 
     async def _store(self, batches: Sequence[tuple[Record, ...]]) -> None:
         losses = self._losses.waiting
-        records = [*losses, *(self._stamp(record) for batch in batches for record in batch)]
+        records = [*losses, *(self._sink.stamp(record) for batch in batches for record in batch)]
         if records:
-            self._stored(await self._write(records))
+            self._sink.stored(await self._sink.write(records))
             self._losses.stored(losses)
         if self._points:
             points, self._points = self._points, []
             try:
-                await self._write_points(points)
+                await self._sink.write_points(points)
             except StoreError:
                 # The records are stored: only the points are to be tried again, with the next batch.
                 self._points = points + self._points
@@ -156,12 +175,12 @@ class WriteBehindQueue:
         self._wake.set()
 
     def _shed_oldest(self) -> bool:
-        """Let the oldest turns and gaps go; give False if there are none."""
+        """Drop the oldest turns and gaps; return False if there are none."""
         for index, batch in enumerate(self._batches):
             gone = [record for record in batch if _may_go(record)]
             if gone:
                 if self._shed == 0:
-                    self._log.error("records_shed", limit=self._max_waiting)
+                    self._log.error("records_dropped", limit=self._max_waiting)
                 self._waiting -= len(gone)
                 kept = tuple(record for record in batch if not _may_go(record))
                 if kept:

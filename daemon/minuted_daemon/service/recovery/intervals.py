@@ -1,4 +1,4 @@
-"""What of a session's audio was no speech when the daemon died: from what was noted, stored, and lies in the spool.
+"""Rebuilds the gaps and pauses that were open when the daemon crashed, from the recovery log, the store and the spool.
 
 A daemon that is killed in a pause or in a gap leaves an interval that was stored as it began; the spool holds the
 silence that filled it, but not why. And what the spool does not hold any more was not silence. Nothing is stored here.
@@ -48,7 +48,7 @@ async def ended(resumed: Resumed, spool: Spool) -> list[IntervalNoted]:
 
 async def _grown(end: Sample, limit: Sample, spool: Spool) -> Sample:
     """Return the end of an interval that had come to `end` at least, and to `limit` at most."""
-    # What was let go of since was no speech either, if what comes behind it still is none.
+    # If the audio after the released part is still silent, the released part was part of the same interval.
     since = max(end, spool.begin)
     to = await _silent_to(spool, since, limit)
     return to if to > since else end
@@ -70,7 +70,7 @@ async def _silent_to(spool: Spool, start: Sample, end: Sample) -> Sample:
 def missing(
     resumed: Resumed, spool: Spool, freeze: int, intervals: Iterable[IntervalNoted]
 ) -> Sequence[tuple[Sample, Sample]]:
-    """Return the stretches that nobody accounts for and whose audio is gone: what was said there is lost.
+    """Return the stretches that are not accounted for and whose audio is gone: what was said there is lost.
 
     `freeze`, in samples: what is older may have been let go of on purpose, at the spool's beginning.
     """

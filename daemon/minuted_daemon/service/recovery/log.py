@@ -1,7 +1,7 @@
-"""What is noted of a diarizer's word, as bytes and back. It is noted by hearsay.py, and told again by replaying.py.
+"""The recovery log: what is noted beside the audio, as bytes and back. recorder.py writes it, replay.py feeds it again.
 
 A note is one line of JSON, an array: the version, a letter for its kind, how far the session had heard, and the rest.
-What is of another version, or cannot be read, is nothing.
+A note of another version, or one that cannot be read, is left out.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from minuted_daemon.ports.spool import Note
 
 VERSION = 1
 _AT_ONCE = 100
-"""So many notes are read before others get their turn: a millisecond."""
+"""So many notes are read before other tasks get their turn: a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class EventNoted:
 
 @dataclass(frozen=True, slots=True)
 class NamesNoted:
-    """Labels became somebody's, or somebody else's."""
+    """Labels got a speaker, or another one."""
 
     heard: Sample
     names: Names
@@ -59,7 +59,7 @@ class NamesNoted:
 
 @dataclass(frozen=True, slots=True)
 class StateNoted:
-    """How things stand: the connections that are open, oldest first, and whose each label is.
+    """A checkpoint: the connections that are open, oldest first, and the speaker of each label.
 
     What was said before `needed_from` is stored. Before `settled_to` nothing was awaited any more: what neither a turn
     nor an interval claims there was silence.
@@ -128,7 +128,7 @@ def encoded(noted: Noted) -> bytes:
 
 
 def decoded(data: bytes) -> Noted | None:
-    """Return what a line says, None if that cannot be told."""
+    """Return what a line says, None if it cannot be read."""
     try:
         version, kind, heard, *rest = json.loads(data)
         return _READERS[kind](Sample(heard), *rest) if version == VERSION else None
@@ -178,9 +178,9 @@ _READERS: Mapping[str, Callable[..., Noted]] = {
 
 @dataclass(frozen=True, slots=True)
 class RecoveredLog:
-    """All that was noted, in order, and what came of it.
+    """All that was noted, in order, and what follows from it.
 
-    `names`: whose each label is. `epochs`: the highest number of one. `audio`: what is in a turn's commit, by its
+    `names`: the speaker of each label. `epochs`: the highest number of one. `audio`: what is in a turn's commit, by its
     stretch. `needed_from`, `settled_to`: see StateNoted. `intervals`: as they were noted last.
     """
 
@@ -197,7 +197,7 @@ NOTHING = RecoveredLog()
 
 
 async def recollected(notes: Sequence[Note]) -> RecoveredLog:
-    """Read notes without holding others up."""
+    """Read notes without holding up other tasks."""
     noted: list[Noted] = []
     names: dict[tuple[Epoch, str], SpeakerNumber] = {}
     epochs = {Epoch(0)}

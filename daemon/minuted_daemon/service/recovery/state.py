@@ -1,4 +1,4 @@
-"""Sessions that go on after the daemon was away: from what is stored and what lies in the spool."""
+"""The state a session goes on from after the daemon was away: from the store, the spool and the recovery log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """`heard`: the session's sample clock goes on behind it. `points`: the map from samples to wall time so far.
+    """`heard`: the session's sample clock goes on from there. `points`: the map from samples to wall time so far.
 
-    `speakers`: all that are stored. `recollection`: what was noted. `redacted`: the stretches that somebody had taken
-    out. `owed_from`: where the first stored turn begins that has no text although its audio is still there. `claims`:
+    `speakers`: all that are stored. `recollection`: what was noted. `redacted`: the stretches that were taken out.
+    `owed_from`: where the first stored turn begins that has no text although its audio is still there. `claims`:
     what is accounted for. `held_to`: where the audio ended that was found.
     """
 
@@ -48,7 +48,7 @@ async def resumed(
 ) -> Resumed:
     """Return what a session goes on from, and have its spool go on there.
 
-    `asked`: what somebody wants taken out and is not known to be gone. It counts as if it were.
+    `asked`: what is to be redacted and is not known to be gone. It counts as if it were.
     Raises StoreError, NotFound (SESSION_NOT_FOUND).
     """
     stored = await store.resume_point(record.id)
@@ -56,14 +56,14 @@ async def resumed(
     recollection = await _recollection(record, spool)
     if spool is not None and spool.end > spool.begin:
         held_from, held_to = Sample(spool.begin // BLOCK * BLOCK), spool.end
-        # What was erased at the spool's end, or never got into it, is not to be heard again: it is accounted for. But a
-        # file still has what was said in a turn, and nothing is made of that twice.
+        # Resume after all that is accounted for, even if the spool lacks it. For file sources turns do not count: the
+        # file is read again there, and stored turns are skipped.
         again = TURNS if is_file(record.settings.device) else ()
         heard = _whole(max([held_to, *(claim.end for claim in claims if claim.ground not in again)]))
         # Audio that is there to be kept, or to be asked for later, need not be looked at again.
         begin = min(max(held_from, Sample(recollection.needed_from // BLOCK * BLOCK)), heard)
     else:
-        # Without audio nothing can be made up for: the session goes on behind all that is known of it.
+        # Without audio nothing can be caught up with: the session goes on after all that is known of it.
         heard = held_from = begin = _whole(max([stored.end, record.heard, *(claim.end for claim in claims)]))
         held_to = Sample(0)
     if spool is not None and spool.end < heard:
@@ -93,7 +93,7 @@ def _whole(position: int) -> Sample:
 
 
 async def _recollection(record: SessionRecord, spool: Spool | None) -> RecoveredLog:
-    """Who spoke last is worth knowing, and not worth failing for."""
+    """Return the recovery log, an empty one if it cannot be read: that costs names, and no session."""
     try:
         return NOTHING if spool is None else await recollected(await spool.notes())
     except StoreError as error:

@@ -1,8 +1,8 @@
 """Gates in front of the vendors: what one refused is asked about by one session at a time, for all that want the same.
 
-A gate is open until something is refused there. Then nobody asks before it is due; whoever asks first asks for all, and
+A gate is open until something is refused there. Then no session asks before it is due; the first asks for all, and
 the others are told the same refusal without a request to the vendor. Once a request is accepted the gate is open for
-all, who come one after another. When it is due is decided in retry.py.
+all, who come one after another. When it is due is decided in policy.py.
 
 What is refused to the key or its account has one gate for each engine; what is refused to a request as it was made (its
 settings, for example) has one for each kind of request.
@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -19,14 +20,14 @@ from minuted_daemon.errors import MinutedError, Rejected, Unavailable
 from minuted_daemon.service.retries.policy import NOBODY_WAITS_S, REFUSED_AGAIN_S, RefusalPolicy, RetryPolicy
 
 ASKED_AGAIN_S = 10.0
-"""Somebody who wants a refusal asked about at once gets that at most so often."""
+"""A refusal is asked about at once, when a client wants that, at most so often."""
 SPREAD_S = 0.05
 """So far apart those who waited come when a gate opens."""
 SPREAD_LIMIT_S = 5.0
 SPREAD_SHARE = 0.25
 """Those who wait look again after it is due, by up to this share of the wait: the first of them asks."""
 PROBE_LIMIT_S = 60.0
-"""Whoever asks for all has an outcome by then; each engine's own limits are below this."""
+"""The one that asks for all has an outcome by then; each engine's own limits are below this."""
 OF_THE_ACCOUNT = frozenset(
     {"KEY_REJECTED", "QUOTA_EXHAUSTED", "PAYMENT_REQUIRED", "ACCESS_DENIED", "INSECURE_URL", "KEY_MISSING"}
 )
@@ -66,11 +67,11 @@ class Gate:
         return _copy(self._refusal, wait_s)
 
     def may_ask(self, now_s: float) -> bool:
-        """Whether a request may be made now."""
+        """Return whether a request may be made now."""
         return not self.shut or (not self._probing and now_s >= self._due_s)
 
     def begin(self, now_s: float) -> bool:
-        """A request is made, as one may; tell whether it is made for all."""
+        """A request is made, as one may; return whether it is made for all."""
         self._asked_s = now_s
         self._probing = self._probing or self.shut
         return self.shut
@@ -95,12 +96,12 @@ class Gate:
         self._tell()
 
     def undecided(self, now_s: float, error: MinutedError) -> None:
-        """Who asked for all got neither, and somebody else may ask."""
+        """The one that asked for all got neither, and another may ask."""
         self._probing, self._due_s = False, now_s + self._failures.failed(now_s, error)
         self._tell()
 
     def hurry(self, now_s: float) -> bool:
-        """Have it asked about now; tell whether that is done. Not while one asks, nor soon after."""
+        """Have it asked about now; return whether that is done. Not while one asks, nor soon after."""
         if not self.shut or self._probing or now_s - self._asked_s < ASKED_AGAIN_S:
             return False
         self._due_s = now_s
@@ -128,7 +129,7 @@ class Gates:
         return Door(self, account, self._gate((role, engine, request), f"{role} {engine} request"))
 
     def policy(self) -> RetryPolicy:
-        """Return a policy for what may pass by itself, and nobody waits for."""
+        """Return a policy for what may pass by itself, and no one waits for."""
         return RetryPolicy(self.random, NOBODY_WAITS_S)
 
     def _gate(self, key: Hashable, name: str) -> Gate:
@@ -138,8 +139,20 @@ class Gates:
 
 
 def own_door() -> "Door":
-    """Return the way to an engine that nobody else uses."""
+    """Return the way to an engine that no other link uses."""
     return Gates(lambda: 0.0, time.time).door("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When a link tries again. `random` gives numbers in [0, 1); `door`: where a refusal is waited for."""
+
+    random: Callable[[], float]
+    door: "Door" = field(default_factory=own_door)
+
+    def policy(self) -> RetryPolicy:
+        """Return a fresh policy, for one connection that is kept."""
+        return RetryPolicy(self.random)
 
 
 class Door:
@@ -212,12 +225,12 @@ class Door:
             await asyncio.sleep(self._gates.random() * min(SPREAD_LIMIT_S, SPREAD_S * waited_with))
 
     def hurry(self) -> bool:
-        """Have what is refused here asked about now; tell whether that is done."""
+        """Have what is refused here asked about now; return whether that is done."""
         done = [gate.hurry(_now_s()) for gate in self._both]
         return any(done)
 
     async def decided(self, limit_s: float) -> None:
-        """Wait until nobody asks for all any more; at most so long."""
+        """Wait until none asks for all any more; at most so long."""
         until_s = _now_s() + limit_s
         while self.probing and _now_s() < until_s:
             await self._changed(until_s - _now_s())

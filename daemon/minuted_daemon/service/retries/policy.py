@@ -7,7 +7,7 @@ from minuted_daemon.errors import DeviceError, MinutedError, NotFound, Rejected,
 FIRST_DELAY_S = 0.5
 LATER_DELAYS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 NO_CONNECTION_MAX_S = 4.8
-"""The longest wait where no connection came up: it costs nobody anything, and shows within 6 s when one can."""
+"""The longest wait where no connection came up: it costs nothing, and shows within 6 s when one can."""
 HEALTHY_S = 60.0
 """A connection that lived so long refills the budget: the next failure is answered at once again."""
 RATE_LIMITED = "RATE_LIMITED"
@@ -31,8 +31,8 @@ class RetryPolicy:
     """Says how long to wait before the next attempt at one link.
 
     The first retry comes within a second, then 1, 2, 4, 8, 16 and at most 30 s, until a connection has been healthy
-    for a minute; at most 6 s after an attempt that brought no connection, where somebody waits for it. There is no last
-    attempt: a vendor may stay away for an hour, and a refusal says itself when to ask again.
+    for a minute; at most 6 s after an attempt that brought no connection, where a session waits for it. There is no
+    last attempt: a vendor may stay away for an hour, and a refusal says itself when to ask again.
     """
 
     def __init__(self, random: Callable[[], float], closed_door_s: float = NO_CONNECTION_MAX_S) -> None:
@@ -57,7 +57,7 @@ class RetryPolicy:
         self._opened_s = now_s
 
     def failed(self, now_s: float, error: MinutedError) -> float:
-        """An attempt failed or a connection broke: give the seconds to wait."""
+        """An attempt failed or a connection broke: return the seconds to wait."""
         if isinstance(error, Rejected):
             self._opened_s = None
             self._failures += 1
@@ -103,7 +103,7 @@ class RefusalPolicy:
             self._accepted_s = now_s
 
     def refused(self, now_s: float) -> float:
-        """It was refused: give the seconds to wait."""
+        """It was refused: return the seconds to wait."""
         if self._accepted_s is not None and now_s - self._accepted_s >= HEALTHY_S:
             self._soon = list(REFUSED_SOON_S)
         self._accepted_s = None

@@ -1,47 +1,52 @@
 """What a session is made of, and what it shares with all others. Plain data; nothing is built here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from minuted_daemon.core.merge.merger import Merger
-from minuted_daemon.core.voice.activity import VoiceDetector
-from minuted_daemon.ports.capture import CaptureStream
-from minuted_daemon.ports.engines import Transcriber, VoicePrinter
-from minuted_daemon.ports.spool import Spool
+from minuted_daemon.ports.engines import VoicePrinter
 from minuted_daemon.ports.store import Store
-from minuted_daemon.service.connections.credibility import CheckedDiarizer
-from minuted_daemon.service.engines.usage import EngineUsage
 from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.merge.pipeline import Pipeline
+from minuted_daemon.service.merge.record_sink import RecordSink
 from minuted_daemon.service.persistence.publisher import ChangePublisher
-from minuted_daemon.service.retries.gate import Door, Gates, own_door
+from minuted_daemon.service.persistence.write_behind import WriteBehindQueue
+from minuted_daemon.service.recovery.replay import Replay
+from minuted_daemon.service.recovery.state import Resumed
+from minuted_daemon.service.retries.gate import Gates
+from minuted_daemon.service.session.audio_intake import AudioIntake
+from minuted_daemon.service.session.nonspeech import NonSpeechTracker
+from minuted_daemon.service.session.pause import Pausing
+from minuted_daemon.service.session.status import Ending, SessionStatus
 
 
 @dataclass(frozen=True, slots=True)
 class SessionParts:
-    """What a session owns: it closes `capture`, and nobody else touches merger, voice and spool.
+    """What a session is made of. Each part knows those it was built with, and nothing is added to it later."""
 
-    The engines are shared and outlive it. There is a spool where there is a transcriber, or audio is kept.
-    """
+    status: SessionStatus
+    ending: Ending
+    sink: RecordSink
+    outbox: WriteBehindQueue
+    pipeline: Pipeline
+    intake: AudioIntake
+    nonspeech: NonSpeechTracker
+    pausing: Pausing
 
-    capture: CaptureStream
-    merger: Merger
-    voice: VoiceDetector
-    freeze_s: float
-    diarizer: CheckedDiarizer | None = None
-    transcriber: Transcriber | None = None
-    spool: Spool | None = None
-    diarizer_standing: EngineUsage = field(default_factory=EngineUsage)
-    transcriber_standing: EngineUsage = field(default_factory=EngineUsage)
-    diarizer_door: Door = field(default_factory=own_door)
-    transcriber_door: Door = field(default_factory=own_door)
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """A session that goes on after the daemon was away. Without a spool there is nothing to replay."""
+
+    resumed: Resumed
+    replay: Replay | None
 
 
 @dataclass(frozen=True, slots=True)
 class SharedServices:
     """What all sessions share. `now_s` is the wall clock, `random` gives numbers in [0, 1).
 
-    Without a `voice_printer` nobody is recognised by voice when a diarizer's connection breaks. `gates`: where refusals
-    are waited for; without them, as usual.
+    Without a `voice_printer` no speaker is re-identified by voice when a diarizer's connection breaks. `gates`: where
+    refusals are waited for; without them, sessions share new ones.
     """
 
     store: Store

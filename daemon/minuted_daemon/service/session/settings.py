@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
+import structlog
+
 from minuted_daemon.core.channels.choice import MIXES, MOST_CHANNELS, ChannelChoice
 from minuted_daemon.core.records import SessionRecord, SessionSettings
 from minuted_daemon.core.session_rules import FILE, SESSION_NAME, SessionConfig, is_file, is_name, is_session_name
@@ -84,3 +86,9 @@ def facts_of(record: SessionRecord) -> dict[str, str]:
     """Return what a log may hold of a session's settings: a file's path says too much."""
     device = "file" if record.settings.device.startswith("file:") else record.settings.device
     return {"device": device, "diarizer": record.settings.diarizer, "transcriber": record.settings.transcriber}
+
+
+def log_of(record: SessionRecord) -> structlog.stdlib.BoundLogger:
+    """Return the log of one session."""
+    bound: structlog.stdlib.BoundLogger = structlog.get_logger().bind(session=record.name, session_id=record.id)
+    return bound

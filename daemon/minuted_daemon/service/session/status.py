@@ -1,16 +1,26 @@
-"""What a session shows of itself: its record with the states it may go through, and how its links are."""
+"""A session's status: its record with the states it may go through, the health of its links, and its end."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
 from minuted_daemon.core.records import LIVE_STATES, Health, Link, Record, SessionRecord, SessionState
 from minuted_daemon.core.samples import Sample
 from minuted_daemon.errors import StoreError
-from minuted_daemon.service.connections.reconnect import UP
+from minuted_daemon.service.connections.reconnect import OFF, UP
+from minuted_daemon.service.connections.retry_request import RefusedLink
 from minuted_daemon.service.engines.usage import EngineUsage
+from minuted_daemon.service.feed.hub import Hub
+from minuted_daemon.service.retries.gate import Door
+from minuted_daemon.service.retries.policy import FELL_BACK
+from minuted_daemon.service.session.settings import log_of
 from minuted_daemon.service.views import Links, SessionView
+
+DRAIN_LIMIT_S = 20.0
+INTERNAL_FAULT = ("INTERNAL_FAULT", "the session met an internal fault; see the daemon's log")
 
 # The states a session may go to from each. To edit: every state has a row; the states outside LIVE_STATES are ends and
 # have empty rows; from every live state a way leads to FAILED and, through STOPPING, to STOPPED. How well a session
@@ -28,28 +38,57 @@ NEXT_STATES: Mapping[SessionState, frozenset[SessionState]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """One engine of a session: what it was sent and what is said of it, and where its refusals are waited for."""
+
+    usage: EngineUsage
+    door: Door
+
+
 class SessionStatus:
-    """One session's. `heard`: how far its sample clock has run, kept by the owner."""
+    """One session's. What is to be stored of a change is returned."""
 
     def __init__(
         self,
         record: SessionRecord,
         heard: Sample,
         links: Links,
-        diarizer: EngineUsage,
-        transcriber: EngineUsage,
-        touch: Callable[[], None],
-        log: structlog.stdlib.BoundLogger,
+        diarizer: EngineStatus,
+        transcriber: EngineStatus,
+        hub: Hub,
     ) -> None:
-        """`diarizer` and `transcriber`: what became of the engines. `touch` is called when something else is shown."""
-        self.heard = heard
-        self.put: Callable[[Sequence[Record]], None] = _nowhere
-        """Where changed records go to be stored."""
+        """`heard`: how far the sample clock has run. `hub` is told when something is shown that is not stored."""
         self._record = record
+        self._heard = heard
         self._links = links
         self._diarizer, self._transcriber = diarizer, transcriber
-        self._touch = touch
-        self._log = log
+        self._hub = hub
+        self._log = log_of(record)
+        self._ended = asyncio.Event()
+
+    @property
+    def heard(self) -> Sample:
+        """How far the sample clock has run."""
+        return self._heard
+
+    def hear(self, to: Sample) -> None:
+        """The sample clock has run on."""
+        self._heard = to
+
+    @property
+    def ended(self) -> bool:
+        """True once the session's end is stored, or storing it was given up."""
+        return self._ended.is_set()
+
+    async def wait_ended(self) -> None:
+        """Wait until `ended`."""
+        await self._ended.wait()
+
+    def finish(self) -> None:
+        """Nothing more becomes of the session."""
+        self._ended.set()
+        self._hub.touch(self._record.id)
 
     @property
     def record(self) -> SessionRecord:
@@ -66,44 +105,73 @@ class SessionStatus:
         """How its links are, without what became of their engines."""
         return self._links
 
-    def view(self, ended: bool) -> SessionView:
-        """Return the session as it is now; `ended`: its end is stored."""
+    @property
+    def diarizer(self) -> EngineStatus:
+        """Its diarizer; for a session without one, the diarizer was sent nothing."""
+        return self._diarizer
+
+    @property
+    def transcriber(self) -> EngineStatus:
+        """Its transcriber."""
+        return self._transcriber
+
+    def view(self) -> SessionView:
+        """Return the session as it is now. It has ended once its end is stored, not before."""
         record, links = self._counted(), self._links
-        if ended:
-            return SessionView(record, None, self.heard)
+        if self.ended:
+            return SessionView(record, None, self._heard)
         if record.state not in LIVE_STATES:
             record = replace(record, state=SessionState.STOPPING, ended_s=None, reason="", detail="")
         links = replace(
             links,
-            diarizer=self._diarizer.told(links.diarizer),
-            transcriber=self._transcriber.told(links.transcriber),
+            diarizer=self._diarizer.usage.annotate(links.diarizer),
+            transcriber=self._transcriber.usage.annotate(links.transcriber),
         )
-        return SessionView(record, links, self.heard)
+        return SessionView(record, links, self._heard)
 
     def stored(self, record: SessionRecord) -> None:
         """The record is stored as it was put."""
         self._record = replace(self._record, seq=record.seq)
+        if record.state not in LIVE_STATES:
+            self._ended.set()  # now, before a subscriber who was told of this change comes and asks
 
     def store_health(self, error: StoreError | None) -> None:
         """The store fails, or works again."""
         if self._record.state in LIVE_STATES:
             reason, detail = (error.reason, error.message) if error is not None else ("", "")
             self._record = replace(self._record, reason=reason, detail=detail)
-            self._touch()
+            self._hub.touch(self._record.id)
 
-    def go_to(self, state: SessionState) -> None:
-        """Go to another state. Raises AssertionError if there is no way to it."""
+    def go_to(self, state: SessionState) -> Sequence[Record]:
+        """Go to another state; return what is to be stored. Raises AssertionError if there is no way to it."""
         if state not in NEXT_STATES[self._record.state]:
             raise AssertionError(f"a session cannot go from {self._record.state} to {state}")
-        self._record = replace(self._counted(), state=state, heard=self.heard)
+        self._record = replace(self._counted(), state=state, heard=self._heard)
         self._log.info("session_state", state=state.value)
-        self.put([self._record])
+        return [self._record]
 
-    def end(self, ended_s: float, failure: tuple[str, str] | None) -> None:
-        """Go to STOPPED, or to FAILED with a reason and a sentence."""
+    def end(self, ended_s: float, failure: tuple[str, str] | None) -> Sequence[Record]:
+        """Go to STOPPED, or to FAILED with a reason and a sentence; return what is to be stored."""
         reason, detail = failure or ("", "")
         self._record = replace(self._record, ended_s=ended_s, reason=reason, detail=detail)
-        self.go_to(SessionState.STOPPED if failure is None else SessionState.FAILED)
+        return self.go_to(SessionState.STOPPED if failure is None else SessionState.FAILED)
+
+    def refused_links(self) -> list[RefusedLink]:
+        """Return the links that are refused, or replaced by the local engine because of that."""
+
+        def link_now(role: str) -> Link:
+            links = self.view().links
+            return OFF if links is None else getattr(links, role)
+
+        record = self._record
+        return [
+            RefusedLink(record.id, record.name, role, name, engine.door, partial(link_now, role))
+            for role, name, engine in (
+                ("diarizer", record.settings.diarizer, self._diarizer),
+                ("transcriber", record.settings.transcriber, self._transcriber),
+            )
+            if link_now(role).health is Health.REFUSED or (link_now(role).reason == FELL_BACK and engine.door.shut)
+        ]
 
     def link(
         self,
@@ -112,28 +180,76 @@ class SessionStatus:
         transcriber: Link | None = None,
         spool: Link | None = None,
     ) -> None:
-        """Links are as told from now on; None leaves one as it is."""
+        """Update the health of links; None keeps the current value."""
         now = self._links
         links = Links(
             capture or now.capture, diarizer or now.diarizer, transcriber or now.transcriber, spool or now.spool
         )
         if links != now or _times(links) != _times(now):
             self._links = links
-            self._touch()
+            self._hub.touch(self._record.id)
 
-    def hears(self) -> None:
-        """There is the first audio: the source is up, unless more was told of it."""
+    def audio_started(self) -> None:
+        """The first audio is there: the source is up, unless it said otherwise."""
         if self._links.capture.health is Health.CONNECTING:
             self.link(capture=UP)
 
     def _counted(self) -> SessionRecord:
         """Return the record with what the engines were sent so far."""
-        return replace(self._record, diarizer_sent=self._diarizer.sent, transcriber_sent=self._transcriber.sent)
+        return replace(
+            self._record, diarizer_sent=self._diarizer.usage.sent, transcriber_sent=self._transcriber.usage.sent
+        )
 
 
 def _times(links: Links) -> list[tuple[float | None, float | None]]:
     return [(link.since_s, link.next_s) for link in (links.diarizer, links.transcriber)]
 
 
-def _nowhere(records: Sequence[Record]) -> None:
-    """Nothing is stored before there is a writer."""
+class Ending:
+    """When one session has to end, and why."""
+
+    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
+        self._log = log
+        self._asked = asyncio.Event()
+        self._deadline_s: float | None = None
+        self._failure: tuple[str, str] | None = None
+
+    @property
+    def asked(self) -> bool:
+        """True once the session is to end."""
+        return self._asked.is_set()
+
+    @property
+    def failure(self) -> tuple[str, str] | None:
+        """The reason and a sentence about the first fault; None without any."""
+        return self._failure
+
+    @property
+    def left_s(self) -> float:
+        """How long the end may still take."""
+        return max(0.0, (self._deadline_s or 0.0) - asyncio.get_running_loop().time())
+
+    def stop(self, limit_s: float) -> None:
+        """Have the session end within `limit_s`. Asking again can only shorten the limit."""
+        deadline_s = asyncio.get_running_loop().time() + limit_s
+        self._deadline_s = deadline_s if self._deadline_s is None else min(self._deadline_s, deadline_s)
+        self._asked.set()
+
+    def begin(self) -> None:
+        """The end begins: within DRAIN_LIMIT_S, unless a limit was given."""
+        if self._deadline_s is None:
+            self._deadline_s = asyncio.get_running_loop().time() + DRAIN_LIMIT_S
+
+    def fail(self, reason: str, detail: str) -> None:
+        """Have the session end as FAILED. The first reason counts."""
+        self._failure = self._failure or (reason, detail)
+        self._asked.set()
+
+    def fault(self, event: str) -> None:
+        """Have the session end because of a bug; call it while its exception is handled."""
+        self._log.exception(event)
+        self.fail(*INTERNAL_FAULT)
+
+    async def wait_asked(self) -> None:
+        """Wait until the session is to end."""
+        await self._asked.wait()

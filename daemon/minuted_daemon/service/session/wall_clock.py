@@ -14,7 +14,7 @@ KEPT_POINTS = 512
 
 
 class WallClock:
-    """A session's map from samples to wall time, made of points; between and behind them the rate is nominal."""
+    """A session's map from samples to wall time, made of points; between and after them the rate is nominal."""
 
     def __init__(self, points: Sequence[WallPoint] = ()) -> None:
         """`points`: those of a session that goes on."""
@@ -22,7 +22,7 @@ class WallClock:
         self._drifted = 0
 
     def observe(self, at: Sample, wall_s: float) -> WallPoint | None:
-        """Compare a block's wall time with the map; give the point to be stored if one had to be added."""
+        """Compare a block's wall time with the map; return the point to be stored if one had to be added."""
         if self._points:
             drifted = abs(self.wall_s(at) - wall_s) > DRIFT_S
             self._drifted = self._drifted + 1 if drifted else 0
@@ -34,7 +34,7 @@ class WallClock:
         return point
 
     def sample_at(self, wall_s: float) -> Sample:
-        """Return the sample at a wall time behind the last point, as the map stands; 0 without any point."""
+        """Return the sample at a wall time after the last point, as the map stands; 0 without any point."""
         if not self._points:
             return Sample(0)
         last = self._points[-1]

@@ -1,10 +1,11 @@
-"""Stretches of a session that hold no speech to be attributed, as records: one for each stretch, not for each block."""
+"""Stretches of a session that hold no text, as records: one for each stretch, not for each block."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from minuted_daemon.core.records import IntervalId, IntervalKind, IntervalRecord, SessionId
 from minuted_daemon.core.samples import Sample, samples
+from minuted_daemon.service.persistence.losses import SampleClock
 
 TOLD_AFTER = samples(5.0)
 """A stretch is stored when it has ended; one that lasts longer than this is stored while it still grows."""
@@ -12,39 +13,47 @@ TOLD_AGAIN = samples(60.0)
 """How much a stored stretch grows before it is stored again."""
 
 
+class IntervalRecords:
+    """Makes the interval records of one session."""
+
+    def __init__(self, session_id: SessionId, new_id: Callable[[], str], clock: SampleClock) -> None:
+        self._session_id = session_id
+        self._new_id = new_id
+        self._clock = clock
+
+    def new(self, kind: IntervalKind, start: Sample, end: Sample, reason: str) -> IntervalRecord:
+        """Return a record with an id of its own."""
+        return self.known(IntervalId(self._new_id()), kind, start, end, reason)
+
+    def known(
+        self, interval_id: IntervalId, kind: IntervalKind, start: Sample, end: Sample, reason: str
+    ) -> IntervalRecord:
+        """Return the record of an interval that has its id already."""
+        wall_s = self._clock.wall_s(start)
+        return IntervalRecord(interval_id, self._session_id, kind, start, end, wall_s, reason=reason)
+
+
 class IntervalTracker:
     """Joins neighbouring stretches of the same kind and reason, and says when one is to be stored.
 
-    Stretches come in order of their start. One ledger holds one open stretch: use one for each kind.
+    Stretches come in order of their start. One tracker holds one open stretch: use one for each kind.
     """
 
-    def __init__(
-        self,
-        session_id: SessionId,
-        kind: IntervalKind,
-        new_id: Callable[[], str],
-        wall_s: Callable[[Sample], float],
-        told_after: int = TOLD_AFTER,
-    ) -> None:
-        """`told_after`: how long a stretch lasts, in samples, before it is told while it grows; 0 for at once."""
-        self._session_id = session_id
+    def __init__(self, kind: IntervalKind, records: IntervalRecords, told_after: int = TOLD_AFTER) -> None:
+        """`told_after`: how long a stretch lasts, in samples, before it is stored while it grows; 0 for at once."""
         self._kind = kind
-        self._new_id = new_id
-        self._wall_s = wall_s
+        self._records = records
         self._told_after = told_after
         self._open: IntervalRecord | None = None
         self._told_to = Sample(0)
 
     def add(self, start: Sample, end: Sample, reason: str) -> list[IntervalRecord]:
-        """Take in the stretch [start, end); give what is to be stored now."""
+        """Take in the stretch [start, end); return what is to be stored now."""
         ready = []
         if self._open is not None and (self._open.end < start or self._open.reason != reason):
             ready += self.close()
         if self._open is None:
-            record_id = IntervalId(self._new_id())
-            self._open = IntervalRecord(
-                record_id, self._session_id, self._kind, start, end, self._wall_s(start), reason=reason
-            )
+            self._open = self._records.new(self._kind, start, end, reason)
             self._told_to = start
         elif end > self._open.end:
             self._open = replace(self._open, end=end)
@@ -56,7 +65,7 @@ class IntervalTracker:
 
     @property
     def growing(self) -> IntervalRecord | None:
-        """The open stretch as it is now, told or not."""
+        """The open stretch as it is now, stored or not."""
         return self._open
 
     def passed(self, to: Sample) -> list[IntervalRecord]:
@@ -64,6 +73,6 @@ class IntervalTracker:
         return self.close() if self._open is not None and self._open.end < to else []
 
     def close(self) -> list[IntervalRecord]:
-        """The open stretch ends where it ends now; give it unless it is stored like that already."""
+        """End the open stretch where it ends now; return it unless it is stored like that already."""
         last, self._open = self._open, None
         return [last] if last is not None and last.end > self._told_to else []

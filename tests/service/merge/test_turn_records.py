@@ -1,6 +1,5 @@
-"""The small parts of a session: ids, the wall clock's map, intervals, minutes."""
+"""Turns and speakers as records: ids, latency, retractions, suspicion."""
 
-import re
 from dataclasses import replace
 
 import pytest
@@ -15,109 +14,17 @@ from minuted_daemon.core.events import (
     TurnNumber,
     TurnState,
 )
-from minuted_daemon.core.records import (
-    IntervalKind,
-    IntervalRecord,
-    SessionId,
-    SpeakerRecord,
-    TurnLife,
-    TurnRecord,
-    WallPoint,
-)
-from minuted_daemon.core.samples import BLOCK, Sample, samples
-from minuted_daemon.core.session_rules import is_session_name
+from minuted_daemon.core.records import SessionId, SpeakerRecord, TurnLife, TurnRecord
+from minuted_daemon.core.samples import Sample, samples
 from minuted_daemon.service.ids import UlidSource
 from minuted_daemon.service.merge.turn_records import TurnRecords
-from minuted_daemon.service.session.interval_tracker import IntervalTracker
-from minuted_daemon.service.session.wall_clock import WallClock
-
-# --- names ---
 
 
-@pytest.mark.parametrize("name", ["a", "boardroom", "room-2", "a" * 63])
-def test_good_names(name: str) -> None:
-    assert is_session_name(name)
+class Clock:
+    """A sample clock that began 1000 s after 1970."""
 
-
-@pytest.mark.parametrize("name", ["", "A", "2nd", "room-", "-room", "a" * 64, "a_b", "a\n", "é"])
-def test_bad_names(name: str) -> None:
-    assert not is_session_name(name)
-
-
-def test_ulids_rise_even_when_the_clock_goes_back() -> None:
-    times = iter([100.0, 100.0, 99.0, 100.001])
-    new_id = UlidSource(lambda: next(times), lambda bits: (1 << bits) - 1)
-    ids = [new_id() for _ in range(4)]
-    assert ids == sorted(set(ids))
-    assert all(re.fullmatch("[0-9A-HJKMNP-TV-Z]{26}", one) for one in ids)
-    assert ids[0][:10] == "00000031N0"
-
-
-# --- the map from samples to wall time ---
-
-
-def test_the_map_follows_drift_and_not_jitter() -> None:
-    clock = WallClock()
-    stored = []
-    for n in range(1000):
-        jitter = 0.05 if n % 7 == 0 else 0.0
-        stored.append(clock.observe(Sample(n * BLOCK), 500.0 + n * 0.1 * 1.0005 + jitter))
-    points = [point for point in stored if point is not None]
-    assert points[0] == WallPoint(Sample(0), 500.0 + 0.05)
-    assert 2 <= len(points) <= 6
-    for at_s in (5, 50, 99):
-        assert clock.wall_s(Sample(at_s * 16000)) == pytest.approx(500.0 + at_s * 1.0005, abs=0.075)
-
-
-def test_the_map_takes_a_jump_and_keeps_what_was_before() -> None:
-    clock = WallClock()
-    for n in range(50):
-        clock.observe(Sample(n * BLOCK), 500.0 + n * 0.1 + (3600.0 if n >= 20 else 0.0))
-    assert clock.wall_s(Sample(10 * BLOCK)) == pytest.approx(501.0)
-    assert clock.wall_s(Sample(40 * BLOCK)) == pytest.approx(4104.0)
-
-
-# --- intervals ---
-
-
-def ledger() -> IntervalTracker:
-    return IntervalTracker(SessionId("s"), IntervalKind.GAP, UlidSource(), lambda at: 1000.0 + at / 16000)
-
-
-def test_neighbouring_stretches_are_one_interval_stored_at_its_end() -> None:
-    gaps = ledger()
-    assert gaps.add(Sample(800), Sample(1600), "DEVICE_LOST") == []
-    assert gaps.passed(Sample(1600)) == []
-    assert gaps.add(Sample(1600), Sample(2000), "DEVICE_LOST") == []
-    (stored,) = gaps.passed(Sample(3200))
-    assert (stored.start, stored.end, stored.reason) == (800, 2000, "DEVICE_LOST")
-    assert stored.start_wall_s == 1000.05
-    assert gaps.passed(Sample(4800)) == []
-
-
-def test_another_reason_is_another_interval() -> None:
-    gaps = ledger()
-    gaps.add(Sample(0), Sample(1600), "DEVICE_LOST")
-    (first,) = gaps.add(Sample(1600), Sample(3200), "OVERRUN")
-    (second,) = gaps.close()
-    assert (first.reason, second.reason) == ("DEVICE_LOST", "OVERRUN")
-    assert first.id != second.id
-
-
-def test_a_long_gap_is_told_while_it_lasts_and_not_with_every_block() -> None:
-    gaps = ledger()
-    stored: list[IntervalRecord] = []
-    blocks = 3 * 600
-    for n in range(blocks):
-        stored += gaps.add(Sample(n * BLOCK), Sample((n + 1) * BLOCK), "DEVICE_LOST")
-    stored += gaps.close()
-    assert len({one.id for one in stored}) == 1
-    assert [one.end for one in stored[:2]] == [samples(5), samples(65)]
-    assert len(stored) == 4
-    assert stored[-1].end == blocks * BLOCK
-
-
-# --- minutes ---
+    def wall_s(self, at: Sample) -> float:
+        return 1000.0 + at / 16000
 
 
 class Now:
@@ -125,7 +32,7 @@ class Now:
 
 
 def turn_records(now: Now) -> TurnRecords:
-    return TurnRecords(SessionId("s"), "standup", UlidSource(), lambda at: 1000.0 + at / 16000, lambda: now.s)
+    return TurnRecords(SessionId("s"), "standup", UlidSource(), Clock(), lambda: now.s)
 
 
 def turn(number: int, text: str = "hello", speaker: int | None = 1, end_s: float = 2.0) -> TurnState:
