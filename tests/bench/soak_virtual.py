@@ -181,14 +181,14 @@ class Soak:
         for _ in range(LOOKS):
             began_s = time.process_time()
             for _ in range(round(3600 / BLOCK_S / LOOKS)):
-                self._block(hour)
+                self.block(hour)
             hour.cpu_s += time.process_time() - began_s
             hour.core_kb += len(pickle.dumps(self._merger)) / 1024 / LOOKS
         hour.map_kb = len(pickle.dumps(self._clock)) / 1024
         hour.words = self._talk.words(start, self._now)
         return hour
 
-    def _block(self, hour: Hour) -> None:
+    def block(self, hour: Hour) -> None:
         block, others = self._device.block()
         hour.gaps += others
         start, self._now = self._now, self._now + BLOCK

@@ -140,7 +140,7 @@ def test_a_block_that_is_missing_is_a_gap() -> None:
 def test_minutes_of_virtual_time_are_told_word_for_word() -> None:
     soak, hour = Soak(1), Hour()
     for _ in range(4000):
-        soak._block(hour)
+        soak.block(hour)
     assert hour.turns > 5
     assert hour.told > 100
     assert hour.gaps == 0

@@ -67,7 +67,7 @@ async def test_notes_come_back_in_order(spools: Spools) -> None:
     for note in notes:
         spool.note(note)
     async with asyncio.timeout(5.0):
-        while len(kept := await spool.notes()) < len(notes):  # noqa: ASYNC110 - written by a thread of its own
+        while len(kept := await spool.notes()) < len(notes):  # noqa: ASYNC110 - kept is what has reached the disk
             await asyncio.sleep(0.01)
     assert list(kept) == notes
 

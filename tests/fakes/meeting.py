@@ -64,10 +64,10 @@ class Meeting:
     segments: tuple[Segment, ...] = field(repr=False)
     duration: int
     spec: str = ""
-    _seed: int = field(init=False, repr=False, compare=False, default=0)
+    seed: int = field(init=False, repr=False, compare=False, default=0)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_seed", seed_of(self.name))
+        object.__setattr__(self, "seed", seed_of(self.name))
 
     @cached_property
     def speakers(self) -> tuple[str, ...]:
@@ -263,7 +263,7 @@ def _burst(meeting: Meeting, index: int) -> NDArray[np.float32]:
     """The sound of one word: noise within BURST_HZ that occurs nowhere else, with short fades."""
     word = meeting.words[index]
     length = word.end - word.start
-    rng = np.random.default_rng([meeting._seed, index])
+    rng = np.random.default_rng([meeting.seed, index])
     size = 1 << max(8, (length - 1).bit_length())
     low, high = (round(hz * size / RATE_HZ) for hz in BURST_HZ)
     spectrum = np.zeros(size // 2 + 1, dtype=np.complex64)
@@ -281,7 +281,7 @@ def _burst(meeting: Meeting, index: int) -> NDArray[np.float32]:
 def _sound(meeting: Meeting, start: int, end: int, seed: int) -> NDArray[np.float32]:
     out = np.empty(end - start, dtype=np.float32)
     for second in range(start // RATE_HZ, -(-end // RATE_HZ)):
-        room = np.random.default_rng([meeting._seed, seed, 1, second + 1_000_000])
+        room = np.random.default_rng([meeting.seed, seed, 1, second + 1_000_000])
         noise = room.standard_normal(RATE_HZ, dtype=np.float32) * np.float32(ROOM_RMS)
         begin = second * RATE_HZ
         low, high = max(start, begin), min(end, begin + RATE_HZ)

@@ -109,20 +109,20 @@ class Socket:
         else:
             text = message if isinstance(message, str) else json.dumps(message)
             self._protocol.send_text(text.encode())
-        self._flush()
+        self.flush()
 
     def ping(self) -> None:
         """Send a ping."""
         if self.is_open and not self.muted:
             self._protocol.send_ping(b"stand-in")
-            self._flush()
+            self.flush()
 
     def close(self, code: int, reason: str = "") -> None:
         """Send a close frame; `messages()` ends when the other side has answered, or after 2 s."""
         if self.is_open:
             self.closed_by = self.closed_by or "server"
             self._protocol.send_close(code, reason)
-            self._flush()
+            self.flush()
             self._thawed.set()
             asyncio.get_running_loop().call_later(CLOSE_WAIT_S, self._writer.close)
 
@@ -161,7 +161,7 @@ class Socket:
                 self._protocol.receive_data(data)
             else:
                 self._protocol.receive_eof()
-            self._flush()
+            self.flush()
             for frame in self._protocol.events_received():
                 if not isinstance(frame, Frame):
                     continue
@@ -180,7 +180,7 @@ class Socket:
             self._protocol.receive_eof()
         self.closed_by = self.closed_by or "client"
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         for data in self._protocol.data_to_send():
             if data and not self._writer.is_closing():
                 self._writer.write(data)
@@ -272,7 +272,7 @@ async def _accept(
     response = protocol.accept(handshake)
     protocol.send_response(response)
     socket = Socket(reader, writer, protocol)
-    socket._flush()
+    socket.flush()
     if response.status_code != http.HTTPStatus.SWITCHING_PROTOCOLS:
         return
     await converse(request, socket)

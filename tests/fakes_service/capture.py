@@ -120,6 +120,12 @@ def _silent(reason: str) -> AudioBlock:
     return AudioBlock(np.zeros(BLOCK, np.int16), np.zeros(WIDE_BLOCK, np.int16), wall_s() - 0.1, (hole,))
 
 
+def _behind(script: Sequence[Item], skip_blocks: int) -> Sequence[Item]:
+    """Return the script of a recording from a later block on."""
+    blocks = [index for index, item in enumerate(script) if isinstance(item, AudioBlock)]
+    return script[blocks[skip_blocks] :] if skip_blocks < len(blocks) else ()
+
+
 class FakeCapture:
     """`script` is played by every stream; a file ends with it, a device stays silent behind it."""
 
@@ -143,7 +149,9 @@ class FakeCapture:
         absent = isinstance(self.refusal, NotFound)
         if self.refusal is not None and not (absent and wait):
             raise self.refusal
-        self.opened.append(FakeCaptureStream(self.script, endless=not device.startswith("file:")))
+        endless = not device.startswith("file:")
+        script = self.script if endless else _behind(self.script, skip_blocks)
+        self.opened.append(FakeCaptureStream(script, endless))
         self.opened[-1].remark = self.remark
         if absent:
             self.opened[-1].vanish()

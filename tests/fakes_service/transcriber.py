@@ -16,7 +16,7 @@ class FakeTranscriberStream:
         self._engine = engine
         self._rate_hz = engine.capabilities.rate_hz
         self._opened_s = asyncio.get_running_loop().time()
-        self._events: asyncio.Queue[TranscriberEvent | MinutedError] = asyncio.Queue()
+        self._events: asyncio.Queue[TranscriberEvent | MinutedError | None] = asyncio.Queue()
         self.audio: dict[UtteranceId, list[NDArray[np.int16]]] = {}
         self.open: UtteranceId | None = None
         self.committed: list[UtteranceId] = []
@@ -81,12 +81,15 @@ class FakeTranscriberStream:
     async def events(self) -> AsyncIterator[TranscriberEvent]:
         while True:
             event = await self._events.get()
+            if event is None:
+                return
             if isinstance(event, MinutedError):
                 raise event
             yield event
 
     async def close(self) -> None:
         self.closed = True
+        self._events.put_nowait(None)
 
     async def _check(self) -> None:
         if self._engine.send_takes_s:

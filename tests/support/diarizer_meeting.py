@@ -1,4 +1,4 @@
-"""TODO: why this file exists."""
+"""A diarizer link over a fake diarizer, from the first block to the end."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""TODO: why this file exists."""
+"""A sink that keeps what a link or connection tells it, for tests to look at."""
 
 from minuted_daemon.core.records import Link
 

@@ -1,4 +1,4 @@
-"""TODO: why this file exists."""
+"""Meetings made by chance, and weather for them: answers that are late, wrong, twice or missing."""
 
 import random
 from collections.abc import Iterable
