@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, delete, event, select, update
 
 from minuted_daemon.adapters.storage import schema
-from minuted_daemon.adapters.storage.changes.deletion import take_out
+from minuted_daemon.adapters.storage.changes.deletion import purge
 from minuted_daemon.adapters.storage.changes.erasures import keep_request, read_requests
 from minuted_daemon.adapters.storage.changes.interruptions import read_interrupted
 from minuted_daemon.adapters.storage.changes.transactions import GroupCommit
@@ -113,7 +113,7 @@ class MemoryStore(SqlStore):
 
     async def erase(self) -> None:
         """There are no files in which anything could be left."""
-        while await self._writer.call(lambda transaction: take_out(transaction, 500)):
+        while await self._writer.call(lambda transaction: purge(transaction, 500)):
             pass
 
     async def claims(self, session_id: SessionId, limit: int, token: str | None) -> Any:
