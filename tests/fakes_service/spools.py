@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 
@@ -73,8 +73,9 @@ class FakeSpool:
         return list(self._notes)
 
     def holes(self, start: Sample, end: Sample) -> list[tuple[int, int]]:
-        held = [(at, at + BLOCK) for at, _ in self._blocks]
-        return outside(start, end, [piece for low, high in held for piece in outside(low, high, self._erased)])
+        first = bisect_left(self._blocks, start - BLOCK + 1, key=lambda held: held[0])
+        held = takewhile(lambda at: at < end, (at for at, _ in islice(self._blocks, first, None)))
+        return outside(start, end, [piece for at in held for piece in outside(at, at + BLOCK, self._erased)])
 
     def erase(self, start: Sample, end: Sample) -> None:
         self._erased = sorted([*self._erased, (start, end)])
