@@ -19,6 +19,7 @@ from minuted_daemon.adapters.storage.changes.deletion import purge
 from minuted_daemon.adapters.storage.changes.erasures import keep_request, read_requests
 from minuted_daemon.adapters.storage.changes.interruptions import read_interrupted
 from minuted_daemon.adapters.storage.changes.transactions import GroupCommit
+from minuted_daemon.adapters.storage.limits import ERASURE_LIMITS
 from minuted_daemon.adapters.storage.queries.turns_and_sessions import (
     read_highest_seq,
     read_sessions,
@@ -69,6 +70,7 @@ class MemoryStore(SqlStore):
 
         self._store_id = STORE_ID
         self._path = Path(":memory:")
+        self._limits = ERASURE_LIMITS
         self._writer = _Writer(GroupCommit(self._engine, self._path), self._before_write, self._pause)  # type: ignore[assignment]
 
     def __deepcopy__(self, memo: dict[int, object]) -> "MemoryStore":
@@ -202,7 +204,7 @@ class _Writer:
 
     async def call(self, request: Any) -> Any:
         await self._before()
-        (outcome,) = self._commit([request])
+        (outcome,) = self._commit.handle([request])
         await self._after()
         if isinstance(outcome, Exception):
             raise outcome
