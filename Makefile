@@ -27,7 +27,7 @@ demo: debian-run $(VENV)/.run  ## Live turns of a recorded meeting, offline
 
 test: debian-test check e2e  ## Everything CI runs
 
-check: lint types proto-check unit  ## All static checks and all tests but the end-to-end ones
+check: lint types proto-check house unit  ## All static checks and all tests but the end-to-end ones
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
