@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minuted_daemon.errors import ConfigError, MinutedError
+from minuted_daemon.errors import ConfigError, MinutedError, leaves
 
 if TYPE_CHECKING:
     from minuted_daemon.config.settings import Config
@@ -116,7 +116,7 @@ def _sigterm_held_back() -> Iterator[None]:
 
 def _failed(error: BaseException) -> int:
     """Say why the daemon does not run. Raises the error if it is a bug, for its traceback."""
-    expected = list(_leaves(error))
+    expected = list(leaves(error))
     if not all(isinstance(leaf, MinutedError) for leaf in expected):
         raise error
     problems = [
@@ -124,12 +124,6 @@ def _failed(error: BaseException) -> int:
     ]
     _say(*(f"minuted: {problem}" for problem in dict.fromkeys(problems)))
     return CONFIG if any(isinstance(leaf, ConfigError) for leaf in expected) else FAILED
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
-    return [error]
 
 
 def _check(config_file: Path | None) -> int:

@@ -132,3 +132,10 @@ class Stopping(MinutedError):
 
 class NotOffered(MinutedError):
     """The contract has this RPC, this daemon does not. Reason: NOT_OFFERED."""
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return what an error consists of: itself, or everything in a group, in order."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in leaves(inner)]
+    return [error]

@@ -19,7 +19,7 @@ Seq = NewType("Seq", int)
 
 
 class SessionState(Enum):
-    """A session's life; service/shown.py holds the table of its transitions."""
+    """A session's life; service/session/status.py holds the table of its transitions."""
 
     STARTING = "starting"
     RUNNING = "running"

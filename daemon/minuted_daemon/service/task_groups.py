@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from minuted_daemon.errors import Rejected, Unavailable
+from minuted_daemon.errors import Rejected, Unavailable, leaves
 
 
 @asynccontextmanager
@@ -19,7 +19,7 @@ async def single_error_group() -> AsyncIterator[asyncio.TaskGroup]:
         async with asyncio.TaskGroup() as group:
             yield group
     except BaseExceptionGroup as faults:
-        fault = _most_relevant(_leaves(faults))
+        fault = _most_relevant(leaves(faults))
         faults.__traceback__ = None  # it leads to a frame of the TaskGroup's, and that back to it
     if fault is not None:
         try:
@@ -30,13 +30,6 @@ async def single_error_group() -> AsyncIterator[asyncio.TaskGroup]:
 
 def _most_relevant(leaves: Sequence[BaseException]) -> BaseException:
     return next((leaf for leaf in leaves if isinstance(leaf, Rejected)), leaves[0])
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for fault in group.exceptions:
-        found += _leaves(fault) if isinstance(fault, BaseExceptionGroup) else [fault]
-    return found
 
 
 @asynccontextmanager
